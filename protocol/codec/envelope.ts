@@ -1,0 +1,93 @@
+// An envelope is what many messages share: topic and headers. A batch holds each distinct one once.
+
+import { Packr, Unpackr } from 'msgpackr'
+import { codecFault } from './faults.ts'
+import { headerBytesProblem } from './headers.ts'
+import { HEADERS_BYTES_MAX, HEADERS_MAX, TOPIC_BYTES_MAX } from './limits.ts'
+
+export type HeaderValue = string | number | boolean | null
+export type Headers = { readonly [name: string]: HeaderValue }
+
+export type Envelope = { readonly topic: string; readonly headers: Headers }
+
+export const NO_HEADERS: Headers = Object.freeze({})
+
+/** Headers with a meaning of their own begin with a colon; applications choose any other name. */
+export const HEADER_CONTENT_TYPE = ':content-type'
+export const HEADER_REPLY_TO = ':reply-to'
+export const HEADER_CORRELATION = ':correlation'
+export const HEADER_DEADLINE_MS = ':deadline'
+
+// Plain MessagePack: no record extension, so that any implementation reads it.
+const packr = new Packr({ useRecords: false, mapsAsObjects: true, variableMapSize: true })
+// Integers of 64 bits come as numbers: `headerBytesProblem` lets only exact ones pass.
+const unpackr = new Unpackr({ useRecords: false, mapsAsObjects: true, int64AsType: 'number' })
+const EMPTY = Buffer.alloc(0)
+
+/** Headers as MessagePack map; no headers take no bytes. Faults: `HEADERS_INVALID`. */
+export function encodeHeaders(headers: Headers): Buffer {
+  checkHeaders(headers)
+  for (const _ in headers) {
+    const bytes = packr.encode(headers)
+    if (bytes.length > HEADERS_BYTES_MAX) throw codecFault('HEADERS_INVALID', { why: `${bytes.length} bytes` })
+    return bytes
+  }
+  return EMPTY
+}
+
+/** Faults: `HEADERS_INVALID` for anything but a flat map of simple values. */
+export function decodeHeaders(bytes: Buffer): Headers {
+  if (bytes.length === 0) return NO_HEADERS
+  const why = headerBytesProblem(bytes)
+  if (why !== null) throw codecFault('HEADERS_INVALID', { why })
+  let value: unknown
+  try {
+    value = unpackr.decode(bytes)
+  } catch (cause) {
+    throw codecFault('HEADERS_INVALID', { why: 'not MessagePack', cause })
+  }
+  checkHeaders(value)
+  return value
+}
+
+function checkHeaders(value: unknown): asserts value is Headers {
+  if (typeof value !== 'object' || value === null || Object.getPrototypeOf(value) !== Object.prototype) {
+    throw codecFault('HEADERS_INVALID', { why: 'not a map' })
+  }
+  let count = 0
+  for (const [name, item] of Object.entries(value)) {
+    if (++count > HEADERS_MAX) throw codecFault('HEADERS_INVALID', { why: `more than ${HEADERS_MAX}` })
+    if (!isSimple(item) || !isHeaderName(name))
+      throw codecFault('HEADERS_INVALID', { why: `header "${name.slice(0, 40)}"` })
+  }
+}
+
+function isSimple(item: unknown): boolean {
+  if (typeof item === 'string') return item.isWellFormed()
+  return typeof item === 'number' || typeof item === 'boolean' || item === null
+}
+
+/** `__proto__` cannot be a name in every language, this one included. */
+function isHeaderName(name: string): boolean {
+  return name !== '' && name !== '__proto__' && name !== '__proto_' && name.isWellFormed()
+}
+
+/** Faults: `TOPIC_INVALID`. */
+export function checkTopic(topic: string): void {
+  const why = topicProblem(topic)
+  if (why !== null) throw codecFault('TOPIC_INVALID', { where: `topic "${topic.slice(0, 80)}"`, why })
+}
+
+function topicProblem(topic: string): string | null {
+  if (topic.length === 0) return 'it is empty'
+  if (!topic.isWellFormed()) return 'it is not well-formed Unicode'
+  if (topic.length > TOPIC_BYTES_MAX || Buffer.byteLength(topic) > TOPIC_BYTES_MAX) return 'it is too long'
+  let previous = 0x2f
+  for (let i = 0; i < topic.length; i++) {
+    const char = topic.charCodeAt(i)
+    if (char === 0x2f && previous === 0x2f) return 'a level is empty'
+    if (char < 0x20 || char === 0x7f || char === 0x23 || char === 0x2b) return 'it has a + # or control character'
+    previous = char
+  }
+  return previous === 0x2f ? 'a level is empty' : null
+}
