@@ -1,0 +1,177 @@
+// hub.yaml as field specs: names, kinds, bounds, defaults and the manual's text in one place.
+
+import { HEADERS_MAX, patternProblem } from '#protocol/codec/mod.ts'
+import { f, type Infer } from '#protocol/fields/mod.ts'
+import { KEEPALIVE_MS_MAX, TOKEN_ADDRESSES_MAX } from '#protocol/handshake/mod.ts'
+import { addressProblem, hostProblem } from './address.ts'
+import {
+  BODY_BYTES_MAX,
+  CACHE_BYTES_MAX,
+  HOST_LENGTH_MAX,
+  MAP_BYTES_MAX,
+  MAP_BYTES_MIN,
+  QUEUE_NAME_BYTES_MAX,
+  QUEUES_MAX,
+  SESSIONS_MAX,
+  TOPICS_PER_QUEUE_MAX,
+  WHERE_VALUE_LENGTH_MAX,
+  WHERE_VALUES_MAX,
+} from './limits.ts'
+
+const KiB = 2 ** 10
+const MiB = 2 ** 20
+const GiB = 2 ** 30
+const SECOND_MS = 1000
+
+const host = (fallback: string) =>
+  f.text({
+    doc: 'address to listen on; 0.0.0.0 is every address of this machine',
+    maxLength: HOST_LENGTH_MAX,
+    check: hostProblem,
+    default: fallback,
+  })
+
+const port = (doc: string, fallback: number) =>
+  f.integer({ doc: `${doc}; 0 takes any free one`, min: 0, max: 65_535, default: fallback })
+
+const tls = f.boolean({
+  doc: 'encrypt with TLS 1.3; may be false only when host is a loopback address',
+  default: true,
+})
+
+const listen = f.object(
+  {
+    tcp: f.object(
+      { host: host('0.0.0.0'), port: port('port of the TCP listener', 7400), tls },
+      { doc: 'plain sockets' },
+    ),
+    websocket: f.object(
+      {
+        enabled: f.boolean({ doc: 'listen for WebSocket connections', default: true }),
+        host: host('0.0.0.0'),
+        port: port('port of the WebSocket listener', 7401),
+        tls,
+        path: f.text({
+          doc: 'path of the URL agents connect to',
+          maxLength: 200,
+          pattern: /^\/[A-Za-z0-9._~/-]*$/,
+          example: '/causeway',
+          default: '/causeway',
+        }),
+      },
+      { doc: 'the same protocol inside WebSocket, for agents behind an HTTP proxy' },
+    ),
+  },
+  { doc: 'where agents connect' },
+)
+
+const queue = f.object({
+  name: f.text({ doc: 'name that consumers ask for', maxLength: QUEUE_NAME_BYTES_MAX, check: queueNameProblem }),
+  topics: f.list(
+    f.text({
+      doc: 'topic pattern: levels separated by /, + is one level, # at the end is any number',
+      check: patternProblem,
+    }),
+    { doc: 'messages whose topic fits any of these patterns come here', min: 1, max: TOPICS_PER_QUEUE_MAX, lone: true },
+  ),
+  where: f.record(
+    f.list(f.text({ doc: 'value the header may have', minLength: 0, maxLength: WHERE_VALUE_LENGTH_MAX }), {
+      doc: 'values the header may have',
+      min: 1,
+      max: WHERE_VALUES_MAX,
+      lone: true,
+    }),
+    {
+      doc: 'only messages whose headers have one of these values, for every header named',
+      max: HEADERS_MAX,
+      default: {},
+    },
+  ),
+})
+
+export const hubSpec = f.object({
+  name: f.text({
+    doc: 'name of this hub; agents see it in their invitation',
+    // Also a file name and a certificate's common name: no dot or hyphen at the end.
+    pattern: /^[a-z0-9](?:[a-z0-9.-]{0,61}[a-z0-9])?$/,
+    maxLength: 63,
+    example: 'hub-1',
+  }),
+  listen,
+  management: f.object(
+    { host: host('127.0.0.1'), port: port('port of health and metrics', 7402) },
+    { doc: 'health and metrics; nobody is asked who they are here, so keep it on this machine' },
+  ),
+  advertise: f.list(f.text({ doc: 'host:port', maxLength: 256, check: addressProblem }), {
+    doc: 'addresses written into invitations; without them the TCP host (or the name of this machine) and port',
+    min: 1,
+    max: TOKEN_ADDRESSES_MAX,
+    optional: true,
+  }),
+  store: f.object(
+    {
+      mapBytesMax: f.bytes({
+        doc: 'bound of the store; senders keep their messages when it is reached',
+        min: MAP_BYTES_MIN,
+        max: MAP_BYTES_MAX,
+        default: 64 * GiB,
+      }),
+      cacheBytes: f.bytes({
+        doc: 'batches kept in memory on their way to consumers',
+        min: MiB,
+        max: CACHE_BYTES_MAX,
+        default: 32 * MiB,
+      }),
+    },
+    { doc: 'what is stored before it is acknowledged' },
+  ),
+  limits: f.object(
+    {
+      sessionsMax: f.integer({ doc: 'agents connected at once', min: 1, max: SESSIONS_MAX, default: 20_000 }),
+      handshakeMs: f.duration({
+        doc: 'time a connection has to say who it is',
+        min: SECOND_MS,
+        max: 120 * SECOND_MS,
+        default: 10 * SECOND_MS,
+      }),
+      keepaliveMs: f.duration({
+        doc: 'silence after which a connection is asked whether it still lives',
+        min: SECOND_MS,
+        max: KEEPALIVE_MS_MAX,
+        default: 20 * SECOND_MS,
+      }),
+      bodyBytesMax: f.bytes({
+        doc: 'largest message body; larger content travels as a transfer',
+        min: KiB,
+        max: BODY_BYTES_MAX,
+        default: BODY_BYTES_MAX,
+      }),
+    },
+    { doc: 'bounds for every agent' },
+  ),
+  queues: f.list(queue, {
+    doc: 'queues of this hub; consumers of one queue share its messages',
+    max: QUEUES_MAX,
+    default: [],
+  }),
+  log: f.object(
+    {
+      level: f.choice(['fatal', 'error', 'warn', 'info', 'debug', 'trace'], {
+        doc: 'least weight of what is logged',
+        default: 'info',
+      }),
+    },
+    { doc: 'structured log on standard output' },
+  ),
+})
+
+export type HubSettings = Infer<typeof hubSpec>
+export type QueueSettings = HubSettings['queues'][number]
+
+/** Words of letters and digits of any script, `_`, `-`, `.` between slashes: names look like topics, without wildcards. */
+function queueNameProblem(name: string): string | null {
+  const bytes = Buffer.byteLength(name)
+  if (bytes > QUEUE_NAME_BYTES_MAX) return `it has ${bytes} bytes, more than ${QUEUE_NAME_BYTES_MAX}`
+  if (name.split('/').includes('')) return 'a word between slashes is empty'
+  return /^[\p{L}\p{M}\p{N}_.\-/]+$/u.test(name) ? null : 'it may have letters, digits, "_", "-", "." and "/" only'
+}

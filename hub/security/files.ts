@@ -1,0 +1,98 @@
+// Small files that must survive a power cut: temp file, write, fsync, rename, fsync of the folder. Readable by the
+// owner only.
+
+import { randomBytes } from 'node:crypto'
+import {
+  closeSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from 'node:fs'
+import { dirname } from 'node:path'
+import { securityFault } from './faults.ts'
+import { RECORD_BYTES_MAX } from './limits.ts'
+
+const FILE_MODE = 0o600
+const FOLDER_MODE = 0o700
+
+/** Windows can neither open nor flush a folder; its file system journals renames. */
+const flushesFolders = process.platform !== 'win32'
+
+/** Creates `path` for the owner alone; existing folders stay as they are. */
+export function makeFolder(path: string): void {
+  const made = mkdirSync(path, { recursive: true, mode: FOLDER_MODE })
+  if (made !== undefined) flushFolder(dirname(made))
+}
+
+/** Either the old content or the new one, whatever happens; durable on return. */
+export function writeDurably(path: string, content: string | Uint8Array): void {
+  const temporary = `${path}.${randomBytes(6).toString('hex')}.tmp`
+  try {
+    const file = openSync(temporary, 'wx', FILE_MODE)
+    try {
+      const bytes = typeof content === 'string' ? Buffer.from(content) : content
+      for (let at = 0; at < bytes.length; ) at += writeSync(file, bytes, at)
+      fsyncSync(file)
+    } finally {
+      closeSync(file)
+    }
+    renameSync(temporary, path)
+  } catch (error) {
+    rmSync(temporary, { force: true })
+    throw error
+  }
+  flushFolder(dirname(path))
+}
+
+/** Moves within one file system; false when `from` is not there (any more). Durable on return. */
+export function moveDurably(from: string, to: string): boolean {
+  try {
+    renameSync(from, to)
+  } catch (error) {
+    if (isMissing(error)) return false
+    throw error
+  }
+  flushFolder(dirname(to))
+  flushFolder(dirname(from))
+  return true
+}
+
+/** The text, or `null` when there is no such file. Faults: AGENT_RECORD_INVALID when it is absurdly long. */
+export function readIfThere(path: string): string | null {
+  try {
+    const { size } = statSync(path)
+    if (size > RECORD_BYTES_MAX) throw securityFault('AGENT_RECORD_INVALID', { where: path, why: `${size} bytes` })
+    return readFileSync(path, 'utf8')
+  } catch (error) {
+    if (isMissing(error)) return null
+    throw error
+  }
+}
+
+/**
+ * Refuses a private key that others may read, as ssh does. Windows has no such bits: the folder's rights count there.
+ */
+export function refuseExposed(path: string): void {
+  if (process.platform === 'win32') return
+  const mode = statSync(path).mode & 0o777
+  if ((mode & 0o077) !== 0) throw securityFault('KEY_EXPOSED', { where: path, why: `its mode is ${mode.toString(8)}` })
+}
+
+export function isMissing(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'ENOENT'
+}
+
+function flushFolder(path: string): void {
+  if (!flushesFolders) return
+  const folder = openSync(path, 'r')
+  try {
+    fsyncSync(folder)
+  } finally {
+    closeSync(folder)
+  }
+}

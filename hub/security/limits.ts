@@ -1,0 +1,31 @@
+// Bounds of the hub's security folder, with their arithmetic.
+
+const DAY_MS = 24 * 60 * 60 * 1000
+const YEAR_MS = 365 * DAY_MS
+
+/** The authority outlives the hub's hardware; no leaf is dated beyond it. */
+export const AUTHORITY_VALID_MS = 30 * YEAR_MS
+/** Leaves last as long as an appliance; taking rights away is the registry's job, not the calendar's. */
+export const LEAF_VALID_MS = 10 * YEAR_MS
+/** Certificates start a day in the past: the bearer's clock may be behind. */
+export const BACKDATE_MS = DAY_MS
+
+/** Each host name adds about 40 B to the hub's certificate; 64 keep it below 4 KiB of the 8 KiB allowed. */
+export const HOST_NAMES_MAX = 64
+export const HOST_NAME_LENGTH_MAX = 253
+
+/** Agents one hub knows; a record is about 1 KiB, so the cache stays below 16 MiB. */
+export const AGENTS_MAX = 16_384
+/** Certificates of one agent's present key that stay valid: each repeat of an interrupted enrolment adds one. */
+export const SERIALS_MAX = 8
+
+/** Patterns of one kind for one agent, and their length: 256 × 256 B = 64 KiB at most in a record. */
+export const PATTERNS_MAX = 256
+export const PATTERN_LENGTH_MAX = 256
+/** Two pattern lists of 64 KiB, in JSON with quotes and commas, and the rest. */
+export const RECORD_BYTES_MAX = 512 * 1024
+
+export const INVITATIONS_MAX = 4096
+export const INVITATION_MS_MAX = 90 * DAY_MS
+/** Spent and expired invitations are kept this long, so that their faults can say what happened. */
+export const INVITATION_KEPT_MS = 30 * DAY_MS

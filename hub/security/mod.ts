@@ -1,0 +1,6 @@
+// The hub's identity, its certificate authority, one-time invitations, and the registry of agents with their rights.
+
+export type { AgentRegistry } from './agents.ts'
+export type { Authority, HubTls, InvitationOrder } from './authority.ts'
+export { initAuthority, openAuthority, renewHubCertificate } from './authority.ts'
+export type { AgentRecord, InvitationRecord, Rights } from './parse.ts'

@@ -1,0 +1,41 @@
+import { declareFaults } from '#protocol/base/mod.ts'
+
+export const storeFault = declareFaults('store', {
+  STORE_FULL: {
+    meaning: "the hub's store cannot take more",
+    remedy:
+      'Free disk space or raise store.mapBytesMax in hub.yaml; senders keep their messages and go on by themselves',
+  },
+  STORE_IN_USE: {
+    meaning: 'another process has this data folder open',
+    remedy: 'Stop the other hub first, or start this one with another --data folder',
+  },
+  STORE_VERSION: {
+    meaning: 'the data folder was written by another version of the store',
+    remedy: 'Start the version that wrote it, or migrate the folder',
+  },
+  STORE_DAMAGED: {
+    meaning: 'something read back from the store is not what was written',
+    remedy: 'Check the disk; restore the data folder from a backup, agents then send again what is missing',
+  },
+  STREAM_GAP: {
+    meaning: 'a batch skips sequence numbers of its stream',
+    remedy: 'The agent continues after the last number the hub has; it does so by itself after OPEN_STREAM',
+  },
+  STREAM_OVERLAP: {
+    meaning: 'a batch repeats a part of what the hub has, with other borders',
+    remedy: 'The agent must send sealed batches again as they were, not cut anew',
+  },
+  STREAM_LIMIT: {
+    meaning: 'an agent opened more streams than allowed',
+    remedy: 'Use fewer streams, or remove old ones',
+  },
+  QUEUE_UNKNOWN: {
+    meaning: 'there is no queue of that name',
+    remedy: 'Declare it under queues: in hub.yaml, or subscribe to topics instead',
+  },
+  QUEUE_CONFLICT: {
+    meaning: 'a queue of that name exists with other rules',
+    remedy: 'Choose another name, or change the rules in one place',
+  },
+})
