@@ -1,0 +1,161 @@
+// Accepts connections on TCP, TLS and WebSocket and keeps the list of them.
+
+import { createServer as createHttpServer, type Server as HttpServer } from 'node:http'
+import { createServer as createHttpsServer } from 'node:https'
+import { createServer as createTcpServer, type Socket, type Server as TcpServer } from 'node:net'
+import { createServer as createTlsServer, type TLSSocket } from 'node:tls'
+import { createWebSocketStream, WebSocketServer } from 'ws'
+import { hubSessionFault } from '#hub/session/mod.ts'
+import { systemClock } from '#protocol/base/mod.ts'
+import { BINDING_BYTES, EXPORTER_LABEL } from '#protocol/handshake/mod.ts'
+import { type Accepted, Connection, type ConnectionContext } from './connection.ts'
+import { listenerFault } from './faults.ts'
+
+const TICK_MS = 1000
+/** One WebSocket message: at most one frame with its parts. */
+const WEBSOCKET_MESSAGE_BYTES_MAX = 8 * 1024 * 1024
+
+export type ListenAddress = { readonly host: string; readonly port: number; readonly tls: boolean }
+
+export type ListenerOptions = {
+  readonly tcp: ListenAddress
+  readonly websocket: (ListenAddress & { readonly path: string }) | null
+  readonly sessionsMax: number
+  readonly context: Omit<ConnectionContext, 'onSession' | 'onClosed' | 'nowMs' | 'wallMs'>
+}
+
+export class Listener {
+  readonly connections = new Set<Connection>()
+  accepted = 0
+  closedBytesIn = 0
+  closedBytesOut = 0
+  private readonly options: ListenerOptions
+  private readonly servers: (TcpServer | HttpServer)[] = []
+  private readonly context: ConnectionContext
+  private timer: NodeJS.Timeout | null = null
+
+  constructor(options: ListenerOptions) {
+    this.options = options
+    this.context = {
+      ...options.context,
+      nowMs: () => systemClock.nowMs(),
+      wallMs: () => systemClock.wallMs(),
+      onSession: (connection) => this.takeOver(connection),
+      onClosed: (connection, fault) => {
+        if (!this.connections.delete(connection)) return
+        this.closedBytesIn += connection.bytesIn
+        this.closedBytesOut += connection.bytesOut
+        const { agent, remote } = connection
+        options.context.log(agent === null ? 'warn' : 'info', 'connection ended', {
+          agent,
+          remote,
+          fault: fault.toJSON(),
+        })
+      },
+    }
+  }
+
+  /** Faults: `LISTEN_FAILED`. Gives the ports in use (for port 0). */
+  async start(): Promise<{ tcpPort: number; websocketPort: number | null }> {
+    const { tcp, websocket } = this.options
+    const tcpPort = await this.listen(this.tcpServer(tcp), tcp)
+    const websocketPort = websocket === null ? null : await this.listen(this.websocketServer(websocket), websocket)
+    this.timer = setInterval(() => {
+      const nowMs = systemClock.nowMs()
+      for (const connection of this.connections) connection.tick(nowMs)
+    }, TICK_MS)
+    return { tcpPort, websocketPort }
+  }
+
+  /** Tells every agent, then closes. */
+  async stop(): Promise<void> {
+    if (this.timer !== null) clearInterval(this.timer)
+    const fault = listenerFault('HUB_STOPPING')
+    for (const connection of this.connections) connection.close(fault)
+    await Promise.all(
+      this.servers.map(
+        (server) =>
+          new Promise<void>((resolve) => {
+            server.close(() => resolve())
+            if ('closeAllConnections' in server) server.closeAllConnections()
+          }),
+      ),
+    )
+  }
+
+  private tcpServer({ tls }: ListenAddress): TcpServer {
+    if (!tls) return createTcpServer({ noDelay: true }, (socket) => this.accept(socket, 'tcp', null, false))
+    const server = createTlsServer({ ...this.options.context.authority.tls, noDelay: true }, (socket) => {
+      this.accept(socket, 'tls', bindingOf(socket), true)
+    })
+    server.on('tlsClientError', (error, socket) => {
+      this.options.context.log('warn', 'TLS failed', { remote: socket.remoteAddress ?? '', why: error.message })
+    })
+    return server
+  }
+
+  private websocketServer({ tls, path }: ListenAddress & { path: string }): HttpServer {
+    const refuse = (_request: unknown, response: import('node:http').ServerResponse) => {
+      response.writeHead(426, { 'content-type': 'text/plain' }).end('This port speaks WebSocket.\n')
+    }
+    const server = tls ? createHttpsServer(this.options.context.authority.tls, refuse) : createHttpServer(refuse)
+    const sockets = new WebSocketServer({
+      server,
+      path,
+      maxPayload: WEBSOCKET_MESSAGE_BYTES_MAX,
+      perMessageDeflate: false,
+      clientTracking: false,
+    })
+    sockets.on('connection', (webSocket, request) => {
+      const stream = createWebSocketStream(webSocket)
+      const { socket } = request
+      // Behind a proxy the agent cannot see this connection's TLS, so WebSocket admits sessions without channel binding.
+      const binding = 'exportKeyingMaterial' in socket ? bindingOf(socket as TLSSocket) : null
+      this.accept(stream, 'websocket', binding, false, `${socket.remoteAddress}:${socket.remotePort}`)
+    })
+    return server
+  }
+
+  private accept(
+    stream: Accepted['stream'],
+    transport: Accepted['transport'],
+    channelBinding: Buffer | null,
+    requireBinding: boolean,
+    from?: string,
+  ): void {
+    const socket = stream as Socket
+    const remote = from ?? `${socket.remoteAddress}:${socket.remotePort}`
+    this.accepted++
+    if (this.connections.size >= this.options.sessionsMax) {
+      this.options.context.log('warn', 'connection refused', { remote, fault: listenerFault('HUB_BUSY').toJSON() })
+      stream.destroy()
+      return
+    }
+    this.connections.add(new Connection({ stream, remote, transport, channelBinding, requireBinding }, this.context))
+  }
+
+  private takeOver(newer: Connection): void {
+    for (const older of this.connections) {
+      if (older !== newer && older.agent === newer.agent) {
+        older.close(hubSessionFault('IDENTITY_TAKEN_OVER', { where: `agent ${newer.agent}` }))
+      }
+    }
+  }
+
+  private listen(server: TcpServer | HttpServer, { host, port }: ListenAddress): Promise<number> {
+    return new Promise((resolve, reject) => {
+      server.once('error', (cause) => {
+        reject(listenerFault('LISTEN_FAILED', { where: `${host}:${port}`, why: cause.message, cause }))
+      })
+      server.listen(port, host, () => {
+        this.servers.push(server)
+        const address = server.address()
+        resolve(typeof address === 'object' && address !== null ? address.port : port)
+      })
+    })
+  }
+}
+
+function bindingOf(socket: TLSSocket): Buffer {
+  return socket.exportKeyingMaterial(BINDING_BYTES, EXPORTER_LABEL, Buffer.alloc(0))
+}

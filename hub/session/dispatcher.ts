@@ -1,0 +1,61 @@
+// Brings queues and their consumers together: when a queue has something, its consumers take turns.
+
+import type { Queue } from '#hub/store/mod.ts'
+import type { Consumer } from './consumer.ts'
+
+export class Dispatcher {
+  private readonly consumers = new Map<Queue, Consumer[]>()
+  private readonly waiting = new Set<Queue>()
+  private scheduled = false
+
+  add(consumer: Consumer): void {
+    const { queue } = consumer
+    const list = this.consumers.get(queue)
+    if (list === undefined) {
+      this.consumers.set(queue, [consumer])
+      queue.onReady = () => this.wake(queue)
+    } else {
+      list.push(consumer)
+    }
+    this.wake(queue)
+  }
+
+  remove(consumer: Consumer): void {
+    const { queue } = consumer
+    const list = this.consumers.get(queue)?.filter((other) => other !== consumer) ?? []
+    if (list.length > 0) {
+      this.consumers.set(queue, list)
+      return
+    }
+    this.consumers.delete(queue)
+    queue.onReady = () => {}
+  }
+
+  consumersOf(queue: Queue): number {
+    return this.consumers.get(queue)?.length ?? 0
+  }
+
+  /** The queue may have something, or one of its consumers may take something. Served once per event turn. */
+  wake(queue: Queue): void {
+    this.waiting.add(queue)
+    if (this.scheduled) return
+    this.scheduled = true
+    queueMicrotask(() => {
+      this.scheduled = false
+      const queues = [...this.waiting]
+      this.waiting.clear()
+      for (const next of queues) this.serve(next)
+    })
+  }
+
+  private serve(queue: Queue): void {
+    const list = this.consumers.get(queue)
+    if (list === undefined) return
+    // A consumer that has sent goes to the back, so that competing consumers share the work.
+    for (let idle = 0; idle < list.length; ) {
+      const consumer = list.shift() as Consumer
+      list.push(consumer)
+      idle = consumer.sendOne() ? 0 : idle + 1
+    }
+  }
+}

@@ -1,0 +1,152 @@
+// The producing half of a session: streams it opened, batches on their way to the store, acknowledgements.
+
+import { type KeyObject, X509Certificate } from 'node:crypto'
+import type { HubStore, Placement, Queue, Stream } from '#hub/store/mod.ts'
+import { asFault, type Fault } from '#protocol/base/mod.ts'
+import { type Batch, keyIdIn, openBatch, topicMatches } from '#protocol/codec/mod.ts'
+import { keyIdOf } from '#protocol/crypto/mod.ts'
+import { CHANNEL_RECEIPTS, FRAME_ACCEPTED, FRAME_REFUSED } from '#protocol/frame/mod.ts'
+import { encodeAccepted, encodeRefused, type OpenStream } from '#protocol/schema/mod.ts'
+import { BATCH_PREFIX_BYTES, parseBatchPrefix, sessionFault } from '#protocol/session/mod.ts'
+import { hubSessionFault } from './faults.ts'
+import { reportOf } from './report.ts'
+
+/** Where the messages of a batch go; what nobody wants goes to `unrouted`. Made by the router, which sessions do not know. */
+export type Route = (batch: Batch, unrouted: Queue) => { placements: readonly Placement[]; unroutedCount: number }
+
+/** A stream of this session. */
+type OpenedStream = { readonly id: number; readonly stream: Stream; ackedSeq: number; unrouted: number }
+
+/** Batches smaller than this are copied out of the receive chunk, which would otherwise be kept alive by them. */
+const COPY_BELOW_BYTES = 32 * 1024
+
+export type ProducerOptions = {
+  readonly agent: string
+  readonly publicKey: KeyObject
+  readonly publishPatterns: readonly string[]
+  readonly store: HubStore
+  readonly route: Route
+  readonly streamsMax: number
+  readonly bodyBytesMax: number
+  readonly creditBytes: number
+  send(kind: number, channel: number, body: Uint8Array): void
+  onRefused(fault: Fault): void
+}
+
+export class Producer {
+  messagesIn = 0
+  private readonly options: ProducerOptions
+  private readonly streams: OpenedStream[] = []
+  private readonly allowed = new Map<string, boolean>()
+  private readonly unacknowledged = new Set<OpenedStream>()
+  private receivedBytes = 0
+  private storedBytes = 0
+  private readonly keyId: Buffer
+
+  constructor(options: ProducerOptions) {
+    this.options = options
+    this.keyId = keyIdOf(options.publicKey)
+  }
+
+  /** Continues a stream. Faults: `SESSION_LIMIT`, `STREAM_LIMIT`. */
+  open({ stream: name, epoch }: OpenStream): { streamId: number; lastSeq: number } {
+    const { store, agent, streamsMax } = this.options
+    const stream = store.stream(agent, name, epoch)
+    let opened = this.streams.find((other) => other.stream === stream)
+    if (opened === undefined) {
+      if (this.streams.length >= streamsMax) throw hubSessionFault('SESSION_LIMIT', { why: `${streamsMax} streams` })
+      opened = { id: this.streams.length + 1, stream, ackedSeq: 0, unrouted: 0 }
+      this.streams.push(opened)
+    }
+    return { streamId: opened.id, lastSeq: stream.durableSeq }
+  }
+
+  /**
+   * Takes a BATCH body. What breaks the protocol throws and ends the session; what the store or the rules cannot take is
+   * answered with REFUSED, and the agent keeps it.
+   */
+  batch(body: Buffer): void {
+    this.receivedBytes += body.length
+    if (this.receivedBytes > this.storedBytes + this.options.creditBytes + body.length) {
+      throw sessionFault('SESSION_CREDIT_EXCEEDED', { creditBytes: this.options.creditBytes })
+    }
+    const opened = this.streams[parseBatchPrefix(body) - 1]
+    if (opened === undefined) throw hubSessionFault('STREAM_UNKNOWN')
+    const view = body.subarray(BATCH_PREFIX_BYTES)
+    const batch = openBatch(body.length < COPY_BELOW_BYTES ? Buffer.from(view) : view)
+    const { head } = batch
+    const { stream } = opened
+    if (head.origin !== stream.origin || head.stream !== stream.name || head.epoch !== stream.epoch) {
+      throw hubSessionFault('BATCH_FOREIGN', { where: `stream ${stream.name}`, why: `${head.origin}/${head.stream}` })
+    }
+    batch.verify(this.keyOf(batch))
+    void this.store(opened, batch, body.length)
+  }
+
+  /** The session's key, or an earlier one of the same agent: a spool outlives a re-enrolment. */
+  private keyOf(batch: Batch): KeyObject {
+    const keyId = keyIdIn(batch.head)
+    if (keyId.equals(this.keyId)) return this.options.publicKey
+    const certificate = this.options.store.originCertificate(this.options.agent, keyId.toString('hex'))
+    return certificate === null ? this.options.publicKey : new X509Certificate(certificate).publicKey
+  }
+
+  private async store(opened: OpenedStream, batch: Batch, bytes: number): Promise<void> {
+    const { store, route } = this.options
+    try {
+      this.checkRights(batch)
+      const { placements, unroutedCount } = route(batch, store.unrouted)
+      await store.append(opened.stream, batch, placements)
+      this.messagesIn += batch.count
+      opened.unrouted += unroutedCount
+    } catch (error) {
+      this.refuse(opened, batch, asFault(error))
+      return
+    } finally {
+      this.storedBytes += bytes
+    }
+    if (this.unacknowledged.size === 0) queueMicrotask(() => this.acknowledge())
+    this.unacknowledged.add(opened)
+  }
+
+  /** One ACCEPTED for all batches of a stream that became durable together. */
+  private acknowledge(): void {
+    for (const opened of this.unacknowledged) {
+      opened.ackedSeq = opened.stream.durableSeq
+      const body = encodeAccepted({
+        streamId: opened.id,
+        lastSeq: opened.ackedSeq,
+        creditBytes: this.storedBytes + this.options.creditBytes,
+        unrouted: opened.unrouted,
+      })
+      opened.unrouted = 0
+      this.options.send(FRAME_ACCEPTED, CHANNEL_RECEIPTS, body)
+    }
+    this.unacknowledged.clear()
+  }
+
+  private refuse(opened: OpenedStream, batch: Batch, fault: Fault): void {
+    this.options.onRefused(fault)
+    const body = encodeRefused({
+      streamId: opened.id,
+      firstSeq: batch.head.firstSeq,
+      fault: reportOf(fault),
+      lastSeq: opened.stream.durableSeq,
+    })
+    this.options.send(FRAME_REFUSED, CHANNEL_RECEIPTS, body)
+  }
+
+  /** Every topic of the batch must be one the agent may publish to. */
+  private checkRights(batch: Batch): void {
+    for (const { topic } of batch.index().envelopes) {
+      let allowed = this.allowed.get(topic)
+      if (allowed === undefined) {
+        allowed = this.options.publishPatterns.some((pattern) => topicMatches(pattern, topic))
+        if (this.allowed.size >= 4096) this.allowed.clear()
+        this.allowed.set(topic, allowed)
+      }
+      if (!allowed)
+        throw hubSessionFault('RIGHT_MISSING', { where: `agent ${this.options.agent}`, why: `publish to ${topic}` })
+    }
+  }
+}

@@ -1,0 +1,301 @@
+// One agent's session after the handshake: frames to store, queues to frames. The connection itself is the listener's.
+
+import { X509Certificate } from 'node:crypto'
+import type { HubStore, Queue } from '#hub/store/mod.ts'
+import { storeFault } from '#hub/store/mod.ts'
+import { asFault, type Fault } from '#protocol/base/mod.ts'
+import { type BatchHead, keyIdIn, patternCovers, patternProblem } from '#protocol/codec/mod.ts'
+import { keyIdOf } from '#protocol/crypto/mod.ts'
+import {
+  CHANNEL_CONTROL,
+  CHANNEL_RECEIPTS,
+  FRAME_BATCH,
+  FRAME_CREDIT,
+  FRAME_FAILED,
+  FRAME_OPEN_STREAM,
+  FRAME_ORIGIN,
+  FRAME_SETTLE,
+  FRAME_SETTLED,
+  FRAME_STREAM_OPENED,
+  FRAME_SUBSCRIBE,
+  FRAME_SUBSCRIBED,
+  FRAME_UNSUBSCRIBE,
+} from '#protocol/frame/mod.ts'
+import {
+  decodeCredit,
+  decodeOpenStream,
+  decodeSettle,
+  decodeSubscribe,
+  decodeUnsubscribe,
+  encodeFailed,
+  encodeOrigin,
+  encodeSettled,
+  encodeStreamOpened,
+  encodeSubscribed,
+  type Subscribe,
+} from '#protocol/schema/mod.ts'
+import { sessionFault } from '#protocol/session/mod.ts'
+import { Consumer, type Outlet } from './consumer.ts'
+import type { Dispatcher } from './dispatcher.ts'
+import { hubSessionFault } from './faults.ts'
+import type { HubIdentity } from './identity.ts'
+import { Producer, type Route } from './producer.ts'
+import { reportOf } from './report.ts'
+
+/** What the hub lends every session. */
+export type SessionContext = {
+  readonly store: HubStore
+  readonly route: Route
+  readonly dispatcher: Dispatcher
+  readonly identity: HubIdentity
+  log(level: 'debug' | 'info' | 'warn', message: string, details: Readonly<Record<string, unknown>>): void
+}
+
+export type SessionAgent = {
+  readonly name: string
+  readonly certificate: Buffer
+  readonly publish: readonly string[]
+  readonly consume: readonly string[]
+}
+
+/** The connection as a session sees it. */
+export type SessionConnection = {
+  readonly writable: boolean
+  send(kind: number, channel: number, body: Uint8Array): void
+  sendParts(first: Buffer, second: Buffer): void
+}
+
+export type SessionLimits = {
+  readonly streamsMax: number
+  readonly subscriptionsMax: number
+  readonly bodyBytesMax: number
+  readonly creditBytesMax: number
+}
+
+export class Session {
+  readonly agent: SessionAgent
+  messagesOut = 0
+  readonly producer: Producer
+  private readonly context: SessionContext
+  private readonly connection: SessionConnection
+  private readonly limits: SessionLimits
+  private readonly consumers = new Map<number, Consumer>()
+  private readonly introduced = new Set<string>()
+  private nextConsumer = 1
+  private closed = false
+
+  constructor(options: {
+    agent: SessionAgent
+    context: SessionContext
+    connection: SessionConnection
+    limits: SessionLimits
+  }) {
+    this.agent = options.agent
+    this.context = options.context
+    this.connection = options.connection
+    this.limits = options.limits
+    const { publicKey } = new X509Certificate(this.agent.certificate)
+    this.context.store.rememberOrigin(this.agent.name, keyIdOf(publicKey).toString('hex'), this.agent.certificate)
+    this.producer = new Producer({
+      agent: this.agent.name,
+      publicKey,
+      publishPatterns: this.agent.publish,
+      store: this.context.store,
+      route: this.context.route,
+      streamsMax: this.limits.streamsMax,
+      bodyBytesMax: this.limits.bodyBytesMax,
+      creditBytes: this.limits.creditBytesMax,
+      send: (kind, channel, body) => this.connection.send(kind, channel, body),
+      onRefused: (fault) =>
+        this.context.log('warn', 'batch refused', { agent: this.agent.name, fault: fault.toJSON() }),
+    })
+  }
+
+  get consumerCount(): number {
+    return this.consumers.size
+  }
+
+  /** A frame from the agent. What breaks the protocol throws: the connection closes with it. */
+  frame(kind: number, _channel: number, body: Buffer): void {
+    switch (kind) {
+      case FRAME_BATCH:
+        return this.producer.batch(body)
+      case FRAME_SETTLE:
+        return this.settle(body)
+      case FRAME_CREDIT:
+        return this.credit(body)
+      case FRAME_OPEN_STREAM:
+        return this.openStream(body)
+      case FRAME_SUBSCRIBE:
+        void this.subscribe(decodeSubscribe(body))
+        return
+      case FRAME_UNSUBSCRIBE:
+        return this.unsubscribe(body)
+      default:
+        throw sessionFault('SESSION_FRAME_UNEXPECTED', { where: `frame kind 0x${kind.toString(16)}` })
+    }
+  }
+
+  /** The connection can take more again. */
+  pump(): void {
+    for (const consumer of this.consumers.values()) this.context.dispatcher.wake(consumer.queue)
+  }
+
+  /** The connection is gone: consumers give back what is not settled. */
+  close(): void {
+    this.closed = true
+    for (const consumer of this.consumers.values()) this.end(consumer, consumer.ephemeral)
+    this.consumers.clear()
+  }
+
+  private openStream(body: Buffer): void {
+    const request = decodeOpenStream(body)
+    this.answer(request.request, () => {
+      const opened = this.producer.open(request)
+      this.connection.send(
+        FRAME_STREAM_OPENED,
+        CHANNEL_CONTROL,
+        encodeStreamOpened({ request: request.request, ...opened }),
+      )
+    })
+  }
+
+  private async subscribe(request: Subscribe): Promise<void> {
+    try {
+      const queue = await this.queueFor(request)
+      if (this.closed) return
+      if (this.consumers.size >= this.limits.subscriptionsMax) {
+        throw hubSessionFault('SESSION_LIMIT', { why: `${this.limits.subscriptionsMax} consumers` })
+      }
+      const consumer = new Consumer({
+        id: this.nextConsumer++,
+        queue,
+        store: this.context.store,
+        outlet: this.outlet(),
+        identity: this.context.identity,
+        creditBytes: request.creditBytes,
+        creditMessages: request.creditMessages,
+      })
+      this.consumers.set(consumer.id, consumer)
+      const answer = {
+        request: request.request,
+        consumer: consumer.id,
+        queue: queue.info.name,
+        floor: queue.settled.floor,
+      }
+      this.connection.send(FRAME_SUBSCRIBED, CHANNEL_CONTROL, encodeSubscribed(answer))
+      this.context.dispatcher.add(consumer)
+    } catch (error) {
+      this.failed(request.request, asFault(error))
+    }
+  }
+
+  /** The queue a SUBSCRIBE means, made when it is a new subscription; checks the agent's rights. */
+  private async queueFor(request: Subscribe): Promise<Queue> {
+    const { store } = this.context
+    if (request.queue !== '') {
+      this.mayConsume(`queue ${request.queue}`, (pattern) => patternCovers(pattern, request.queue))
+      const queue = store.queue(request.queue)
+      if (queue === undefined || queue.info.owner !== null) throw storeFault('QUEUE_UNKNOWN', { where: request.queue })
+      return queue
+    }
+    if (request.name === '' || request.topics.length === 0) throw hubSessionFault('SUBSCRIPTION_INVALID')
+    for (const topic of request.topics) {
+      const why = patternProblem(topic)
+      if (why !== null) throw hubSessionFault('SUBSCRIPTION_INVALID', { where: `topic ${topic}`, why })
+      this.mayConsume(`topic ${topic}`, (pattern) => patternCovers(pattern, topic))
+    }
+    return await store.declareQueue({
+      name: `${this.agent.name}:${request.name}`,
+      rule: {
+        topics: request.topics,
+        where: Object.fromEntries(request.where.map(({ name, values }) => [name, values])),
+      },
+      owner: this.agent.name,
+      ephemeral: request.ephemeral,
+    })
+  }
+
+  private mayConsume(what: string, allows: (pattern: string) => boolean): void {
+    if (this.agent.consume.some(allows)) return
+    throw hubSessionFault('RIGHT_MISSING', { where: `agent ${this.agent.name}`, why: `consume ${what}` })
+  }
+
+  private unsubscribe(body: Buffer): void {
+    const { consumer: id, forget } = decodeUnsubscribe(body)
+    const consumer = this.consumer(id)
+    this.consumers.delete(id)
+    this.end(consumer, consumer.ephemeral || (forget && consumer.queue.info.owner === this.agent.name))
+  }
+
+  private end(consumer: Consumer, forget: boolean): void {
+    this.context.dispatcher.remove(consumer)
+    consumer.close()
+    if (!forget) return
+    this.context.store.forgetQueue(consumer.queue).catch((error: unknown) => {
+      this.context.log('warn', 'subscription not removed', {
+        queue: consumer.queue.info.name,
+        fault: asFault(error).toJSON(),
+      })
+    })
+  }
+
+  private credit(body: Buffer): void {
+    const { consumer: id, bytes, messages } = decodeCredit(body)
+    const consumer = this.consumers.get(id)
+    // Credit for a consumer that was just ended crosses its end on the way.
+    if (consumer === undefined && id < this.nextConsumer && id > 0) return
+    this.consumer(id).grant(bytes, messages)
+    this.context.dispatcher.wake(this.consumer(id).queue)
+  }
+
+  private settle(body: Buffer): void {
+    const { consumer: id, settleId, ranges } = decodeSettle(body)
+    if (!this.consumers.has(id) && id < this.nextConsumer && id > 0) return
+    void this.consumer(id)
+      .settle(ranges)
+      .then(() => this.connection.send(FRAME_SETTLED, CHANNEL_RECEIPTS, encodeSettled({ consumer: id, settleId })))
+  }
+
+  private consumer(id: number): Consumer {
+    const consumer = this.consumers.get(id)
+    if (consumer === undefined) throw hubSessionFault('CONSUMER_UNKNOWN', { why: `consumer ${id}` })
+    return consumer
+  }
+
+  private outlet(): Outlet {
+    const { connection } = this
+    const session = this
+    return {
+      get writable() {
+        return connection.writable && !session.closed
+      },
+      sendParts: (first, second) => connection.sendParts(first, second),
+      introduce: (head) => this.introduce(head),
+    }
+  }
+
+  private introduce(head: BatchHead): void {
+    const { origin } = head
+    const keyId = keyIdIn(head).toString('hex')
+    if (this.introduced.has(keyId)) return
+    const { identity, store } = this.context
+    const certificate = origin === identity.name ? identity.certificate : store.originCertificate(origin, keyId)
+    if (certificate === null) return
+    this.introduced.add(keyId)
+    this.connection.send(FRAME_ORIGIN, CHANNEL_CONTROL, encodeOrigin({ name: origin, certificate }))
+  }
+
+  private answer(request: number, work: () => void): void {
+    try {
+      work()
+    } catch (error) {
+      this.failed(request, asFault(error))
+    }
+  }
+
+  private failed(request: number, fault: Fault): void {
+    this.context.log('info', 'request failed', { agent: this.agent.name, fault: fault.toJSON() })
+    this.connection.send(FRAME_FAILED, CHANNEL_CONTROL, encodeFailed({ request, fault: reportOf(fault) }))
+  }
+}
