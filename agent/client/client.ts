@@ -1,0 +1,303 @@
+// The library applications use: connect once, then publish, subscribe, settle, request. The client keeps one connection to the
+// hub, renews it with jittered backoff, and carries publishers and subscriptions over to the new one.
+
+import type { Identity } from '#agent/identity/mod.ts'
+import { asFault, type Fault } from '#protocol/base/mod.ts'
+import { type SigningKey, signingKey } from '#protocol/crypto/mod.ts'
+import {
+  FRAME_ACCEPTED,
+  FRAME_CREDIT,
+  FRAME_DELIVER,
+  FRAME_ORIGIN,
+  FRAME_REFUSED,
+  FRAME_SETTLED,
+  FRAME_STREAM_OPENED,
+  FRAME_SUBSCRIBED,
+} from '#protocol/frame/mod.ts'
+import {
+  decodeAccepted,
+  decodeCredit,
+  decodeRefused,
+  decodeStreamOpened,
+  decodeSubscribed,
+} from '#protocol/schema/mod.ts'
+import { parseDeliverPrefix } from '#protocol/session/mod.ts'
+import { HubConnection } from './connection.ts'
+import { clientFault } from './faults.ts'
+import { Publisher, type PublisherOptions } from './publisher.ts'
+import { Requester, type RequestOptions, respond } from './requests.ts'
+import { type BatchStore, ProducingCredit, type SenderEvents, StreamSender } from './sender.ts'
+import { Origins, type SubscribeOptions, Subscription } from './subscription.ts'
+
+export type ClientOptions = {
+  readonly identity: Identity
+  /** Instead of the addresses in the identity. */
+  readonly addresses?: readonly string[]
+  readonly reconnectMsFirst?: number
+  readonly reconnectMsMax?: number
+  /** 0 ≤ random < 1. */
+  readonly random?: () => number
+  readonly onConnected?: () => void
+  /** The connection could not be made, or ended; the client tries again. */
+  readonly onDisconnected?: (fault: Fault) => void
+}
+
+export class Client {
+  readonly name: string
+  bytesIn = 0
+  bytesOut = 0
+  /** The fault of the last failed attempt, while disconnected. */
+  lastFault: Fault | null = null
+  private readonly options: ClientOptions
+  private readonly key: SigningKey
+  private connection: HubConnection | null = null
+  private credit: ProducingCredit | null = null
+  private origins: Origins | null = null
+  private readonly senders = new Set<StreamSender>()
+  private readonly subscriptions = new Map<Subscription, PromiseWithResolvers<void>>()
+  private readonly bySubscriptionRequest = new Map<number, Subscription>()
+  private readonly consumers = new Map<number, Subscription>()
+  private requester: Requester | null = null
+  private closing: Fault | null = null
+  private stopWaiting: (() => void) | null = null
+  private readonly running: Promise<void>
+  private readonly publishers = new Set<Publisher>()
+
+  private constructor(options: ClientOptions) {
+    this.options = options
+    this.name = options.identity.name
+    this.key = signingKey(options.identity.key)
+    this.running = this.run()
+  }
+
+  /** A client that connects by itself and stays connected until `close`. It can be used at once. */
+  static start(options: ClientOptions): Client {
+    return new Client(options)
+  }
+
+  /** As `start`, but resolves when the first connection stands. Faults: why the first attempt failed. */
+  static async connect(options: ClientOptions): Promise<Client> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>()
+    const client = new Client({
+      ...options,
+      onConnected: () => {
+        options.onConnected?.()
+        resolve()
+      },
+      onDisconnected: (fault) => {
+        options.onDisconnected?.(fault)
+        reject(fault)
+      },
+    })
+    try {
+      await promise
+    } catch (error) {
+      await client.close()
+      throw error
+    }
+    return client
+  }
+
+  get connected(): boolean {
+    return this.connection?.alive === true
+  }
+
+  /** A publisher of one producer stream, in memory. */
+  publisher(options: PublisherOptions): Publisher {
+    const publisher = new Publisher({
+      ...options,
+      origin: this.name,
+      key: this.key,
+      onRestart: () => this.attachSender(publisher.sender),
+    })
+    this.publishers.add(publisher)
+    this.addSender(publisher.sender)
+    return publisher
+  }
+
+  /** Sends a stream whose sealed batches lie elsewhere: an agent's spool. Call `pump` of the result when it has more. */
+  sendFrom(store: BatchStore, events: SenderEvents): StreamSender {
+    const sender = new StreamSender(store, events)
+    this.addSender(sender)
+    return sender
+  }
+
+  removeSender(sender: StreamSender): void {
+    sender.stop()
+    this.senders.delete(sender)
+  }
+
+  /** Consumes; resolves when the hub has confirmed. Faults: `REQUEST_REFUSED`. It is carried over to new connections by itself. */
+  async subscribe(options: SubscribeOptions): Promise<Subscription> {
+    const subscription = new Subscription(options, (ended) => this.subscriptions.delete(ended))
+    const confirmed = Promise.withResolvers<void>()
+    this.subscriptions.set(subscription, confirmed)
+    if (this.connected) void this.attachSubscription(subscription)
+    await confirmed.promise
+    return subscription
+  }
+
+  /** Asks and waits for one answer. Faults: `REQUEST_TIMEOUT`, `PUBLISH_REFUSED`. */
+  request(options: RequestOptions) {
+    this.requester ??= new Requester(this)
+    return this.requester.request(options)
+  }
+
+  /** Answers requests on topics or a queue; see `respond`. */
+  respond(options: SubscribeOptions, handler: Parameters<typeof respond>[2]): Promise<Subscription> {
+    return respond(this, options, handler)
+  }
+
+  /** What this agent seals with. */
+  get sealingKey(): SigningKey {
+    return this.key
+  }
+
+  async close(): Promise<void> {
+    this.closing = clientFault('CLIENT_CLOSED')
+    for (const publisher of this.publishers) publisher.close(this.closing)
+    for (const subscription of this.subscriptions.keys()) subscription.end()
+    for (const sender of this.senders) sender.stop()
+    for (const { reject, promise } of this.subscriptions.values()) {
+      promise.catch(() => undefined)
+      reject(this.closing)
+    }
+    this.connection?.close(this.closing)
+    this.stopWaiting?.()
+    await this.running
+  }
+
+  private async run(): Promise<void> {
+    const { addresses = this.options.identity.addresses, random = Math.random } = this.options
+    const { reconnectMsFirst = 200, reconnectMsMax = 15_000 } = this.options
+    let failures = 0
+    while (this.closing === null) {
+      const address = addresses[failures % addresses.length] as string
+      try {
+        const connection = await this.open(address)
+        failures = 0
+        const fault = await connection.closed
+        this.lost(fault)
+      } catch (error) {
+        this.lost(asFault(error, address))
+      }
+      if (this.closing !== null) return
+      // Full jitter: agents that lost the hub together do not come back together.
+      const limitMs = Math.min(reconnectMsMax, reconnectMsFirst * 2 ** Math.min(failures++, 16))
+      await this.wait(limitMs * (0.2 + 0.8 * random()))
+    }
+  }
+
+  private async open(address: string): Promise<HubConnection> {
+    const { identity } = this.options
+    const connection = await HubConnection.open({
+      address,
+      identity,
+      onDrain: () => this.pump(),
+      onBytes: (bytesIn, bytesOut) => {
+        this.bytesIn += bytesIn
+        this.bytesOut += bytesOut
+      },
+    })
+    if (this.closing !== null) {
+      connection.close(this.closing)
+      return connection
+    }
+    this.connection = connection
+    this.credit = new ProducingCredit(connection.terms.limits.creditBytesMax)
+    this.origins = new Origins(identity.caCertificate, identity.hubName)
+    this.consumers.clear()
+    this.listen(connection)
+    this.lastFault = null
+    for (const sender of this.senders) this.attachSender(sender)
+    for (const subscription of this.subscriptions.keys()) void this.attachSubscription(subscription)
+    this.options.onConnected?.()
+    return connection
+  }
+
+  private listen(connection: HubConnection): void {
+    connection.listen(FRAME_STREAM_OPENED, (_kind, body) => connection.answer(decodeStreamOpened(body).request, body))
+    connection.listen(FRAME_SUBSCRIBED, (_kind, body) => {
+      const { request, consumer } = decodeSubscribed(body)
+      const subscription = this.bySubscriptionRequest.get(request)
+      if (subscription !== undefined) {
+        subscription.subscribed(body)
+        this.consumers.set(consumer, subscription)
+      }
+      connection.answer(request, body)
+    })
+    connection.listen(FRAME_ACCEPTED, (_kind, body) => {
+      const accepted = decodeAccepted(body)
+      this.credit?.raise(accepted.creditBytes)
+      this.sender(accepted.streamId)?.accepted(accepted)
+      this.pump()
+    })
+    connection.listen(FRAME_REFUSED, (_kind, body) => {
+      const refused = decodeRefused(body)
+      this.sender(refused.streamId)?.refused(refused)
+    })
+    connection.listen(FRAME_CREDIT, (_kind, body) => {
+      this.credit?.raise(decodeCredit(body).bytes)
+      this.pump()
+    })
+    connection.listen(FRAME_ORIGIN, (_kind, body) => this.origins?.introduce(body))
+    connection.listen(FRAME_DELIVER, (_kind, body) => {
+      this.consumers.get(parseDeliverPrefix(body).consumer)?.receive(connection, body)
+    })
+    connection.listen(FRAME_SETTLED, () => undefined)
+  }
+
+  private lost(fault: Fault): void {
+    this.connection = null
+    this.lastFault = fault
+    for (const sender of this.senders) sender.detach()
+    if (this.closing === null) this.options.onDisconnected?.(fault)
+  }
+
+  private sender(streamId: number): StreamSender | undefined {
+    for (const sender of this.senders) if (sender.streamId === streamId) return sender
+    return undefined
+  }
+
+  private pump(): void {
+    for (const sender of this.senders) sender.pump()
+  }
+
+  private addSender(sender: StreamSender): void {
+    this.senders.add(sender)
+    this.attachSender(sender)
+  }
+
+  private attachSender(sender: StreamSender): void {
+    const { connection, credit } = this
+    if (connection === null || credit === null || !connection.alive) return
+    sender.attach(connection, credit).catch((error: unknown) => {
+      if (connection.alive) sender.report(asFault(error))
+    })
+  }
+
+  private async attachSubscription(subscription: Subscription): Promise<void> {
+    const { connection, origins } = this
+    if (connection === null || origins === null) return
+    const confirmed = this.subscriptions.get(subscription)
+    try {
+      await subscription.attach(connection, origins, (request) => this.bySubscriptionRequest.set(request, subscription))
+      confirmed?.resolve()
+    } catch (error) {
+      if (!connection.alive) return
+      this.subscriptions.delete(subscription)
+      subscription.fail(asFault(error))
+      confirmed?.reject(error)
+    }
+  }
+
+  private wait(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, ms)
+      this.stopWaiting = () => {
+        clearTimeout(timer)
+        resolve()
+      }
+    })
+  }
+}

@@ -1,0 +1,46 @@
+import { declareFaults } from '#protocol/base/mod.ts'
+
+export const clientFault = declareFaults('client', {
+  ADDRESS_INVALID: {
+    meaning: 'an address of the hub cannot be understood',
+    remedy: 'Write host:port (TLS), wss://host:port/path, or tcp://127.0.0.1:port on the same machine',
+  },
+  HUB_UNREACHABLE: {
+    meaning: 'the hub cannot be reached',
+    remedy: 'Check the address, the firewall and whether the hub runs; the agent keeps trying',
+  },
+  HUB_TLS_FAILED: {
+    meaning: 'the TLS connection to the hub failed',
+    remedy: "Check that the address leads to this agent's own hub and that no proxy opens the connection",
+  },
+  CLIENT_CLOSED: { meaning: 'the client was closed', remedy: 'Make a new client' },
+  CONNECTION_LOST: {
+    meaning: 'the connection to the hub was lost before the answer came',
+    remedy: 'The client reconnects by itself; repeat the request if its effect is not visible',
+  },
+  PUBLISH_REFUSED: {
+    meaning: 'the hub refused messages',
+    remedy: 'Correct what the hub names and publish them again; nothing after them was stored either',
+  },
+  PUBLISH_WINDOW_FULL: {
+    meaning: 'more is waiting for acknowledgement than the publisher may hold',
+    remedy: 'Await room() before publishing more, or raise windowBytes',
+  },
+  REQUEST_REFUSED: { meaning: 'the hub refused a request', remedy: 'Correct what the hub names' },
+  REQUEST_TIMEOUT: {
+    meaning: 'no reply came before the deadline',
+    remedy: 'Check that somebody answers this topic, or allow more time',
+  },
+  ORIGIN_UNKNOWN: {
+    meaning: 'a batch is signed by a key whose certificate the hub did not present',
+    remedy: "Report it to the hub's operator; the messages were not used",
+  },
+  SETTLED_TWICE: {
+    meaning: 'a message was settled a second time',
+    remedy: 'Settle each message of a delivery once',
+  },
+  DELIVERY_INVALID: {
+    meaning: 'a delivery contradicts itself',
+    remedy: "Report it to the hub's operator; the messages were not used",
+  },
+})

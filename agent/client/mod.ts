@@ -1,0 +1,8 @@
+export { parseAddress } from './address.ts'
+export { Client, type ClientOptions } from './client.ts'
+export { enroll } from './enroll.ts'
+export { clientFault } from './faults.ts'
+export { type OutgoingMessage, Publisher, type PublisherOptions } from './publisher.ts'
+export type { RequestOptions } from './requests.ts'
+export { type BatchStore, type SenderEvents, StreamSender } from './sender.ts'
+export { Delivery, type SubscribeOptions, Subscription } from './subscription.ts'

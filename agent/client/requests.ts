@@ -1,0 +1,117 @@
+// Request and reply over topics: a request names a topic for the answer and a number; the answer carries the number back.
+
+import { randomBytes } from 'node:crypto'
+import { HEADER_CORRELATION, HEADER_DEADLINE_MS, HEADER_REPLY_TO, type MessageView } from '#protocol/codec/mod.ts'
+import type { Client } from './client.ts'
+import { clientFault } from './faults.ts'
+import type { Publisher } from './publisher.ts'
+import type { SubscribeOptions, Subscription } from './subscription.ts'
+
+export type RequestOptions = {
+  readonly topic: string
+  readonly body: Uint8Array
+  /** How long to wait for the answer. */
+  readonly deadlineMs: number
+}
+
+type Waiting = { resolve(reply: MessageView): void; readonly timer: NodeJS.Timeout }
+
+export class Requester {
+  private readonly client: Client
+  private readonly replyTopic: string
+  private readonly publisher: Publisher
+  private readonly waiting = new Map<number, Waiting>()
+  private subscription: Promise<Subscription> | null = null
+  private next = 1
+
+  constructor(client: Client) {
+    this.client = client
+    const id = randomBytes(9).toString('base64url')
+    this.replyTopic = `reply/${client.name}/${id}`
+    this.publisher = client.publisher({ stream: `requests-${id}` })
+  }
+
+  /** Faults: `REQUEST_TIMEOUT`, and those of publishing. */
+  async request({ topic, body, deadlineMs }: RequestOptions): Promise<MessageView> {
+    this.subscription ??= this.listen()
+    await this.subscription
+    const number = this.next++
+    const { promise, resolve, reject } = Promise.withResolvers<MessageView>()
+    const timer = setTimeout(() => {
+      this.waiting.delete(number)
+      reject(clientFault('REQUEST_TIMEOUT', { where: topic, deadlineMs }))
+    }, deadlineMs)
+    this.waiting.set(number, { resolve, timer })
+    const headers = {
+      [HEADER_REPLY_TO]: this.replyTopic,
+      [HEADER_CORRELATION]: number,
+      [HEADER_DEADLINE_MS]: Date.now() + deadlineMs,
+    }
+    try {
+      await this.publisher.publish({ topic, body, headers })
+    } catch (error) {
+      clearTimeout(timer)
+      this.waiting.delete(number)
+      throw error
+    }
+    return await promise
+  }
+
+  private async listen(): Promise<Subscription> {
+    const name = this.replyTopic.replaceAll('/', '-')
+    const subscription = await this.client.subscribe({ name, topics: [`${this.replyTopic}/#`], ephemeral: true })
+    void this.receive(subscription)
+    return subscription
+  }
+
+  private async receive(subscription: Subscription): Promise<void> {
+    for await (const delivery of subscription) {
+      for (const message of delivery) {
+        const number = Number(message.envelope.headers[HEADER_CORRELATION])
+        const waiting = this.waiting.get(number)
+        if (waiting === undefined) continue
+        this.waiting.delete(number)
+        clearTimeout(waiting.timer)
+        waiting.resolve(message)
+      }
+      delivery.settle()
+    }
+  }
+}
+
+/**
+ * Answers requests: `handler` gives the reply's body. A request is settled when its reply is on the hub's disk; one past its
+ * deadline is settled without an answer. A handler that throws rejects the request with the reason.
+ */
+export async function respond(
+  client: Client,
+  options: SubscribeOptions,
+  handler: (message: MessageView) => Promise<Uint8Array> | Uint8Array,
+): Promise<Subscription> {
+  const subscription = await client.subscribe(options)
+  const publisher = client.publisher({ stream: `replies-${randomBytes(9).toString('base64url')}` })
+  const serve = async () => {
+    for await (const delivery of subscription) {
+      for (let i = 0; i < delivery.count; i++) {
+        const message = delivery.message(i)
+        const { headers } = message.envelope
+        const replyTo = headers[HEADER_REPLY_TO]
+        const late = Number(headers[HEADER_DEADLINE_MS] ?? Number.POSITIVE_INFINITY) < Date.now()
+        if (typeof replyTo !== 'string' || late) {
+          delivery.settle(i, 1)
+          continue
+        }
+        try {
+          const body = await handler(message)
+          const correlation = headers[HEADER_CORRELATION] ?? null
+          await publisher.publish({ topic: replyTo, body, headers: { [HEADER_CORRELATION]: correlation } })
+          delivery.settle(i, 1)
+        } catch (error) {
+          delivery.reject(error instanceof Error ? error.message : String(error), i, 1)
+        }
+      }
+    }
+  }
+  void serve()
+  return subscription
+}
