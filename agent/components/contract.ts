@@ -1,0 +1,86 @@
+// What every component promises. A flow is source → channels → destination; rows travel in portions.
+//
+// One mechanism carries exactly-once through every pairing: **the destination keeps the position**. A portion brings the
+// source's cursor *after* it; the destination commits that cursor together with the rows (one transaction in a database, the
+// spool's enqueue for the hub). On start the flow asks the destination for its position and hands it to the source, which
+// continues there. A portion that is repeated after a crash is therefore either wholly new or never produced again.
+
+import type { Fault } from '#protocol/base/mod.ts'
+
+/** One value of a record as databases, CSV and JSON give it. Binary stays bytes; integers beyond 2^53 stay bigint. */
+export type Value =
+  | string
+  | number
+  | bigint
+  | boolean
+  | null
+  | Uint8Array
+  | readonly Value[]
+  | { readonly [field: string]: Value }
+
+/** One record: field name → value, in the source's field order. */
+export type Row = { readonly [field: string]: Value }
+
+/** A row with the place it came from, in the source's terms (line number, primary key, queue position). */
+export type Item = { readonly row: Row; readonly ref: string | number }
+
+/** A source's position: JSON text, opaque to everyone but the source that made it; at most `CURSOR_BYTES_MAX`. */
+export type Cursor = string
+export const CURSOR_BYTES_MAX = 65_536
+
+/** What a source yields: rows in order and the position after them. `items` may be empty when only the cursor moved. */
+export type Portion = { readonly items: readonly Item[]; readonly cursor: Cursor }
+
+/** A row that cannot go on, with the fault that says why. */
+export type Reject = { readonly item: Item; readonly fault: Fault }
+
+/** What the runtime lends a component. `dataDir` is the flow's own folder and exists. */
+export type ComponentContext = {
+  readonly flow: string
+  readonly dataDir: string
+  /** Relative paths in settings are resolved against the flow file's folder. */
+  resolvePath(path: string): string
+  log(level: 'debug' | 'info' | 'warn' | 'error', message: string, details?: Readonly<Record<string, unknown>>): void
+}
+
+/**
+ * Takes rows out of somewhere. Calls come one at a time, in this order:
+ * `open`, then any of `next` / `reject` / `committed`, then `close` (also after a failure).
+ */
+export type Source = {
+  /** `position` is the cursor of the last portion the destination committed, or `null` at the very first start. */
+  open(position: Cursor | null): Promise<void>
+  /** The next portion, or `null` when there is nothing now; then the flow calls `idle`. At most a few MiB at once. */
+  next(signal: AbortSignal): Promise<Portion | null>
+  /** Resolves when `next` may have something: an event where there is one, else the polling interval. */
+  idle(signal: AbortSignal): Promise<void>
+  /** Puts rows aside durably with their reasons, before the portion is committed. May be repeated for the same rows. */
+  reject(rejects: readonly Reject[]): Promise<void>
+  /** The destination has committed this cursor: what lies before it may be settled, moved to done/ or forgotten. */
+  committed(cursor: Cursor): Promise<void>
+  /** True when `next` gave `null` and nothing will ever follow (a source set to run once). Absent: the source never ends. */
+  ended?(): boolean
+  close(): Promise<void>
+}
+
+/** Changes rows on their way. Stateless unless its documentation says otherwise; a failing row goes to `reject`, the others pass. */
+export type Channel = {
+  process(items: readonly Item[], reject: (reject: Reject) => void): readonly Item[] | Promise<readonly Item[]>
+}
+
+/** Puts rows somewhere and keeps the position. A `write` either commits rows and cursor or neither. */
+export type Destination = {
+  open(): Promise<void>
+  /** The cursor committed last by this flow, or `null`. Valid after `open`. */
+  position(): Promise<Cursor | null>
+  /**
+   * Commits the rows and the cursor as one. Rows that the destination can never take (constraint, type) go to `reject`
+   * and the others are committed. A passing condition (locked, full, away) throws a fault whose `details.retry` is true:
+   * the flow waits and repeats the same portion.
+   */
+  write(portion: Portion, reject: (reject: Reject) => void): Promise<void>
+  close(): Promise<void>
+}
+
+/** One entry of the registry: how a flow file names a component, what its settings are, how it is made. */
+export type ComponentKind = 'source' | 'channel' | 'destination'

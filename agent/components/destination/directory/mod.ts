@@ -1,0 +1,4 @@
+// Destination `directory`.
+
+export { DirectoryDestination } from './destination.ts'
+export { type DirectoryDestinationSettings, directoryDestinationSettings } from './settings.ts'

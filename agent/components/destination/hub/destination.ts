@@ -1,0 +1,130 @@
+// Destination `hub`: rows become messages, sealed into batches and put into the spool together with the source's cursor. From
+// there a sender brings them to the hub, now or when it is back. The source is done as soon as the spool has them on disk.
+
+import type { SpoolStream } from '#agent/spool/mod.ts'
+import { asFault, type Fault } from '#protocol/base/mod.ts'
+import { BatchBuilder, HEADER_CONTENT_TYPE, type Headers, type HeaderValue } from '#protocol/codec/mod.ts'
+import type { SigningKey } from '#protocol/crypto/mod.ts'
+import type { Cursor, Destination, Item, Portion, Reject, Row } from '../../contract.ts'
+import { formatJsonRecord } from '../../formats/mod.ts'
+import { reportAll } from '../../support/rejecting.ts'
+import type { HubDestinationSettings } from './settings.ts'
+import { compileTemplate, type Template } from './template.ts'
+
+/** What the destination needs of its agent. */
+export type HubOutlet = {
+  readonly agent: string
+  readonly key: SigningKey
+  /** The flow's producer stream, with a sender that empties it. */
+  openStream(name: string): SpoolStream
+  closeStream(name: string): void
+  wallMs(): number
+  onSealed(rawBytes: number): void
+}
+
+/** Distinct header sets remembered, so that equal ones are one object and encoded once. */
+const HEADER_SETS_MAX = 4096
+
+export class HubDestination implements Destination {
+  readonly #settings: HubDestinationSettings
+  readonly #outlet: HubOutlet
+  readonly #name: string
+  readonly #topic: Template
+  readonly #headerFields: readonly (readonly [header: string, field: string])[]
+  readonly #headerSets = new Map<string, Headers>()
+  readonly #builder = new BatchBuilder()
+  #stream: SpoolStream | null = null
+
+  constructor(settings: HubDestinationSettings, outlet: HubOutlet, flow: string) {
+    this.#settings = settings
+    this.#outlet = outlet
+    this.#name = flow
+    this.#topic = compileTemplate(settings.topic)
+    this.#headerFields = Object.entries(settings.headers)
+  }
+
+  async open(): Promise<void> {
+    this.#stream = this.#outlet.openStream(this.#name)
+  }
+
+  async position(): Promise<Cursor | null> {
+    return this.#opened().cursor
+  }
+
+  async write(portion: Portion, reject: (reject: Reject) => void): Promise<void> {
+    const stream = this.#opened()
+    const batches: { bytes: Buffer; count: number }[] = []
+    const rejects: Reject[] = []
+    let seq = stream.nextSeq
+    const seal = (): void => {
+      const count = this.#builder.count
+      this.#outlet.onSealed(this.#builder.rawBytes)
+      batches.push({ bytes: this.#seal(stream, seq), count })
+      seq += count
+    }
+    for (const item of portion.items) {
+      const fault = this.#add(item, seal)
+      if (fault !== null) rejects.push({ item, fault })
+    }
+    if (this.#builder.count > 0) seal()
+    if (rejects.length > 0) await reportAll(rejects, reject)
+    await stream.append({ batches, cursor: portion.cursor })
+  }
+
+  async close(): Promise<void> {
+    if (this.#stream !== null) this.#outlet.closeStream(this.#name)
+    this.#stream = null
+  }
+
+  /** Adds one row; gives why it cannot become a message. */
+  #add({ row }: Item, seal: () => void): Fault | null {
+    try {
+      const body = Buffer.from(formatJsonRecord(row))
+      const { key: keyField, batchBytes } = this.#settings
+      const keyValue = keyField === undefined ? null : (row[keyField] ?? null)
+      const key = keyValue === null ? null : Buffer.from(String(keyValue))
+      const full = this.#builder.rawBytes >= batchBytes || !this.#builder.fits(body.length, key?.length ?? 0)
+      if (full && this.#builder.count > 0) seal()
+      this.#builder.add(this.#topic(row), this.#headersOf(row), key, body)
+      return null
+    } catch (error) {
+      return asFault(error)
+    }
+  }
+
+  #headersOf(row: Row): Headers {
+    let name = ''
+    for (const [, field] of this.#headerFields) name += `${typeof row[field]} ${String(row[field] ?? '')}\0`
+    const known = this.#headerSets.get(name)
+    if (known !== undefined) return known
+    const headers: Record<string, HeaderValue> = { [HEADER_CONTENT_TYPE]: 'application/json' }
+    for (const [header, field] of this.#headerFields) headers[header] = headerValue(row[field])
+    if (this.#headerSets.size >= HEADER_SETS_MAX) this.#headerSets.clear()
+    this.#headerSets.set(name, headers)
+    return headers
+  }
+
+  #seal(stream: SpoolStream, firstSeq: number): Buffer {
+    return this.#builder.seal({
+      origin: this.#outlet.agent,
+      stream: stream.name,
+      epoch: stream.epoch,
+      firstSeq,
+      sealedAtMs: this.#outlet.wallMs(),
+      key: this.#outlet.key,
+      compression: this.#settings.compression,
+      tree: this.#settings.proof === 'message',
+    })
+  }
+
+  #opened(): SpoolStream {
+    if (this.#stream === null) throw new Error('the destination is not open')
+    return this.#stream
+  }
+}
+
+function headerValue(value: Row[string] | undefined): HeaderValue {
+  if (value === undefined || value === null) return null
+  if (typeof value === 'string' || typeof value === 'boolean') return value
+  return typeof value === 'number' ? value : String(value)
+}

@@ -1,0 +1,2 @@
+export { HubDestination, type HubOutlet } from './destination.ts'
+export { type HubDestinationSettings, hubDestinationSettings } from './settings.ts'

@@ -1,0 +1,31 @@
+// Settings of the `hub` destination.
+
+import { f, type Infer } from '#protocol/fields/mod.ts'
+
+const field = f.text({ doc: 'a field of the rows', maxLength: 128 })
+
+export const hubDestinationSettings = f.object({
+  topic: f.text({
+    doc: 'Topic of the messages; `{field}` stands for that field of the row',
+    maxLength: 255,
+    example: 'division/{level}',
+  }),
+  key: f.text({
+    doc: 'Field whose value identifies the record; becomes the message key',
+    maxLength: 128,
+    optional: true,
+  }),
+  headers: f.record(field, {
+    doc: 'Header name → field whose value it takes; receivers may subscribe by headers',
+    max: 32,
+    default: {},
+  }),
+  compression: f.choice(['zstd', 'none'] as const, { doc: 'Compression of each batch', default: 'zstd' }),
+  proof: f.choice(['message', 'batch'] as const, {
+    doc: 'What the signature proves: each message by itself, or only the batch as a whole (faster)',
+    default: 'message',
+  }),
+  batchBytes: f.bytes({ doc: 'Size at which a batch is sealed', min: 1024, max: 1024 * 1024, default: 256 * 1024 }),
+})
+
+export type HubDestinationSettings = Infer<typeof hubDestinationSettings>

@@ -1,0 +1,32 @@
+import t from 'tap'
+import { formatJsonRecord, parseJsonRecord } from './jsonl.ts'
+
+t.test('integers beyond 2^53 keep every digit, both ways', async (t) => {
+  const line = '{"id":9007199254740993,"n":5,"f":1.5,"big":[12345678901234567890],"text":"1234567890123456"}'
+  const record = parseJsonRecord(line)
+  t.ok(record.ok)
+  if (!record.ok) return
+  t.equal(record.row.id, 9_007_199_254_740_993n)
+  t.equal(record.row.n, 5)
+  t.same(record.row.big, [12_345_678_901_234_567_890n])
+  t.equal(formatJsonRecord(record.row), line)
+})
+
+t.test('bytes become base64, whatever their class', async (t) => {
+  t.equal(formatJsonRecord({ a: new Uint8Array([1, 2]), b: Buffer.from('hi') }), '{"a":"AQI=","b":"aGk="}')
+  t.equal(formatJsonRecord({ type: 'Buffer', data: [1] }), '{"type":"Buffer","data":[1]}', 'no mistaken identity')
+})
+
+t.test('what is no object is refused with the reason', async (t) => {
+  for (const [line, code] of [
+    ['{"a":', 'JSON_INVALID'],
+    ['[1]', 'JSON_NOT_OBJECT'],
+    ['null', 'JSON_NOT_OBJECT'],
+    ['"x"', 'JSON_NOT_OBJECT'],
+    ['{"__proto__":{"a":1}}', 'JSON_INVALID'],
+  ] as const) {
+    const record = parseJsonRecord(line)
+    t.equal(record.ok ? 'ok' : record.code, code, line)
+  }
+  t.ok(parseJsonRecord('{"a":"__proto__"}').ok)
+})

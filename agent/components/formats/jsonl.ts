@@ -1,0 +1,51 @@
+// JSON Lines: one object per line. Integers beyond 2^53 keep every digit (as bigint), both ways.
+
+import type { Row, Value } from '../contract.ts'
+
+export type JsonRecord =
+  | { readonly ok: true; readonly row: Row }
+  | { readonly ok: false; readonly code: 'JSON_INVALID' | 'JSON_NOT_OBJECT'; readonly why: string }
+
+export function parseJsonRecord(line: string): JsonRecord {
+  let value: unknown
+  try {
+    // Sixteen digits in a row may exceed 2^53; only then is the slower, exact way taken.
+    value = /[0-9]{16}/.test(line) ? JSON.parse(line, exactIntegers as never) : JSON.parse(line)
+  } catch (error) {
+    return { ok: false, code: 'JSON_INVALID', why: (error as Error).message }
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    return {
+      ok: false,
+      code: 'JSON_NOT_OBJECT',
+      why: `it is ${Array.isArray(value) ? 'a list' : value === null ? 'null' : `a ${typeof value}`}`,
+    }
+  }
+  // A field of this name would be lost, or worse, wherever rows are copied field by field.
+  if (line.includes('__proto__') && Object.hasOwn(value, '__proto__')) {
+    return { ok: false, code: 'JSON_INVALID', why: 'a field is named __proto__' }
+  }
+  return { ok: true, row: value as Row }
+}
+
+function exactIntegers(_key: string, value: unknown, context: { readonly source?: string }): unknown {
+  if (typeof value !== 'number' || Number.isSafeInteger(value) || context.source === undefined) return value
+  return /^-?[0-9]+$/.test(context.source) ? BigInt(context.source) : value
+}
+
+/** One row as a line, without its end. Bytes become base64 text. */
+export function formatJsonRecord(row: Row | readonly Value[]): string {
+  return JSON.stringify(row, exactValues)
+}
+
+/** `JSON.rawJSON` is in the platform but not yet in TypeScript's library. */
+const rawJson = (JSON as unknown as { rawJSON(text: string): unknown }).rawJSON
+
+function exactValues(this: unknown, key: string, value: unknown): unknown {
+  if (typeof value === 'bigint') return rawJson(value.toString())
+  if (typeof value !== 'object' || value === null) return value
+  // A Buffer has turned itself into an object before the replacer sees it, so the holder is asked.
+  const held = (this as Record<string, unknown>)[key]
+  if (held instanceof Uint8Array) return Buffer.from(held.buffer, held.byteOffset, held.byteLength).toString('base64')
+  return value
+}

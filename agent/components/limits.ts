@@ -1,0 +1,54 @@
+// Bounds of the built-in components, with their arithmetic.
+
+const KIB = 1024
+const MIB = 1024 * KIB
+
+/** A row in a text file. A portion is "a few MiB", so one row must stay below one. */
+export const LINE_BYTES_MAX = MIB
+/** Columns of a CSV file or a table: SQLite's own default limit is 2,000. */
+export const FIELDS_MAX = 2_000
+/** Text taken into one portion. With UTF-16 strings and objects about three times that in memory. */
+export const PORTION_BYTES_MAX = 2 * MIB
+/** Read at once from a file. Buffer = one line left over + this = 2 MiB a source. */
+export const READ_BYTES = MIB
+
+/** Rows a portion may be asked to carry: at 20 bytes a row, PORTION_BYTES_MAX is reached first. */
+export const BATCH_ROWS_MAX = 100_000
+export const BATCH_ROWS_DEFAULT = 5_000
+
+/** Rows looked at again at the end of a table: 12 bytes each in the cursor, 24 KB of its 64 KiB. */
+export const OVERLAP_ROWS_MAX = 2_000
+export const OVERLAP_ROWS_DEFAULT = 64
+/** A position of 16 columns; each value must fit a cursor of 64 KiB three times over (low, high, nulls). */
+export const KEY_COLUMNS_MAX = 16
+export const KEY_VALUE_CHARS_MAX = 1_000
+
+/** Names looked at in one scan of a drop folder (about 10 MB of names), and files observed for stability at once. */
+export const SCAN_NAMES_MAX = 100_000
+export const SCAN_STABLE_MAX = 1_000
+/** Changes in a drop folder come in bursts (create, write, write, close): one scan for all within this time. */
+export const WATCH_SETTLE_MS = 25
+/** Tries to find a free name in done/ or bad/ before giving up: `name.2` … */
+export const NAME_TRIES_MAX = 100_000
+/** File names end at 255 bytes on every common file system; room for `.100000.rows.jsonl`. */
+export const NAME_BYTES_MAX = 225
+
+/** Original text kept with a rejected row; longer rows are cut, the file in done/ has them whole. */
+export const REJECT_TEXT_CHARS_MAX = 64 * KIB
+/** Rejects remembered to recognise a repeat after a crash: the tail of the file that holds them. */
+export const REJECT_TAIL_BYTES = 8 * MIB
+/** Examples in a reason file: enough to see the pattern, short enough to read. */
+export const REASON_EXAMPLES_MAX = 20
+
+/** Prepared upserts kept, one per set of fields seen; beyond that the oldest is prepared again. */
+export const STATEMENTS_MAX = 64
+/** How long a statement may wait for a lock: it blocks the process, so the flow's backoff does the waiting. */
+export const BUSY_WAIT_MS = 50
+
+/** An expression per row: nested calls, items of one sequence, time (the default; settable). */
+export const EXPRESSION_DEPTH_MAX = 200
+export const EXPRESSION_SEQUENCE_MAX = 100_000
+export const EXPRESSION_CHARS_MAX = 16 * KIB
+export const EXPRESSION_TIMEOUT_MS = 1_000
+/** Nesting of a value an expression may give. */
+export const VALUE_DEPTH_MAX = 32

@@ -1,0 +1,82 @@
+// The components a flow file can name, as one explicit list. The runtime adds those that need its own services (`hub`).
+
+import type { Field } from '#protocol/fields/mod.ts'
+import { FilterChannel, filterSettings } from './channel/filter/mod.ts'
+import { MapChannel, mapSettings } from './channel/map/mod.ts'
+import type { Channel, ComponentContext, ComponentKind, Destination, Source } from './contract.ts'
+import { DirectoryDestination, directoryDestinationSettings } from './destination/directory/mod.ts'
+import { SqliteDestination, sqliteDestinationSettings } from './destination/sqlite/mod.ts'
+import { DirectorySource, directorySourceSettings } from './source/directory/mod.ts'
+import { SqliteSource, sqliteSourceSettings } from './source/sqlite/mod.ts'
+
+export type Component = { readonly source: Source; readonly channel: Channel; readonly destination: Destination }
+
+/**
+ * One entry. `create` neither reads nor writes anything (that is `open`'s part), so `flow lint` may call it; it throws what the
+ * settings alone show to be wrong, such as EXPRESSION_SYNTAX. `settings` must be the value the entry's own spec parsed.
+ */
+export type ComponentEntry<K extends ComponentKind = ComponentKind> = {
+  readonly [Kind in K]: {
+    readonly kind: Kind
+    readonly type: string
+    readonly doc: string
+    readonly settings: Field
+    create(settings: unknown, context: ComponentContext): Component[Kind]
+  }
+}[K]
+
+/** Ties an entry's spec to its constructor, then forgets the settings' type: a registry holds many. */
+export function defineComponent<K extends ComponentKind, S>(entry: {
+  readonly kind: K
+  readonly type: string
+  readonly doc: string
+  readonly settings: Field<S>
+  readonly create: (settings: S, context: ComponentContext) => Component[K]
+}): ComponentEntry<K> {
+  return entry as unknown as ComponentEntry<K>
+}
+
+export const builtinComponents: readonly ComponentEntry[] = [
+  defineComponent({
+    kind: 'source',
+    type: 'sqlite',
+    doc: 'Rows of an SQLite table, view or query, in the order of a key or a watermark; resumes at any row',
+    settings: sqliteSourceSettings,
+    create: (settings, context) => new SqliteSource(settings, context),
+  }),
+  defineComponent({
+    kind: 'source',
+    type: 'directory',
+    doc: 'Rows of CSV and JSON Lines files dropped in a folder; broken rows go to bad/, finished files to done/',
+    settings: directorySourceSettings,
+    create: (settings, context) => new DirectorySource(settings, context),
+  }),
+  defineComponent({
+    kind: 'channel',
+    type: 'map',
+    doc: 'Gives rows other fields: keep, drop, rename, constants, JSONata expressions',
+    settings: mapSettings,
+    create: (settings, context) => new MapChannel(settings, context),
+  }),
+  defineComponent({
+    kind: 'channel',
+    type: 'filter',
+    doc: 'Lets rows pass for which a JSONata condition is true',
+    settings: filterSettings,
+    create: (settings, context) => new FilterChannel(settings, context),
+  }),
+  defineComponent({
+    kind: 'destination',
+    type: 'sqlite',
+    doc: 'Inserts or updates rows of an SQLite table by key; the position commits with the rows',
+    settings: sqliteDestinationSettings,
+    create: (settings, context) => new SqliteDestination(settings, context),
+  }),
+  defineComponent({
+    kind: 'destination',
+    type: 'directory',
+    doc: 'Writes each portion as one CSV or JSON Lines file, whole or not at all',
+    settings: directoryDestinationSettings,
+    create: (settings, context) => new DirectoryDestination(settings, context),
+  }),
+]

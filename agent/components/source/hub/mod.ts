@@ -1,0 +1,2 @@
+export { type HubSourceSettings, hubSourceSettings } from './settings.ts'
+export { HubSource } from './source.ts'

@@ -1,0 +1,200 @@
+// Source `hub`: messages of a queue or subscription become rows again. Every message has a position in its queue; the cursor
+// says which positions the destination has committed, so what the hub delivers twice is recognised and only settled.
+//
+//   taken       positions handed on in portions, committed or not
+//   committed   positions whose portion the destination has committed: only these are settled at the hub
+
+import { join } from 'node:path'
+import type { Client, Delivery, Subscription } from '#agent/client/mod.ts'
+import { asFault, type Fault } from '#protocol/base/mod.ts'
+import { HEADER_CONTENT_TYPE, type MessageView } from '#protocol/codec/mod.ts'
+import { RangeSet } from '#protocol/session/mod.ts'
+import type { ComponentContext, Cursor, Item, Portion, Reject, Source } from '../../contract.ts'
+import { componentFault } from '../../faults.ts'
+import { parseJsonRecord } from '../../formats/mod.ts'
+import { RejectFile, reasonOf } from '../../support/rejects.ts'
+import { waitFor } from '../../support/wait.ts'
+import { copyOf, decodeHubPosition, encodeHubPosition } from './position.ts'
+import type { HubSourceSettings } from './settings.ts'
+
+const POLL_MS = 5000
+/** Rows of one portion; deliveries are joined up to it, so that many small batches share one commit. */
+const PORTION_ROWS_MAX = 4000
+
+export class HubSource implements Source {
+  readonly #settings: HubSourceSettings
+  readonly #client: Client
+  readonly #context: ComponentContext
+  #subscription: Subscription | null = null
+  #subscribing: Promise<void> | null = null
+  #failure: Fault | null = null
+  #store = ''
+  #queue = ''
+  #taken = new RangeSet()
+  #committed = new RangeSet()
+  /** Deliveries with messages that are not settled yet. */
+  #open: Delivery[] = []
+  #rejects: RejectFile | null = null
+  #wake: (() => void) | null = null
+  #closed = false
+
+  constructor(settings: HubSourceSettings, client: Client, context: ComponentContext) {
+    this.#settings = settings
+    this.#client = client
+    this.#context = context
+  }
+
+  async open(position: Cursor | null): Promise<void> {
+    if (position !== null) {
+      const { store, queue, done } = decodeHubPosition(position)
+      this.#store = store
+      this.#queue = queue
+      this.#committed = done
+      this.#taken = copyOf(done)
+    }
+    this.#subscribe()
+  }
+
+  async next(): Promise<Portion | null> {
+    if (this.#failure !== null) {
+      const fault = this.#failure
+      this.#failure = null
+      this.#subscribe()
+      throw fault
+    }
+    const items: Item[] = []
+    let moved = false
+    while (items.length < PORTION_ROWS_MAX) {
+      const delivery = this.#subscription?.tryNext() ?? null
+      if (delivery === null) break
+      moved = (await this.#take(delivery, items)) || moved
+    }
+    if (!moved) return null
+    return { items, cursor: encodeHubPosition({ store: this.#store, queue: this.#queue, done: this.#taken }) }
+  }
+
+  idle(signal: AbortSignal): Promise<void> {
+    return waitFor(POLL_MS, signal, (wake) => {
+      this.#wake = wake
+      if (this.#failure !== null || this.#subscription?.hasNext === true) wake()
+    })
+  }
+
+  /** Kept here durably; the hub is told as well, so that its operator sees them among the rejected messages. */
+  async reject(rejects: readonly Reject[]): Promise<void> {
+    this.#rejects ??= await RejectFile.open(join(this.#context.dataDir, 'rejected.jsonl'))
+    await this.#rejects.append(
+      rejects.map((reject) => ({
+        ref: reject.item.ref,
+        code: reject.fault.code,
+        reason: reasonOf(reject),
+        row: reject.item.row,
+      })),
+    )
+    for (const { item, fault } of rejects) {
+      const position = Number(item.ref)
+      const delivery = this.#open.find((one) => position >= one.position && position < one.position + one.count)
+      delivery?.reject(`${fault.code}: ${fault.message}`, position - delivery.position, 1)
+    }
+  }
+
+  async committed(cursor: Cursor): Promise<void> {
+    this.#committed = decodeHubPosition(cursor).done
+    this.#rejects?.forget()
+    this.#open = this.#open.filter((delivery) => !this.#settle(delivery))
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true
+    this.#subscription?.close()
+    this.#subscription = null
+    await this.#rejects?.close()
+    this.#rejects = null
+  }
+
+  #subscribe(): void {
+    if (this.#subscribing !== null || this.#closed) return
+    const { queue, subscribe } = this.#settings
+    this.#subscribing = this.#client
+      .subscribe(queue === undefined ? { ...subscribe } : { queue })
+      .then((subscription) => {
+        if (this.#closed) return subscription.close()
+        this.#subscription = subscription
+        subscription.onDelivery = () => this.#wake?.()
+        subscription.onFailed = (fault) => this.#fail(fault)
+      })
+      .catch((error: unknown) => this.#fail(asFault(error)))
+      .finally(() => {
+        this.#subscribing = null
+        this.#wake?.()
+      })
+  }
+
+  /** Rights may be granted and queues declared later, without anyone touching this agent: the flow waits and tries again. */
+  #fail(fault: Fault): void {
+    this.#subscription = null
+    this.#failure = componentFault('HUB_SUBSCRIPTION_REFUSED', {
+      why: fault.message,
+      todo: fault.remedy,
+      retry: true,
+      cause: fault,
+    })
+    this.#wake?.()
+  }
+
+  /** Takes what is new in a delivery; true when the position moved. */
+  async #take(delivery: Delivery, items: Item[]): Promise<boolean> {
+    if (delivery.storeId !== this.#store || delivery.queue !== this.#queue) this.#startOver(delivery)
+    const { position, count, floor } = delivery
+    const open = this.#taken.missing(position, position + count)
+    const broken: Reject[] = []
+    this.#open.push(delivery)
+    for (const [from, to] of open) {
+      for (let at = from; at < to; at++) {
+        const item = itemOf(delivery.message(at - position), at)
+        if ('fault' in item) broken.push(item)
+        else items.push(item)
+      }
+      this.#taken.add(from, to)
+    }
+    if (broken.length > 0) await this.reject(broken)
+    // What the hub counts as settled needs no memory here: the set stays at a few numbers.
+    if (floor > 0) this.#taken.raise(Math.min(floor, position))
+    if (open.length > 0) return true
+    if (this.#settle(delivery)) this.#open.pop()
+    return false
+  }
+
+  /** Settles what is committed of a delivery; true when nothing of it is left. */
+  #settle(delivery: Delivery): boolean {
+    const from = delivery.position
+    const to = from + delivery.count
+    const waiting = this.#committed.missing(from, to)
+    if (waiting.length > 0) return false
+    delivery.settleOpen()
+    return true
+  }
+
+  /** Another hub, or a hub whose store is another one: its positions begin anew. */
+  #startOver(delivery: Delivery): void {
+    if (this.#store !== '') {
+      this.#context.log('warn', 'the hub has another store: positions begin anew', { queue: delivery.queue })
+    }
+    this.#store = delivery.storeId
+    this.#queue = delivery.queue
+    this.#taken = new RangeSet()
+    this.#committed = new RangeSet()
+    this.#open = []
+  }
+}
+
+function itemOf({ envelope, body }: MessageView, position: number): Item | Reject {
+  const type = envelope.headers[HEADER_CONTENT_TYPE] ?? 'application/json'
+  const refused = (why: string): Reject => ({
+    item: { row: { topic: envelope.topic, body: body.toString('base64') }, ref: position },
+    fault: componentFault('HUB_MESSAGE_NOT_A_ROW', { where: `topic ${envelope.topic}`, why }),
+  })
+  if (type !== 'application/json') return refused(`its content type is ${String(type)}`)
+  const record = parseJsonRecord(body.toString('utf8'))
+  return record.ok ? { row: record.row, ref: position } : refused(record.why)
+}

@@ -1,0 +1,4 @@
+// Source `sqlite`.
+
+export { type SqliteSourceSettings, sqliteSourceSettings } from './settings.ts'
+export { SqliteSource } from './source.ts'

@@ -1,0 +1,132 @@
+// Durable steps on files. The order is always: write, flush the file, rename, flush the folder.
+
+import type { FileHandle } from 'node:fs/promises'
+import { lstat, mkdir, open, readFile, rename, rm } from 'node:fs/promises'
+import { dirname, join, parse } from 'node:path'
+import { Fault } from '#protocol/base/mod.ts'
+import { componentFault } from '../faults.ts'
+import { NAME_BYTES_MAX, NAME_TRIES_MAX } from '../limits.ts'
+
+export function errorCode(error: unknown): string {
+  const code = (error as { code?: unknown } | null)?.code
+  return typeof code === 'string' ? code : ''
+}
+
+/** A failure of the file system as a fault; `retry` marks those that may pass. Faults go through unchanged. */
+export function fileFault(error: unknown, where: string): Fault {
+  if (error instanceof Fault) return error
+  const details = { where, why: error instanceof Error ? error.message : String(error), cause: error }
+  switch (errorCode(error)) {
+    case 'ENOENT':
+    case 'ENOTDIR':
+      return componentFault('DIRECTORY_MISSING', details)
+    case 'EACCES':
+    case 'EPERM':
+    case 'EROFS':
+      return componentFault('DIRECTORY_DENIED', details)
+    case 'ENOSPC':
+    case 'EDQUOT':
+      return componentFault('DIRECTORY_FULL', { ...details, retry: true })
+    default:
+      return componentFault('DIRECTORY_IO', { ...details, retry: true })
+  }
+}
+
+/** Makes renames and new names in a folder survive a power cut. Windows has no such call and needs none. */
+export async function flushFolder(path: string): Promise<void> {
+  if (process.platform === 'win32') return
+  const folder = await open(path, 'r')
+  try {
+    await folder.sync()
+  } finally {
+    await folder.close()
+  }
+}
+
+/** Creates a folder and makes its name durable in its parent. */
+export async function makeFolder(path: string): Promise<void> {
+  const created = await mkdir(path, { recursive: true })
+  if (created !== undefined) await flushFolder(dirname(created))
+}
+
+/** Writes a file whole or not at all: readers see the old content or the new. */
+export async function replaceFile(path: string, content: string | Uint8Array): Promise<void> {
+  const temporary = `${path}.tmp`
+  await writeFlushed(temporary, content)
+  await rename(temporary, path)
+  await flushFolder(dirname(path))
+}
+
+/** Writes and flushes; the name itself is durable once the caller flushes the folder. */
+export async function writeFlushed(path: string, content: string | Uint8Array): Promise<void> {
+  const file = await open(path, 'w')
+  try {
+    await file.writeFile(content)
+    await file.sync()
+  } finally {
+    await file.close()
+  }
+}
+
+/** A file's content, or `null` when there is none. */
+export async function readIfThere(path: string): Promise<string | null> {
+  try {
+    return await readFile(path, 'utf8')
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return null
+    throw error
+  }
+}
+
+export async function exists(path: string): Promise<boolean> {
+  try {
+    await lstat(path)
+    return true
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return false
+    throw error
+  }
+}
+
+/**
+ * Moves a file into a folder without ever replacing another: `name.csv`, else `name.2.csv` … The name is reserved by creating
+ * it exclusively, so two agents cannot choose the same. A crash between the two steps leaves an empty file of that name.
+ */
+export async function moveInto(source: string, folder: string, wanted: string): Promise<string> {
+  const name = await reserveName(folder, wanted)
+  await rename(source, join(folder, name))
+  await flushFolder(folder)
+  await flushFolder(dirname(source))
+  return name
+}
+
+async function reserveName(folder: string, wanted: string): Promise<string> {
+  const { name: stem, ext } = parse(shortened(wanted))
+  for (let i = 1; i < NAME_TRIES_MAX; i += 1) {
+    const name = i === 1 ? stem + ext : `${stem}.${i}${ext}`
+    let file: FileHandle
+    try {
+      file = await open(join(folder, name), 'wx')
+    } catch (error) {
+      if (errorCode(error) === 'EEXIST') continue
+      throw error
+    }
+    await file.close()
+    return name
+  }
+  throw componentFault('DIRECTORY_IO', { where: join(folder, wanted), why: 'every name is taken', retry: true })
+}
+
+/** Cuts a name to what a file system can hold, its extension kept. */
+function shortened(name: string): string {
+  if (Buffer.byteLength(name) <= NAME_BYTES_MAX) return name
+  const { name: stem, ext } = parse(name)
+  let cut = [...stem]
+  while (cut.length > 1 && Buffer.byteLength(cut.join('') + ext) > NAME_BYTES_MAX) cut = cut.slice(0, -1)
+  return (cut.join('') + ext).slice(-NAME_BYTES_MAX)
+}
+
+/** Removes a file that may not be there. */
+export async function removeIfThere(path: string): Promise<void> {
+  await rm(path, { force: true })
+}

@@ -1,0 +1,211 @@
+// The only file that names every part of an agent: identity, client, spool, components, flows.
+
+import { mkdirSync, readdirSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+import { basename, dirname, join, resolve } from 'node:path'
+import { Client, type StreamSender } from '#agent/client/mod.ts'
+import {
+  builtinComponents,
+  type Channel,
+  type ComponentContext,
+  type ComponentEntry,
+  type Destination,
+  defineComponent,
+  HubDestination,
+  type HubOutlet,
+  HubSource,
+  hubDestinationSettings,
+  hubSourceSettings,
+  type Source,
+} from '#agent/components/mod.ts'
+import { type Identity, loadIdentity } from '#agent/identity/mod.ts'
+import { type FlowComponents, type FlowFile, type FlowRegistry, parseFlowFile, Supervisor } from '#agent/runtime/mod.ts'
+import { openSpool, type Spool } from '#agent/spool/mod.ts'
+import { asFault, type Fault, systemClock } from '#protocol/base/mod.ts'
+import { type AgentStatus, agentFault, type Log, StatusFile, statusOf } from './telemetry/mod.ts'
+
+/** The agent's folder: identity, spool, flows' own files, status.json. */
+export type AgentPaths = { readonly dataDir: string; readonly flowsDir: string }
+
+type Entries = readonly ComponentEntry[]
+
+/** Components that need the agent's own services. `null` services serve `flow lint`, which only reads settings. */
+function hubComponents(services: { client: Client; outlet: HubOutlet } | null): Entries {
+  const needed = <T>(value: T | undefined): T => {
+    if (value === undefined) throw agentFault('AGENT_NOT_ENROLLED')
+    return value
+  }
+  return [
+    defineComponent({
+      kind: 'source',
+      type: 'hub',
+      doc: 'Messages of a queue or subscription at the hub, as rows; each takes effect once',
+      settings: hubSourceSettings,
+      create: (settings, context) => new HubSource(settings, needed(services?.client), context),
+    }),
+    defineComponent({
+      kind: 'destination',
+      type: 'hub',
+      doc: 'Rows become signed messages at the hub, by way of the spool: also while the hub is away',
+      settings: hubDestinationSettings,
+      create: (settings, context) => new HubDestination(settings, needed(services?.outlet), context.flow),
+    }),
+  ]
+}
+
+/** The registry as flow files are read by it. */
+export function registryOf(entries: Entries): FlowRegistry {
+  const of = (kind: string) =>
+    Object.fromEntries(entries.filter((entry) => entry.kind === kind).map((entry) => [entry.type, entry]))
+  return { source: of('source'), channel: of('channel'), destination: of('destination') }
+}
+
+export const lintEntries: Entries = [...builtinComponents, ...hubComponents(null)]
+
+/** A flow file from disk. Faults: `FLOW_FILE_UNREADABLE`, `FIELD_*`, `YAML_*`. */
+export async function readFlow(path: string): Promise<{ flow: FlowFile | null; faults: readonly Fault[] }> {
+  let text: string
+  try {
+    text = await readFile(path, 'utf8')
+  } catch (cause) {
+    return { flow: null, faults: [agentFault('FLOW_FILE_UNREADABLE', { where: path, cause })] }
+  }
+  const parsed = parseFlowFile(text, { file: path, registry: registryOf(lintEntries) })
+  return parsed.ok ? { flow: parsed.value, faults: [] } : { flow: null, faults: parsed.fault }
+}
+
+export type Agent = {
+  readonly supervisor: Supervisor
+  status(): AgentStatus
+  /** Resolves after a moment in which the hub may have acknowledged more. */
+  spoolMoved(): Promise<void>
+  stop(): Promise<void>
+}
+
+/** Starts an agent with the flows given. What is started before a fault is taken down again. */
+export async function startAgent(options: {
+  readonly paths: AgentPaths
+  readonly flows: readonly { readonly path: string; readonly flow: FlowFile }[]
+  readonly spoolBytesMax: number
+  readonly log: Log
+}): Promise<Agent> {
+  const { paths, flows, log } = options
+  const identity = loadIdentity(join(paths.dataDir, 'identity'))
+  await using undo = new AsyncDisposableStack()
+  const spool = await openSpool({ path: join(paths.dataDir, 'spool'), bytesMax: options.spoolBytesMax })
+  undo.defer(() => spool.close())
+  const client = startClient(identity, log)
+  undo.defer(() => client.close())
+  const raw = { bytesOut: 0 }
+  const outlet = spoolOutlet({ spool, client, identity, log, raw })
+  const entries: Entries = [...builtinComponents, ...hubComponents({ client, outlet })]
+  const supervisor = new Supervisor({ clock: systemClock, random: Math.random, log })
+  undo.defer(() => supervisor.close())
+  for (const { path, flow } of flows) {
+    const dataDir = join(paths.dataDir, 'flows', flow.name)
+    mkdirSync(dataDir, { recursive: true, mode: 0o700 })
+    const context: ComponentContext = {
+      flow: flow.name,
+      dataDir,
+      resolvePath: (file) => resolve(dirname(path), file),
+      log: (level, message, details) => log(level, message, { flow: flow.name, ...details }),
+    }
+    supervisor.startFlow({ flow, components: () => componentsOf(flow, entries, context) })
+  }
+  const startedAtMs = systemClock.wallMs()
+  const status = () => statusOf({ identity, client, spool, supervisor, raw, startedAtMs })
+  const file = new StatusFile(join(paths.dataDir, 'status.json'), status)
+  undo.defer(() => file.stop())
+  const resources = undo.move()
+  const spoolMoved = () => new Promise<void>((resolve) => setTimeout(resolve, 100))
+  return { supervisor, status, spoolMoved, stop: () => resources.disposeAsync() }
+}
+
+/** The flow files of a folder, by name. */
+export function flowPaths(flowsDir: string): string[] {
+  return readdirSync(flowsDir)
+    .filter((name) => /\.ya?ml$/.test(name))
+    .sort()
+    .map((name) => join(flowsDir, name))
+}
+
+function startClient(identity: Identity, log: Log): Client {
+  return Client.start({
+    identity,
+    onConnected: () => log('info', 'connected', { hub: identity.hubName }),
+    onDisconnected: (fault) => log('warn', 'not connected', { fault: fault.toJSON() }),
+  })
+}
+
+/** Producer streams in the spool, each with a sender that empties it through the client. */
+function spoolOutlet(parts: {
+  spool: Spool
+  client: Client
+  identity: Identity
+  log: Log
+  raw: { bytesOut: number }
+}): HubOutlet {
+  const { spool, client, identity, log, raw } = parts
+  const senders = new Map<string, { sender: StreamSender; off: () => void }>()
+  const open = (name: string) => {
+    const stream = spool.stream(name)
+    if (senders.has(name)) return stream
+    const sender = client.sendFrom(stream, {
+      onRefused: (fault) => log('warn', 'the hub refuses messages', { stream: name, fault: fault.toJSON() }),
+      onUnrouted: (messages) => log('warn', 'no queue at the hub wants these messages', { stream: name, messages }),
+      onError: (fault) => log('error', 'sending failed', { stream: name, fault: fault.toJSON() }),
+    })
+    senders.set(name, { sender, off: stream.onAppend(() => sender.pump()) })
+    return stream
+  }
+  // What an earlier run left in the spool goes out, whether or not its flow still exists.
+  for (const name of spool.streams()) open(name)
+  return {
+    agent: identity.name,
+    key: client.sealingKey,
+    wallMs: () => systemClock.wallMs(),
+    openStream: open,
+    closeStream: () => undefined,
+    onSealed: (rawBytes) => {
+      raw.bytesOut += rawBytes
+    },
+  }
+}
+
+function componentsOf(flow: FlowFile, entries: Entries, context: ComponentContext): FlowComponents {
+  const make = (kind: string, { type, settings }: FlowFile['source']) => {
+    const entry = entries.find((candidate) => candidate.kind === kind && candidate.type === type)
+    if (entry === undefined) throw agentFault('COMPONENT_UNKNOWN', { where: `${basename(flow.name)}: ${kind} ${type}` })
+    try {
+      return entry.create(settings, context)
+    } catch (error) {
+      throw asFault(error, `${flow.name}: ${kind} ${type}`)
+    }
+  }
+  return {
+    source: make('source', flow.source) as Source,
+    channels: flow.channels.map((channel) => make('channel', channel) as Channel),
+    destination: make('destination', flow.destination) as Destination,
+  }
+}
+
+/** Makes every component of a flow without opening any: what `flow lint` checks beyond the settings' form. */
+export function tryComponents(flow: FlowFile, path: string): Fault | null {
+  const context: ComponentContext = {
+    flow: flow.name,
+    dataDir: dirname(path),
+    resolvePath: (file) => resolve(dirname(path), file),
+    log: () => undefined,
+  }
+  try {
+    componentsOf(flow, lintEntries.map(withoutServices), context)
+    return null
+  } catch (error) {
+    return asFault(error, path)
+  }
+}
+
+/** The hub's components need a connection to be made; their settings are all there is to check. */
+function withoutServices(entry: ComponentEntry): ComponentEntry {
+  return entry.type === 'hub' ? ({ ...entry, create: () => null } as unknown as ComponentEntry) : entry
+}

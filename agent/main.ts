@@ -1,0 +1,86 @@
+// causeway-agent: argv, env and signals only.
+
+import { join } from 'node:path'
+import { asFault, type Fault } from '#protocol/base/mod.ts'
+import { chooseCommand, command, EXIT_FAILED, EXIT_OK, EXIT_USAGE, f, faultsText } from '#protocol/fields/mod.ts'
+import { commands, data, json, spoolBytes } from './cli/commands.ts'
+import { flowPaths, readFlow, startAgent } from './compose.ts'
+import { agentFault, openLog } from './telemetry/mod.ts'
+
+const start = command({
+  summary: 'run the flows of a folder in the foreground until SIGTERM or SIGINT',
+  spec: f.object({
+    data,
+    flows: f.text({ doc: 'folder with flow files; without it DATA/flows.d', maxLength: 4096, optional: true }),
+    spoolBytes,
+    log: f.choice(['debug', 'info', 'warn', 'error'] as const, { doc: 'least severity logged', default: 'info' }),
+    json,
+  }),
+  run: async (settings) => {
+    const flowsDir = settings.flows ?? join(settings.data, 'flows.d')
+    const { flows, faults } = await readFlows(flowsDir)
+    if (faults.length > 0) {
+      console.error(faultsText(faults, { json: settings.json }))
+      return EXIT_USAGE
+    }
+    const log = openLog('agent', settings.log)
+    const agent = await startAgent({
+      paths: { dataDir: settings.data, flowsDir },
+      flows,
+      spoolBytesMax: settings.spoolBytes,
+      log,
+    })
+    log('info', 'agent started', { flows: flows.map(({ flow }) => flow.name) })
+    const signal = await new Promise<string>((resolve) => {
+      for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => resolve(name))
+    })
+    log('info', 'agent stopping', { signal })
+    await agent.stop()
+    return EXIT_OK
+  },
+})
+
+async function readFlows(flowsDir: string) {
+  const flows: { path: string; flow: NonNullable<Awaited<ReturnType<typeof readFlow>>['flow']> }[] = []
+  const faults: Fault[] = []
+  for (const path of pathsOf(flowsDir)) {
+    const read = await readFlow(path)
+    faults.push(...read.faults)
+    if (read.flow === null) continue
+    const { name } = read.flow
+    const same = flows.find((other) => other.flow.name === name)
+    if (same !== undefined)
+      faults.push(agentFault('FLOW_NAME_TWICE', { where: path, why: `"${name}" is also in ${same.path}` }))
+    flows.push({ path, flow: read.flow })
+  }
+  if (flows.length + faults.length === 0) faults.push(agentFault('FLOWS_MISSING', { where: flowsDir }))
+  return { flows, faults }
+}
+
+function pathsOf(flowsDir: string): string[] {
+  try {
+    return flowPaths(flowsDir)
+  } catch (cause) {
+    throw agentFault('FLOWS_MISSING', { where: flowsDir, cause })
+  }
+}
+
+const argv = process.argv.slice(2)
+const asJson = argv.includes('--json')
+const choice = chooseCommand('causeway-agent', { ...commands, start }, argv)
+switch (choice.kind) {
+  case 'help':
+    console.log(choice.text)
+    break
+  case 'faults':
+    console.error(faultsText(choice.faults, { json: asJson }))
+    process.exitCode = EXIT_USAGE
+    break
+  case 'run':
+    try {
+      process.exitCode = await choice.run()
+    } catch (error) {
+      console.error(faultsText([asFault(error)], { json: asJson }))
+      process.exitCode = EXIT_FAILED
+    }
+}

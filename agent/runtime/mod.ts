@@ -1,0 +1,13 @@
+// Runs flows: flow files, supervision, backoff, shutdown.
+
+export { type Backoff, jitteredBackoff } from './backoff.ts'
+export {
+  type FlowComponents,
+  type FlowState,
+  type FlowStatus,
+  type RunFlowOptions,
+  type RunnableFlow,
+  runFlow,
+} from './flow.ts'
+export { type FlowComponent, type FlowFile, type FlowRegistry, type FlowRetry, parseFlowFile } from './flow-file.ts'
+export { type StartFlowOptions, Supervisor, type SupervisorOptions } from './supervisor.ts'

@@ -1,0 +1,27 @@
+import { declareFaults } from '#protocol/base/mod.ts'
+
+export const agentFault = declareFaults('agent', {
+  AGENT_NOT_ENROLLED: {
+    meaning: 'the agent has no identity yet',
+    remedy:
+      'Get a token from the hub (causeway-hub invite NAME), then: causeway-agent enroll --data FOLDER --token TOKEN',
+  },
+  AGENT_NOT_RUNNING: {
+    meaning: 'no agent runs on this data folder',
+    remedy: 'Start it: causeway-agent start --data FOLDER',
+  },
+  FLOW_FILE_UNREADABLE: { meaning: 'a flow file cannot be read', remedy: 'Check the path and its rights' },
+  FLOW_NAME_TWICE: {
+    meaning: 'two flow files have the same name in flow:',
+    remedy: 'Give each flow a name of its own',
+  },
+  FLOWS_MISSING: {
+    meaning: 'there is no flow to run',
+    remedy: 'Put a flow file into the flows folder; README shows one of ten lines',
+  },
+  COMPONENT_UNKNOWN: {
+    meaning: 'there is no such component',
+    remedy: 'Check the flow with causeway-agent flow lint FILE',
+  },
+  INPUT_EMPTY: { meaning: 'there is nothing to send', remedy: 'Give --body, or lines on standard input' },
+})
