@@ -102,7 +102,7 @@ export async function startAgent(options: {
   const supervisor = new Supervisor({ clock: systemClock, random: Math.random, log })
   undo.defer(() => supervisor.close())
   for (const { path, flow } of flows) {
-    const dataDir = join(paths.dataDir, 'flows', flow.name)
+    const dataDir = join(paths.dataDir, 'state', flow.name)
     mkdirSync(dataDir, { recursive: true, mode: 0o700 })
     const context: ComponentContext = {
       flow: flow.name,

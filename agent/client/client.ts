@@ -46,6 +46,8 @@ export class Client {
   readonly name: string
   bytesIn = 0
   bytesOut = 0
+  /** Uncompressed bytes of the messages received. */
+  rawBytesIn = 0
   /** The fault of the last failed attempt, while disconnected. */
   lastFault: Fault | null = null
   private readonly options: ClientOptions
@@ -242,7 +244,8 @@ export class Client {
     })
     connection.listen(FRAME_ORIGIN, (_kind, body) => this.origins?.introduce(body))
     connection.listen(FRAME_DELIVER, (_kind, body) => {
-      this.consumers.get(parseDeliverPrefix(body).consumer)?.receive(connection, body)
+      const subscription = this.consumers.get(parseDeliverPrefix(body).consumer)
+      this.rawBytesIn += subscription?.receive(connection, body) ?? 0
     })
     connection.listen(FRAME_SETTLED, () => undefined)
   }

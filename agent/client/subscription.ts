@@ -10,6 +10,7 @@ import {
   type MessageView,
   openBatch,
   openExtract,
+  type Payload,
   parseRecord,
 } from '#protocol/codec/mod.ts'
 import { keyIdOf } from '#protocol/crypto/mod.ts'
@@ -237,17 +238,19 @@ export class Subscription implements AsyncIterable<Delivery> {
     this.queueName = queue
   }
 
-  /** A DELIVER body for this consumer. Faults: `DELIVERY_INVALID` and those of proofs; nothing unproven is handed on. */
-  receive(connection: HubConnection, body: Buffer): void {
-    if (connection !== this.connection || this.origins === null || this.ended) return
+  /** A DELIVER body for this consumer; gives the uncompressed bytes of its messages. Faults: `DELIVERY_INVALID` and those of proofs; nothing unproven is handed on. */
+  receive(connection: HubConnection, body: Buffer): number {
+    if (connection !== this.connection || this.origins === null || this.ended) return 0
     const prefix = parseDeliverPrefix(body)
-    // The chunk the body lies in is the socket's; large bodies have a buffer of their own.
-    const content = Buffer.from(body.subarray(DELIVER_PREFIX_BYTES))
-    const { head, message } = openContent(prefix, content, this.origins)
+    const view = body.subarray(DELIVER_PREFIX_BYTES)
+    // A large body has a buffer of its own; a small one lies in the socket's chunk, which it must not keep alive.
+    const content = body.length === body.buffer.byteLength ? view : Buffer.from(view)
+    const { head, rawBytes, message } = openContent(prefix, content, this.origins)
     const wireBytes = 8 + body.length
     this.deliveries.push(new Delivery({ subscription: this, connection, prefix, head, wireBytes, message }))
     this.wake?.()
     this.onDelivery()
+    return rawBytes
   }
 
   get hasNext(): boolean {
@@ -354,23 +357,28 @@ export class Subscription implements AsyncIterable<Delivery> {
   }
 }
 
-type Content = { readonly head: BatchHead; readonly message: (i: number) => MessageView }
+type Content = { readonly head: BatchHead; readonly rawBytes: number; readonly message: (i: number) => MessageView }
 
 function openContent(prefix: DeliverPrefix, content: Buffer, origins: Origins): Content {
   if (prefix.form === FORM_EXTRACT) {
     const extract = openExtract(content, (head) => origins.keyOf(head))
     if (extract.messages.length !== prefix.count)
       throw clientFault('DELIVERY_INVALID', { why: 'another number of messages' })
-    return { head: extract.head, message: (i) => extract.messages[i] as MessageView }
+    const rawBytes = extract.messages.reduce((sum, { key, body }) => sum + key.length + body.length, 0)
+    return { head: extract.head, rawBytes, message: (i) => extract.messages[i] as MessageView }
   }
   const batch = openBatch(content)
   if (batch.count !== prefix.count) throw clientFault('DELIVERY_INVALID', { why: 'another number of messages' })
   batch.verify(origins.keyOf(batch.head))
-  return { head: batch.head, message: messagesOf(batch) }
+  return { head: batch.head, rawBytes: batch.head.payloadRawBytes, message: messagesOf(batch) }
 }
 
 function messagesOf(batch: Batch): (i: number) => MessageView {
-  const payload = batch.open()
+  let payload: Payload | null = null
   const { envelopes } = batch.index()
-  return (i) => parseRecord(payload.record(i), envelopes)
+  // Decompressed when it is its turn: what waits in line stays as small as it came.
+  return (i) => {
+    payload ??= batch.open()
+    return parseRecord(payload.record(i), envelopes)
+  }
 }

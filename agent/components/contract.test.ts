@@ -7,7 +7,7 @@ import t, { type Test } from 'tap'
 import { describeFields } from '#protocol/fields/mod.ts'
 import { type Channel, CURSOR_BYTES_MAX, type Cursor, type Destination, type Row, type Source } from './contract.ts'
 import { componentFault } from './faults.ts'
-import { parseCsvRecord } from './formats/mod.ts'
+import { parseCsvRecord, textDecoder } from './formats/mod.ts'
 import { builtinComponents } from './registry.ts'
 import { collector, drain, faultOf, itemsOf, portionOf, rowsOf, settingsOf, testContext } from './support/testing.ts'
 
@@ -46,7 +46,7 @@ function prepareTable(root: string): void {
   const database = new DatabaseSync(join(root, 'x.db'))
   database.exec('CREATE TABLE t (id TEXT PRIMARY KEY, name TEXT, at INTEGER)')
   const insert = database.prepare('INSERT INTO t VALUES (?, ?, ?)')
-  ROWS.forEach((row, i) => insert.run(row.id as string, row.name as string, Math.floor(i / 4)))
+  for (const [i, row] of ROWS.entries()) insert.run(row.id as string, row.name as string, Math.floor(i / 4))
   database.close()
 }
 
@@ -273,7 +273,8 @@ function readFiles(root: string): Row[] {
     .filter((name) => !name.startsWith('.'))
     .sort()
   return names.flatMap((name) => {
-    const text = readFileSync(join(root, 'out', name), 'utf8')
+    const bytes = readFileSync(join(root, 'out', name))
+    const text = textDecoder(name.endsWith('.jsonl') ? 'gbk' : 'utf-8').decode(bytes)
     const lines = text.split('\n').slice(0, -1)
     if (name.endsWith('.jsonl')) return lines.map((line) => JSON.parse(line) as Row)
     return lines.slice(1).map((_, i) => {
@@ -305,9 +306,9 @@ const destinations: DestinationCase[] = [
   },
   {
     name: 'directory jsonl',
-    make: (root) => create('destination', 'directory', { path: 'out', format: 'jsonl' }, root),
+    make: (root) => create('destination', 'directory', { path: 'out', format: 'jsonl', encoding: 'gbk' }, root),
     read: readFiles,
-    bad: { id: '\ud842', name: 'x' },
+    bad: { id: 'x', name: '𠮷' },
   },
 ]
 

@@ -34,8 +34,8 @@ export type AgentStatus = {
   readonly spool: SpoolUsage
   /** Bytes on the socket, above TLS. */
   readonly wire: { readonly bytesIn: number; readonly bytesOut: number }
-  /** Uncompressed message bytes sealed. */
-  readonly raw: { readonly bytesOut: number }
+  /** Uncompressed bytes of messages received and sealed. */
+  readonly raw: { readonly bytesIn: number; readonly bytesOut: number }
 }
 
 export function statusOf(parts: {
@@ -66,7 +66,7 @@ export function statusOf(parts: {
     ),
     spool: spool.usage(),
     wire: { bytesIn: client.bytesIn, bytesOut: client.bytesOut },
-    raw: { bytesOut: raw.bytesOut },
+    raw: { bytesIn: client.rawBytesIn, bytesOut: raw.bytesOut },
   }
 }
 

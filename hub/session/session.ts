@@ -130,7 +130,8 @@ export class Session {
         void this.subscribe(decodeSubscribe(body))
         return
       case FRAME_UNSUBSCRIBE:
-        return this.unsubscribe(body)
+        this.unsubscribe(body)
+        return
       default:
         throw sessionFault('SESSION_FRAME_UNEXPECTED', { where: `frame kind 0x${kind.toString(16)}` })
     }

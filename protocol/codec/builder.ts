@@ -16,7 +16,7 @@ import {
 import { BODY_BYTES_MAX, INDEX_BYTES_MAX, PAYLOAD_RAW_BYTES_MAX } from '#protocol/frame/mod.ts'
 import { checkTopic, encodeHeaders, type Headers, NO_HEADERS } from './envelope.ts'
 import { codecFault } from './faults.ts'
-import { encodeHead, FLAG_TREE, FLAG_ZSTD } from './head.ts'
+import {  FLAG_TREE, FLAG_ZSTD, headSize, writeHead } from './head.ts'
 import { BATCH_MESSAGES_MAX, ENVELOPES_MAX, KEY_BYTES_MAX, ZSTD_WINDOW_LOG_MAX } from './limits.ts'
 
 export type Compression = 'none' | 'zstd'
@@ -38,9 +38,11 @@ const EMPTY = Buffer.alloc(0)
 const RECORDS_BYTES_START = 64 * 1024
 /** Compression that saves less than this share is not worth the receiver's work. */
 const SAVING_MIN = 0.9
+const COMPRESSED_CHUNK_BYTES = 64 * 1024
 
 export class BatchBuilder {
   private records: Buffer = Buffer.allocUnsafeSlow(RECORDS_BYTES_START)
+  private scratch: Buffer = EMPTY
   private recordsBytes = 0
   private ends = new Uint32Array(1024)
   private count_ = 0
@@ -108,37 +110,37 @@ export class BatchBuilder {
   /** Seals what was gathered into one buffer of its own and empties the builder. */
   seal(options: SealOptions): Buffer {
     assert(this.count_ > 0, 'a batch has at least one message')
-    const raw = this.rawPayload()
-    const index = this.finishIndex()
-    const payload = options.compression === 'zstd' ? compress(raw) : raw
-    const compressed = payload !== raw
-    const contentBytes = index.length + payload.length
-    const content = Buffer.allocUnsafeSlow(contentBytes)
-    index.copy(content)
-    payload.copy(content, index.length)
-    const root = options.tree ? this.treeRoot(index) : ''
-    const { key } = options
-    const head = encodeHead({
+    const { key, origin, stream } = options
+    const indexBytes = this.finishIndex()
+    const payloadRawBytes = this.rawBytes
+    const packed = options.compression === 'zstd' ? compress(this.writePayload(this.scratchOf(payloadRawBytes), 0)) : null
+    const payloadBytes = packed?.length ?? payloadRawBytes
+    const headBytes = headSize({ origin, stream, suite: key === null ? SUITE_NONE : SUITE_ED25519 })
+    const out = Buffer.allocUnsafeSlow(headBytes + indexBytes + payloadBytes)
+    this.index.copy(out, headBytes, 0, indexBytes)
+    if (packed === null) this.writePayload(out, headBytes + indexBytes)
+    else packed.copy(out, headBytes + indexBytes)
+    writeHead(out, {
       suite: key === null ? SUITE_NONE : SUITE_ED25519,
-      flags: (compressed ? FLAG_ZSTD : 0) | (options.tree ? FLAG_TREE : 0),
+      flags: (packed === null ? 0 : FLAG_ZSTD) | (options.tree ? FLAG_TREE : 0),
       count: this.count_,
-      indexBytes: index.length,
-      payloadBytes: payload.length,
-      payloadRawBytes: raw.length,
+      indexBytes,
+      payloadBytes,
+      payloadRawBytes,
       dictionaryId: 0,
       envelopeCount: this.envelopeEnds.length,
       firstSeq: options.firstSeq,
       epoch: options.epoch,
       sealedAtMs: options.sealedAtMs,
-      origin: options.origin,
-      stream: options.stream,
-      contentDigest: ed25519.digest(content),
-      root,
+      origin,
+      stream,
+      contentDigest: ed25519.digest(out.subarray(headBytes)),
+      root: options.tree ? this.treeRoot() : '',
       keyId: key === null ? null : key.keyId,
       sign: key === null ? null : (bytes) => ed25519.sign(key.privateKey, bytes),
     })
     this.clear()
-    return Buffer.concat([head, content])
+    return out
   }
 
   private clear(): void {
@@ -201,25 +203,31 @@ export class BatchBuilder {
     this.ends = larger
   }
 
-  private rawPayload(): Buffer {
-    const offsetsBytes = 4 * this.count_
-    const raw = Buffer.allocUnsafeSlow(offsetsBytes + this.recordsBytes)
-    for (let i = 0; i < this.count_; i++) raw.writeUInt32LE(this.ends[i] as number, 4 * i)
-    this.records.copy(raw, offsetsBytes, 0, this.recordsBytes)
-    return raw
+  /** Writes end offsets and records at `at`; gives `out` cut to them. */
+  private writePayload(out: Buffer, at: number): Buffer {
+    for (let i = 0; i < this.count_; i++) out.writeUInt32LE(this.ends[i] as number, at + 4 * i)
+    this.records.copy(out, at + 4 * this.count_, 0, this.recordsBytes)
+    return out.subarray(at, at + this.rawBytes)
   }
 
-  private finishIndex(): Buffer {
+  /** A buffer for what is about to be compressed, used again for every batch. */
+  private scratchOf(bytes: number): Buffer {
+    if (this.scratch.length < bytes) this.scratch = Buffer.allocUnsafeSlow(Math.max(bytes, 2 * this.scratch.length))
+    return this.scratch
+  }
+
+  /** Writes the runs behind the envelopes; gives the index's length. */
+  private finishIndex(): number {
     const { runs } = this
     this.index = grown(this.index, this.indexBytes, 8 * runs.length)
     let at = this.indexBytes
     for (const part of runs) at = writeVarint(this.index, at, part)
     if (at > INDEX_BYTES_MAX) throw codecFault('BATCH_TOO_LARGE', { why: `index of ${at} bytes` })
-    return this.index.subarray(0, at)
+    return at
   }
 
-  private treeRoot(index: Buffer): string {
-    return treeRoot(leafHashes(index, this.envelopeEnds), leafHashes(this.records, this.ends, this.count_))
+  private treeRoot(): string {
+    return treeRoot(leafHashes(this.index, this.envelopeEnds), leafHashes(this.records, this.ends, this.count_))
   }
 }
 
@@ -240,14 +248,16 @@ export function treeRoot(envelopes: string[], messages: string[]): string {
   return nodeHash(ed25519, merkleRoot(ed25519, envelopes), merkleRoot(ed25519, messages))
 }
 
-function compress(raw: Buffer): Buffer {
+/** The payload compressed, or `null` when that is not worth it. */
+function compress(raw: Buffer): Buffer | null {
   const packed = zstdCompressSync(raw, {
+    chunkSize: COMPRESSED_CHUNK_BYTES,
     params: {
       [constants.ZSTD_c_compressionLevel]: 1,
       [constants.ZSTD_c_windowLog]: ZSTD_WINDOW_LOG_MAX,
     },
   })
-  return packed.length < raw.length * SAVING_MIN ? packed : raw
+  return packed.length < raw.length * SAVING_MIN ? packed : null
 }
 
 function grown(buffer: Buffer, used: number, wanted: number): Buffer {

@@ -55,17 +55,32 @@ export type HeadInput = Omit<BatchHead, 'headBytes' | 'signedBytes' | 'signature
   readonly sign: ((bytes: Buffer) => Buffer) | null
 }
 
-/** Writes and signs a head. */
-export function encodeHead(input: HeadInput): Buffer {
-  const originBytes = Buffer.byteLength(input.origin)
-  const streamBytes = Buffer.byteLength(input.stream)
+/** Bytes of the head of a batch with these names and suite. Faults: `BATCH_MALFORMED` for a name that is empty or too long. */
+export function headSize({ origin, stream, suite }: { origin: string; stream: string; suite: number }): number {
+  const originBytes = Buffer.byteLength(origin)
+  const streamBytes = Buffer.byteLength(stream)
   if (originBytes === 0 || originBytes > NAME_BYTES_MAX || streamBytes === 0 || streamBytes > NAME_BYTES_MAX) {
     throw codecFault('BATCH_MALFORMED', { why: 'an origin or stream name is empty or too long' })
   }
+  const signatureBytes = suite === SUITE_NONE ? 0 : suiteOf(suite).signatureBytes
+  return NAMES_AT + 2 + originBytes + streamBytes + 2 + signatureBytes + CHECK_BYTES
+}
+
+/** A head in a buffer of its own. */
+export function encodeHead(input: HeadInput): Buffer {
+  const out = Buffer.alloc(headSize(input))
+  writeHead(out, input)
+  return out
+}
+
+/** Writes and signs a head of `headSize` bytes at the start of `out`. */
+export function writeHead(out: Buffer, input: HeadInput): void {
+  const originBytes = Buffer.byteLength(input.origin)
+  const streamBytes = Buffer.byteLength(input.stream)
   const signedBytes = NAMES_AT + 2 + originBytes + streamBytes
   const signatureBytes = input.suite === SUITE_NONE ? 0 : suiteOf(input.suite).signatureBytes
   const headBytes = signedBytes + 2 + signatureBytes + CHECK_BYTES
-  const out = Buffer.alloc(headBytes)
+  out.fill(0, 0, headBytes)
   out.writeUInt32LE(MAGIC, 0)
   out[4] = input.suite
   out[5] = input.flags
@@ -90,7 +105,6 @@ export function encodeHead(input: HeadInput): Buffer {
   at = out.writeUInt16LE(signatureBytes, at)
   if (input.sign !== null) at += input.sign(signedPart(out, signedBytes)).copy(out, at)
   ed25519.digest(out.subarray(0, at)).copy(out, at, 0, CHECK_BYTES)
-  return out
 }
 
 /**

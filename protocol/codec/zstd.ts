@@ -5,6 +5,8 @@ import { constants, zstdDecompressSync } from 'node:zlib'
 import type { Fault } from '#protocol/base/mod.ts'
 
 const MAGIC = 0xfd2fb528
+/** The least zlib accepts. */
+const CHUNK_BYTES_MIN = 64
 const BLOCK_RLE = 1
 const BLOCK_RESERVED = 3
 const DICTIONARY_ID_BYTES = [0, 1, 2, 4]
@@ -22,6 +24,8 @@ export function inflateZstd(
   try {
     raw = zstdDecompressSync(stored, {
       maxOutputLength: rawBytes,
+      // One output buffer of the declared size, instead of many that are joined.
+      chunkSize: Math.max(rawBytes, CHUNK_BYTES_MIN),
       params: { [constants.ZSTD_d_windowLogMax]: windowLogMax },
     })
   } catch (cause) {

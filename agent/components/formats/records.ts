@@ -12,7 +12,7 @@ import { TextDecoder } from 'node:util'
 import type { Row } from '../contract.ts'
 import { componentFault } from '../faults.ts'
 import { LINE_BYTES_MAX, PORTION_BYTES_MAX, READ_BYTES } from '../limits.ts'
-import { listNames, nearest } from '../support/names.ts'
+import { listNames, nearest } from '../names.ts'
 import type { CsvOptions } from './csv.ts'
 import { parseCsvRecord } from './csv.ts'
 import type { Encoding } from './encoding.ts'
@@ -104,6 +104,11 @@ export class RecordReader {
   /** Where the next record starts. */
   get place(): Place {
     return { byte: this.#starts[this.#at] ?? this.#position, line: this.#line }
+  }
+
+  /** Goes back to a place it was at. */
+  goTo(place: Place): void {
+    this.#seek(place)
   }
 
   get ended(): boolean {

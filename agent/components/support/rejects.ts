@@ -6,7 +6,7 @@ import type { FileHandle } from 'node:fs/promises'
 import { open } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type { Reject } from '../contract.ts'
-import { formatJsonRecord } from '../formats/jsonl.ts'
+import { formatJsonRecord } from '../formats/mod.ts'
 import { REJECT_TAIL_BYTES, REJECT_TEXT_CHARS_MAX } from '../limits.ts'
 import { flushFolder } from './files.ts'
 

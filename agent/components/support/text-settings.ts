@@ -1,8 +1,7 @@
 // Settings of text files that source and destination share, and what they cannot be together.
 
 import { f } from '#protocol/fields/mod.ts'
-import type { CsvOptions } from '../formats/csv.ts'
-import { ENCODINGS } from '../formats/encoding.ts'
+import { type CsvOptions, ENCODINGS } from '../formats/mod.ts'
 
 export const textSettings = {
   format: f.choice(['csv', 'jsonl'], { doc: 'csv (RFC 4180) or jsonl (one JSON object per line)', default: 'csv' }),

@@ -9,7 +9,7 @@
 import { asFault, type Fault } from '#protocol/base/mod.ts'
 import type { Channel, ComponentContext, Item, Reject, Row, Value } from '../../contract.ts'
 import { componentFault } from '../../faults.ts'
-import { suggestion } from '../../support/names.ts'
+import { suggestion } from '../../names.ts'
 import { compileExpression, type Expression, UNSURE } from '../expression.ts'
 import type { MapSettings } from './settings.ts'
 

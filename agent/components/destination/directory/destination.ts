@@ -23,9 +23,9 @@ import {
   readIfThere,
   removeIfThere,
   replaceFile,
+  reportAll,
   writeFlushed,
-} from '../../support/files.ts'
-import { reportAll } from '../../support/rejecting.ts'
+} from '../../support/mod.ts'
 import { renderRows } from './rendering.ts'
 import type { DirectoryDestinationSettings } from './settings.ts'
 

@@ -3,8 +3,8 @@
 import type { Item, Reject, Row, Value } from '../../contract.ts'
 import { componentFault } from '../../faults.ts'
 import { encodeText, formatCsvRecord, formatJsonRecord } from '../../formats/mod.ts'
-import { listNames, suggestion } from '../../support/names.ts'
-import { csvOptions } from '../../support/text-settings.ts'
+import { listNames, suggestion } from '../../names.ts'
+import { csvOptions } from '../../support/mod.ts'
 import type { DirectoryDestinationSettings } from './settings.ts'
 
 export type Rendered = { readonly bytes: Buffer; readonly rows: number; readonly rejects: readonly Reject[] }

@@ -2,7 +2,7 @@
 
 import { f, type Infer } from '#protocol/fields/mod.ts'
 import { FIELDS_MAX } from '../../limits.ts'
-import { csvProblem, textSettings } from '../../support/text-settings.ts'
+import { csvProblem, textSettings } from '../../support/mod.ts'
 
 export const directoryDestinationSettings = f.object(
   {

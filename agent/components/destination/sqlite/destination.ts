@@ -8,19 +8,19 @@ import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite'
 import type { Fault } from '#protocol/base/mod.ts'
 import type { ComponentContext, Cursor, Destination, Portion, Reject, Row, Value } from '../../contract.ts'
 import { componentFault } from '../../faults.ts'
-import { formatJsonRecord } from '../../formats/jsonl.ts'
+import { formatJsonRecord } from '../../formats/mod.ts'
 import { STATEMENTS_MAX } from '../../limits.ts'
-import { listNames, suggestion } from '../../support/names.ts'
-import { reportAll } from '../../support/rejecting.ts'
+import { listNames, suggestion } from '../../names.ts'
 import {
   openDatabase,
   quoteName,
+  reportAll,
   sqliteFault,
   sqliteRowFault,
   tableColumns,
   tableNames,
   uniqueKeys,
-} from '../../support/sqlite.ts'
+} from '../../support/mod.ts'
 import type { SqliteDestinationSettings } from './settings.ts'
 
 const POSITION_TABLE = `CREATE TABLE IF NOT EXISTS _causeway_position (

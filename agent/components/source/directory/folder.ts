@@ -2,7 +2,8 @@
 //
 //   <path>/*                              dropped by others
 //   <path>/.claimed/<owner>/<seq>/<name>  taken by one agent: a rename succeeds for one of several agents only
-//   <path>/.claimed/<owner>/<seq>/.rows.jsonl, .reason.txt   rows set aside, and why a whole file is
+//   <path>/.claimed/<owner>/<seq>/.rows.jsonl, .summary.txt  rows set aside
+//   <path>/.claimed/<owner>/<seq>/.reason.txt                why the whole file is set aside
 //   <path>/done/<name>, <path>/bad/<name>
 //
 // `seq` grows with every claim. The position names a `seq`: what is claimed below it was committed whole and waits only
@@ -20,12 +21,11 @@ import {
   flushFolder,
   makeFolder,
   moveInto,
+  type RejectEntry,
   readIfThere,
   removeIfThere,
   replaceFile,
-  writeFlushed,
-} from '../../support/files.ts'
-import type { RejectEntry } from '../../support/rejects.ts'
+} from '../../support/mod.ts'
 import { reasonText, Tally } from './reason.ts'
 
 /** A file of ours: its folder holds it and what was set aside from it. */
@@ -34,6 +34,7 @@ export type Claimed = { readonly seq: number; readonly name: string; readonly fo
 export const pathOf = (claimed: Claimed): string => join(claimed.folder, claimed.name)
 export const rowsPathOf = (claimed: Claimed): string => join(claimed.folder, '.rows.jsonl')
 const reasonPathOf = (claimed: Claimed): string => join(claimed.folder, '.reason.txt')
+const summaryPathOf = (claimed: Claimed): string => join(claimed.folder, '.summary.txt')
 
 /** What a dropped file looked like, and since when (monotonic) it has looked so. */
 type Observed = { readonly look: string; readonly sinceMs: number }
@@ -87,12 +88,11 @@ export class DropFolder {
 
   /** A claim without its file: what a crash, or someone's deleting the file, has left. */
   async #clear(seq: number, folder: string): Promise<void> {
-    for (const name of ['rows.jsonl', 'reason.txt']) {
+    for (const name of ['rows.jsonl', 'summary.txt', 'reason.txt']) {
       const path = join(folder, `.${name}`)
       if (await exists(path)) await moveInto(path, join(this.path, 'bad'), `claimed-${seq}.${name}`)
     }
-    await removeIfThere(join(folder, '.reason.txt.tmp'))
-    await rmdir(folder)
+    await this.#removeFolder(folder)
   }
 
   /** Claims the first file by name that has come to rest; `null` when there is none. */
@@ -179,36 +179,39 @@ export class DropFolder {
   }
 
   /**
-   * Moves a file whose rows are committed out of the way: what was set aside first, the file last, so that a crash in
-   * between is made good by calling it again.
+   * Moves a file whose rows are committed out of the way: what was set aside first, the file last. Each step leaves what the
+   * next ones need, so that after a failure or a crash in between it is called again.
    */
   async settle(claimed: Claimed): Promise<void> {
-    const condemned = await readIfThere(reasonPathOf(claimed))
     const bad = join(this.path, 'bad')
+    const condemned = await exists(reasonPathOf(claimed))
     if (await exists(rowsPathOf(claimed))) {
-      const moved = await moveInto(rowsPathOf(claimed), bad, `${claimed.name}.rows.jsonl`)
-      const tally = await tallyOf(join(bad, moved))
-      if (condemned === null) {
-        await writeFlushed(
-          join(bad, moved.replace(/rows(\.\d+)?\.jsonl$/, 'reason$1.txt')),
-          reasonText(claimed.name, moved, tally),
-        )
-        await flushFolder(bad)
+      if (!condemned && !(await exists(summaryPathOf(claimed)))) {
+        await replaceFile(summaryPathOf(claimed), reasonText(claimed.name, await tallyOf(rowsPathOf(claimed))))
       }
+      await moveInto(rowsPathOf(claimed), bad, `${claimed.name}.rows.jsonl`)
     }
-    if (condemned !== null) {
-      if (await exists(pathOf(claimed))) await moveInto(pathOf(claimed), bad, claimed.name)
-      await moveInto(reasonPathOf(claimed), bad, `${claimed.name}.reason.txt`)
-    } else if (await exists(pathOf(claimed))) {
-      await moveInto(pathOf(claimed), join(this.path, 'done'), claimed.name)
-    }
-    await rmdir(claimed.folder)
+    const summary = condemned ? reasonPathOf(claimed) : summaryPathOf(claimed)
+    const target = condemned ? bad : join(this.path, 'done')
+    if (await exists(pathOf(claimed))) await moveInto(pathOf(claimed), target, claimed.name)
+    if (await exists(summary)) await moveInto(summary, bad, `${claimed.name}.reason.txt`)
+    await this.#removeFolder(claimed.folder)
   }
 
-  /** A file that vanished while claimed: the reason file is all that can be kept. */
+  async #removeFolder(folder: string): Promise<void> {
+    for (const name of ['.reason.txt.tmp', '.summary.txt.tmp']) await removeIfThere(join(folder, name))
+    try {
+      await rmdir(folder)
+    } catch (error) {
+      if (errorCode(error) !== 'ENOENT') throw error
+    }
+  }
+
+  /** A file that vanished while claimed: the reason is all that can be kept. */
   async noteVanished(name: string, reason: string): Promise<void> {
-    await writeFlushed(join(this.path, 'bad', `${basename(name)}.reason.txt`), reason)
-    await flushFolder(join(this.path, 'bad'))
+    const note = join(this.#claimedPath, '.vanished.txt')
+    await replaceFile(note, reason)
+    await moveInto(note, join(this.path, 'bad'), `${basename(name)}.reason.txt`)
   }
 }
 

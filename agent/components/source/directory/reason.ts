@@ -2,7 +2,7 @@
 
 import type { Fault } from '#protocol/base/mod.ts'
 import { REASON_EXAMPLES_MAX } from '../../limits.ts'
-import type { RejectEntry } from '../../support/rejects.ts'
+import type { RejectEntry } from '../../support/mod.ts'
 
 /** Counts rows set aside by code and keeps the first few as examples. */
 export class Tally {
@@ -17,14 +17,14 @@ export class Tally {
   }
 }
 
-export function reasonText(name: string, rowsName: string, tally: Tally): string {
+export function reasonText(name: string, tally: Tally): string {
   const counts = [...tally.counts].map(([code, count]) => `  ${code}: ${count}`)
   const examples = tally.examples.map(
     (entry) => `  line ${entry.line ?? entry.ref ?? '?'}: ${entry.code}: ${entry.reason}`,
   )
   return [
     `${tally.total} row(s) of ${name} were set aside; the others were taken and the file is in done/.`,
-    `The rows, each with its line number and reason, are in ${rowsName}.`,
+    'The rows, each with its line number and reason, are beside this file, in the one that ends in .rows.jsonl.',
     'Correct them and drop them again as a new file.',
     '',
     ...counts,

@@ -2,7 +2,7 @@
 
 import { f, type Infer } from '#protocol/fields/mod.ts'
 import { BATCH_ROWS_DEFAULT, BATCH_ROWS_MAX, FIELDS_MAX } from '../../limits.ts'
-import { csvProblem, textSettings } from '../../support/text-settings.ts'
+import { csvProblem, textSettings } from '../../support/mod.ts'
 import { globProblem } from './glob.ts'
 
 export const directorySourceSettings = f.object(

@@ -285,3 +285,36 @@ t.test('patterns', async (t) => {
   for (const bad of ['a/b', '{a', '[a', 'a}b', '{a{b}}']) t.type(globProblem(bad), 'string', bad)
   t.equal(globProblem('*.csv'), null)
 })
+
+t.test('a failure that passes loses nothing: the same calls again give the rest', async (t) => {
+  const { source, drop, path, read, list } = setUp(t, { batchRows: 3 })
+  drop('x.csv', 'id,n\n1,a\nbroken\n2,b\n3,c\n')
+  const live = source()
+  await live.open(null)
+  // Rows cannot be set aside: a folder has the name of their file.
+  await live.next(AbortSignal.abort())
+  const [owner = ''] = readdirSync(join(path, '.claimed'))
+  const obstacle = join(path, '.claimed', owner, '000000000001', '.rows.jsonl')
+  mkdirSync(obstacle, { recursive: true })
+  t.match(await codeOf(() => live.next(signal)), /DIRECTORY_/)
+  rmSync(obstacle, { recursive: true })
+  const first = await live.next(signal)
+  t.same(
+    first?.items.map((item) => item.row.id),
+    ['1', '2'],
+  )
+  // done/ is away when the file should move there.
+  const rest = await live.next(signal)
+  rmSync(join(path, 'done'), { recursive: true })
+  t.equal(await codeOf(() => live.committed(rest?.cursor ?? '')), 'DIRECTORY_MISSING')
+  mkdirSync(join(path, 'done'))
+  await live.committed(rest?.cursor ?? '')
+  await live.close()
+  t.same(
+    rest?.items.map((item) => item.row.id),
+    ['3'],
+  )
+  t.same(list('done'), ['x.csv'])
+  t.equal(read('bad', 'x.csv.rows.jsonl').split('\n').length, 2)
+  t.match(read('bad', 'x.csv.reason.txt'), /1 row\(s\) of x\.csv/)
+})

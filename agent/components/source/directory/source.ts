@@ -13,10 +13,16 @@ import type { ComponentContext, Cursor, Item, Portion, Reject, Source } from '..
 import { componentFault } from '../../faults.ts'
 import { type RecordFormat, RecordReader, type Records } from '../../formats/mod.ts'
 import { WATCH_SETTLE_MS } from '../../limits.ts'
-import { errorCode, fileFault } from '../../support/files.ts'
-import { boundedText, type RejectEntry, RejectFile, reasonOf } from '../../support/rejects.ts'
-import { csvOptions } from '../../support/text-settings.ts'
-import { waitFor } from '../../support/wait.ts'
+import {
+  boundedText,
+  csvOptions,
+  errorCode,
+  fileFault,
+  type RejectEntry,
+  RejectFile,
+  reasonOf,
+  waitFor,
+} from '../../support/mod.ts'
 import { type Claimed, DropFolder, pathOf, rowsPathOf } from './folder.ts'
 import { compileGlob } from './glob.ts'
 import { decodePosition, encodePosition, type Position } from './position.ts'
@@ -144,13 +150,14 @@ export class DirectorySource implements Source {
     const passed = (seq: number): boolean => seq < position.seq || (seq === position.seq && position.end)
     try {
       for (const file of this.#files.filter((each) => passed(each.claimed.seq))) {
+        // Forgotten last: after a failure the flow tells us the same cursor again.
         await closeFile(file)
-        this.#files = this.#files.filter((each) => each !== file)
         await this.#folder?.settle(file.claimed)
+        this.#files = this.#files.filter((each) => each !== file)
       }
       for (const claimed of this.#condemned.filter((each) => passed(each.seq))) {
-        this.#condemned = this.#condemned.filter((each) => each !== claimed)
         await this.#folder?.settle(claimed)
+        this.#condemned = this.#condemned.filter((each) => each !== claimed)
       }
       for (const file of this.#files) {
         const done = file.portions.findIndex((portion) => portion.cursor === cursor)
@@ -220,26 +227,30 @@ export class DirectorySource implements Source {
   async #begin(): Promise<OpenFile | null> {
     const folder = this.#folder
     if (folder === null) throw new Error('the source is not open')
-    const claimed = this.#queue.shift() ?? (await folder.claim(performance.now()))
+    const claimed = this.#queue[0] ?? (await folder.claim(performance.now()))
     if (claimed === null) {
       this.#ended = this.#settings.once && folder.waiting === 0
       return null
     }
+    // It leaves the queue when it is opened or condemned; a failure that may pass leaves it there.
+    this.#queue[0] = claimed
     const resume = this.#resume?.seq === claimed.seq ? this.#resume : null
-    try {
-      const file = await this.#openFile(claimed, resume)
-      this.#files.push(file)
-      return file
-    } catch (error) {
-      const fault = unusable(error, claimed.name)
-      if (fault === null) {
-        this.#queue.unshift(claimed)
-        throw error
-      }
-      await this.#condemn(claimed, fault, resume ?? { rows: 0, line: 1 })
+    const file = await this.#openFile(claimed, resume).catch((error: unknown) => this.#verdict(error, claimed.name))
+    if (file instanceof Fault) {
+      await this.#condemn(claimed, file, resume ?? { rows: 0, line: 1 })
       this.#condemned.push(claimed)
-      return null
     }
+    this.#queue.shift()
+    if (file instanceof Fault) return null
+    this.#files.push(file)
+    return file
+  }
+
+  /** The fault for which a whole file is set aside; anything else is thrown on. */
+  #verdict(error: unknown, name: string): Fault {
+    const fault = unusable(error, name)
+    if (fault === null) throw error
+    return fault
   }
 
   async #openFile(claimed: Claimed, resume: Position | null): Promise<OpenFile> {
@@ -264,18 +275,33 @@ export class DirectorySource implements Source {
   /** The next portion of a file; `null` when it had to be condemned halfway, or a part of it was blank. */
   async #read(file: OpenFile): Promise<Portion | null> {
     const { place } = file.reader
+    try {
+      const records = await this.#readRecords(file)
+      if (!(records instanceof Fault)) return this.#portionOf(file, records)
+      await this.#condemn(file.claimed, records, { rows: file.rows, line: place.line })
+      this.#reading = null
+      return null
+    } catch (error) {
+      // What was read and not handed on is read again when the flow tries again.
+      file.reader.goTo(place)
+      throw error
+    }
+  }
+
+  /** Records with the broken ones set aside durably, or why the rest of the file cannot be used. */
+  async #readRecords(file: OpenFile): Promise<Records | Fault> {
     let records: Records
     try {
       records = await file.reader.read(this.#settings.batchRows)
       if (file.reader.ended) await this.#checkUnchanged(file)
     } catch (error) {
-      const fault = unusable(error, file.claimed.name)
-      if (fault === null) throw error
-      await this.#condemn(file.claimed, fault, { rows: file.rows, line: place.line })
-      this.#reading = null
-      return null
+      return this.#verdict(error, file.claimed.name)
     }
     await this.#setAside(file, await brokenEntries(file, records))
+    return records
+  }
+
+  #portionOf(file: OpenFile, records: Records): Portion | null {
     file.rows += records.rows.length
     const end = file.reader.ended
     if (!end && records.rows.length === 0) return null
@@ -366,7 +392,10 @@ function unusable(error: unknown, name: string): Fault | null {
   return componentFault('FILE_UNREADABLE', { where: name, why: (error as Error).message, cause: error })
 }
 
+/** May be called again. */
 async function closeFile(file: OpenFile): Promise<void> {
-  await file.rejects?.close()
-  await file.handle.close()
+  const { rejects } = file
+  file.rejects = null
+  await rejects?.close()
+  if (file.handle.fd >= 0) await file.handle.close()
 }

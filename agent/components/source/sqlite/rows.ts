@@ -7,15 +7,8 @@ import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite'
 import type { Item, Row, Value } from '../../contract.ts'
 import { componentFault } from '../../faults.ts'
 import { PORTION_BYTES_MAX } from '../../limits.ts'
-import { listNames, suggestion } from '../../support/names.ts'
-import {
-  isBigIntegerError,
-  quoteName,
-  sqliteFault,
-  tableColumns,
-  tableNames,
-  uniqueKeys,
-} from '../../support/sqlite.ts'
+import { listNames, suggestion } from '../../names.ts'
+import { isBigIntegerError, quoteName, sqliteFault, tableColumns, tableNames, uniqueKeys } from '../../support/mod.ts'
 import type { Place, SqlValue } from './position.ts'
 import { hashPlace, samePlace } from './position.ts'
 import type { SqliteSourceSettings } from './settings.ts'
