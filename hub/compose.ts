@@ -12,7 +12,7 @@ import { type HubStatus, type Log, Metrics } from '#hub/telemetry/mod.ts'
 import { systemClock } from '#protocol/base/mod.ts'
 import { BATCH_MESSAGES_MAX, HEADERS_BYTES_MAX } from '#protocol/codec/mod.ts'
 import { signingKey } from '#protocol/crypto/mod.ts'
-import { BATCH_FRAME_BYTES_MAX } from '#protocol/frame/mod.ts'
+import { BATCH_FRAME_BYTES_MAX, BODY_BYTES_MAX } from '#protocol/frame/mod.ts'
 
 export const SOFTWARE = 'causeway-hub/0.1.0'
 
@@ -60,7 +60,7 @@ export async function startHub(options: { dataDir: string; config: HubConfig; lo
       limits: {
         frameBytesMax: BATCH_FRAME_BYTES_MAX,
         batchBytesMax: BATCH_FRAME_BYTES_MAX,
-        bodyBytesMax: config.limits.bodyBytesMax,
+        bodyBytesMax: BODY_BYTES_MAX,
         batchMessagesMax: BATCH_MESSAGES_MAX,
         headersBytesMax: HEADERS_BYTES_MAX,
         creditBytesMax: CREDIT_BYTES_MAX,

@@ -2,7 +2,7 @@
 // hub, renews it with jittered backoff, and carries publishers and subscriptions over to the new one.
 
 import type { Identity } from '#agent/identity/mod.ts'
-import { asFault, type Fault } from '#protocol/base/mod.ts'
+import { asFault, type Fault, jitteredBackoff } from '#protocol/base/mod.ts'
 import { type SigningKey, signingKey } from '#protocol/crypto/mod.ts'
 import {
   FRAME_ACCEPTED,
@@ -172,21 +172,20 @@ export class Client {
   private async run(): Promise<void> {
     const { addresses = this.options.identity.addresses, random = Math.random } = this.options
     const { reconnectMsFirst = 200, reconnectMsMax = 15_000 } = this.options
-    let failures = 0
+    // Full jitter: agents that lost the hub together do not come back together.
+    const backoff = jitteredBackoff({ firstMs: reconnectMsFirst, maxMs: reconnectMsMax, random })
     while (this.closing === null) {
-      const address = addresses[failures % addresses.length] as string
+      const address = addresses[backoff.failures % addresses.length] as string
       try {
         const connection = await this.open(address)
-        failures = 0
+        backoff.reset()
         const fault = await connection.closed
         this.lost(fault)
       } catch (error) {
         this.lost(asFault(error, address))
       }
       if (this.closing !== null) return
-      // Full jitter: agents that lost the hub together do not come back together.
-      const limitMs = Math.min(reconnectMsMax, reconnectMsFirst * 2 ** Math.min(failures++, 16))
-      await this.wait(limitMs * (0.2 + 0.8 * random()))
+      await this.wait(backoff.next())
     }
   }
 

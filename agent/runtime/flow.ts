@@ -22,7 +22,15 @@
 // twice.
 
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { asFault, assert, type Clock, type Fault, type Millis } from '#protocol/base/mod.ts'
+import {
+  asFault,
+  assert,
+  type Backoff,
+  type Clock,
+  type Fault,
+  jitteredBackoff,
+  type Millis,
+} from '#protocol/base/mod.ts'
 import type {
   Channel,
   ComponentContext,
@@ -35,7 +43,6 @@ import type {
   Value,
 } from '../components/contract.ts'
 import { CURSOR_BYTES_MAX } from '../components/contract.ts'
-import { type Backoff, jitteredBackoff } from './backoff.ts'
 import { flowFault } from './faults.ts'
 import { IDLE_MS_MIN } from './limits.ts'
 import { PutAside } from './put-aside.ts'

@@ -1,6 +1,5 @@
 // Runs flows: flow files, supervision, backoff, shutdown.
 
-export { type Backoff, jitteredBackoff } from './backoff.ts'
 export {
   type FlowComponents,
   type FlowState,

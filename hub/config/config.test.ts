@@ -36,7 +36,7 @@ t.test('a name is enough', async (t) => {
     },
     management: { host: '127.0.0.1', port: 7402 },
     store: { mapBytesMax: 68_719_476_736, cacheBytes: 33_554_432 },
-    limits: { sessionsMax: 20_000, handshakeMs: 10_000, keepaliveMs: 20_000, bodyBytesMax: 1_048_576 },
+    limits: { sessionsMax: 20_000, handshakeMs: 10_000, keepaliveMs: 20_000 },
     queues: [],
     log: { level: 'info' },
   })
@@ -121,7 +121,6 @@ t.test('misspelt and misplaced settings', async (t) => {
   ])
   t.match(faults('name: a\nlog: { level: verbose }'), [{ code: 'FIELD_CHOICE' }])
   t.match(faults('name: Hub_1'), [{ code: 'FIELD_PATTERN', remedy: /such as hub-1/ }])
-  t.match(faults('name: a\nlimits: { bodyBytesMax: 2 MiB }'), [{ code: 'FIELD_RANGE', remedy: /1 KiB to 1 MiB/ }])
 })
 
 t.test('from disk', async (t) => {

@@ -19,8 +19,5 @@ export const MAP_BYTES_MAX = 16 * 2 ** 40
 export const MAP_BYTES_MIN = 16 * 2 ** 20
 export const CACHE_BYTES_MAX = 64 * 2 ** 30
 
-/** A message body; larger content travels as a transfer. */
-export const BODY_BYTES_MAX = 2 ** 20
-
 /** DNS: RFC 1035, section 2.3.4. */
 export const HOST_LENGTH_MAX = 253

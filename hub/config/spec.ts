@@ -5,7 +5,6 @@ import { f, type Infer } from '#protocol/fields/mod.ts'
 import { KEEPALIVE_MS_MAX, TOKEN_ADDRESSES_MAX } from '#protocol/handshake/mod.ts'
 import { addressProblem, hostProblem } from './address.ts'
 import {
-  BODY_BYTES_MAX,
   CACHE_BYTES_MAX,
   HOST_LENGTH_MAX,
   MAP_BYTES_MAX,
@@ -18,7 +17,6 @@ import {
   WHERE_VALUES_MAX,
 } from './limits.ts'
 
-const KiB = 2 ** 10
 const MiB = 2 ** 20
 const GiB = 2 ** 30
 const SECOND_MS = 1000
@@ -139,12 +137,6 @@ export const hubSpec = f.object({
         min: SECOND_MS,
         max: KEEPALIVE_MS_MAX,
         default: 20 * SECOND_MS,
-      }),
-      bodyBytesMax: f.bytes({
-        doc: 'largest message body; larger content travels as a transfer',
-        min: KiB,
-        max: BODY_BYTES_MAX,
-        default: BODY_BYTES_MAX,
       }),
     },
     { doc: 'bounds for every agent' },

@@ -169,7 +169,6 @@ export class Connection {
       limits: {
         streamsMax: limits.streamsMax,
         subscriptionsMax: limits.subscriptionsMax,
-        bodyBytesMax: limits.bodyBytesMax,
         creditBytesMax: limits.creditBytesMax,
       },
     })

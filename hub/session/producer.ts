@@ -27,7 +27,6 @@ export type ProducerOptions = {
   readonly store: HubStore
   readonly route: Route
   readonly streamsMax: number
-  readonly bodyBytesMax: number
   readonly creditBytes: number
   send(kind: number, channel: number, body: Uint8Array): void
   onRefused(fault: Fault): void

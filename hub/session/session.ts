@@ -68,7 +68,6 @@ export type SessionConnection = {
 export type SessionLimits = {
   readonly streamsMax: number
   readonly subscriptionsMax: number
-  readonly bodyBytesMax: number
   readonly creditBytesMax: number
 }
 
@@ -103,7 +102,6 @@ export class Session {
       store: this.context.store,
       route: this.context.route,
       streamsMax: this.limits.streamsMax,
-      bodyBytesMax: this.limits.bodyBytesMax,
       creditBytes: this.limits.creditBytesMax,
       send: (kind, channel, body) => this.connection.send(kind, channel, body),
       onRefused: (fault) =>

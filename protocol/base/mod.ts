@@ -1,5 +1,6 @@
 // The ground everything stands on: brands, Result, assert, faults, Clock. No I/O, no time, no randomness of its own.
 
+export { type Backoff, jitteredBackoff } from './backoff.ts'
 export type { FaultDetails, FaultEntry, FaultTable } from './fault.ts'
 export { asFault, declaredFaults, declareFaults, Fault } from './fault.ts'
 

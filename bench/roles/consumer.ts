@@ -1,0 +1,23 @@
+// Consumes a queue, checks the counter in every body, settles every message. Started by a scenario with settings as JSON.
+
+import { Client } from '#agent/client/mod.ts'
+import { loadIdentity } from '#agent/identity/mod.ts'
+
+const settings = JSON.parse(process.argv[2] ?? '{}') as { identity: string; queue: string }
+const client = await Client.connect({ identity: loadIdentity(settings.identity) })
+const subscription = await client.subscribe({ queue: settings.queue, creditBytes: 16 * 1024 * 1024 })
+let received = 0
+let outOfOrder = 0
+let expected = 0
+const report = () => process.send?.({ received, outOfOrder, atMs: performance.now(), cpu: process.cpuUsage() })
+setInterval(report, 250)
+report()
+for await (const delivery of subscription) {
+  for (let i = 0; i < delivery.count; i++) {
+    const counter = delivery.message(i).body.readUInt32LE(0)
+    if (counter !== expected) outOfOrder++
+    expected = (counter + 1) % 2 ** 32
+  }
+  received += delivery.count
+  delivery.settle()
+}
