@@ -46,13 +46,11 @@ export class Stage {
     }
     // JSON is YAML.
     writeFileSync(join(this.hubDir, 'hub.yaml'), JSON.stringify(config))
-    this.hub = spawn(
-      process.execPath,
-      [...flags, ...hubFlags(), join(root, 'hub/main.ts'), 'start', '--data', this.hubDir],
-      {
-        stdio: ['ignore', 'inherit', 'inherit'],
-      },
-    )
+    // The launcher, as an operator starts it: its V8 settings belong to what is measured.
+    this.hub = spawn(join(root, 'hub/causeway-hub'), ['start', '--data', this.hubDir], {
+      stdio: ['ignore', 'inherit', 'inherit'],
+      env: hubEnvironment(),
+    })
     const contact = join(this.hubDir, 'run', 'management.json')
     for (let attempt = 0; ; attempt++) {
       try {
@@ -107,9 +105,15 @@ export class Stage {
   }
 }
 
-/** PROFILE=1 has the hub write a V8 CPU profile when it stops. */
-function hubFlags(): string[] {
-  return process.env.PROFILE === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${process.env.PROFILE}`]
+/** PROFILE=<folder> has the hub write a V8 CPU profile there when it stops. */
+function hubEnvironment(): NodeJS.ProcessEnv {
+  const { PROFILE } = process.env
+  return PROFILE === undefined ? process.env : { ...process.env, NODE_OPTIONS: `--cpu-prof --cpu-prof-dir=${PROFILE}` }
+}
+
+/** The most memory a process has had resident so far. */
+export function rssBytesMax(pid: number): number {
+  return Number(/VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0) * 1024
 }
 
 /** CPU seconds a process has used so far, user and system. */

@@ -3,16 +3,7 @@
 
 import { type KeyObject, X509Certificate } from 'node:crypto'
 import type { Fault } from '#protocol/base/mod.ts'
-import {
-  type Batch,
-  type BatchHead,
-  keyIdIn,
-  type MessageView,
-  openBatch,
-  openExtract,
-  type Payload,
-  parseRecord,
-} from '#protocol/codec/mod.ts'
+import { type BatchHead, keyIdIn, type MessageView, openBatch, openExtract } from '#protocol/codec/mod.ts'
 import { keyIdOf } from '#protocol/crypto/mod.ts'
 import {
   CHANNEL_CONTROL,
@@ -178,7 +169,11 @@ export class Delivery {
   private send(from: number, count: number, outcome: Outcome, reason: string): void {
     if (count <= 0) return
     const start = this.position + from
-    if (this.open.add(start, start + count) < count) throw clientFault('SETTLED_TWICE', { where: `position ${start}` })
+    const [first] = this.open.missing(start, start + count)
+    if (first === undefined || first[0] !== start || first[1] !== start + count) {
+      throw clientFault('SETTLED_TWICE', { where: `position ${start}` })
+    }
+    this.open.add(start, start + count)
     const done = this.open.floor >= this.position + this.count
     this.subscription.settle(this.connection, { from: start, count, outcome, reason }, done ? this.wireBytes : 0)
   }
@@ -246,7 +241,7 @@ export class Subscription implements AsyncIterable<Delivery> {
     // A large body has a buffer of its own; a small one lies in the socket's chunk, which it must not keep alive.
     const content = body.length === body.buffer.byteLength ? view : Buffer.from(view)
     const { head, rawBytes, message } = openContent(prefix, content, this.origins)
-    const wireBytes = 8 + body.length
+    const wireBytes = body.length
     this.deliveries.push(new Delivery({ subscription: this, connection, prefix, head, wireBytes, message }))
     this.wake?.()
     this.onDelivery()
@@ -370,15 +365,5 @@ function openContent(prefix: DeliverPrefix, content: Buffer, origins: Origins): 
   const batch = openBatch(content)
   if (batch.count !== prefix.count) throw clientFault('DELIVERY_INVALID', { why: 'another number of messages' })
   batch.verify(origins.keyOf(batch.head))
-  return { head: batch.head, rawBytes: batch.head.payloadRawBytes, message: messagesOf(batch) }
-}
-
-function messagesOf(batch: Batch): (i: number) => MessageView {
-  let payload: Payload | null = null
-  const { envelopes } = batch.index()
-  // Decompressed when it is its turn: what waits in line stays as small as it came.
-  return (i) => {
-    payload ??= batch.open()
-    return parseRecord(payload.record(i), envelopes)
-  }
+  return { head: batch.head, rawBytes: batch.head.payloadRawBytes, message: batch.messages() }
 }

@@ -4,7 +4,7 @@
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import type { ScenarioResult } from '../report.ts'
-import { cpuSeconds, Stage } from '../stage.ts'
+import { cpuSeconds, rssBytesMax, Stage } from '../stage.ts'
 
 const SIZES = (process.env.SIZES ?? '256,1024,10240').split(',').map(Number)
 const WARM_UP_MS = 2000
@@ -27,6 +27,7 @@ export async function durableE2e(say: (text: string) => void): Promise<ScenarioR
     ours[`cores of producer, ${bodyBytes} B`] = measured.cores.producer
     ours[`cores of hub, ${bodyBytes} B`] = measured.cores.hub
     ours[`cores of consumer, ${bodyBytes} B`] = measured.cores.consumer
+    ours[`peak memory of hub in MB, ${bodyBytes} B`] = measured.hubRssBytes / 1e6
     ours[`flushes/s at ${bodyBytes} B`] = measured.flushesPerSecond
     if (measured.lost !== 0 || measured.outOfOrder !== 0) {
       notes.push(`${bodyBytes} B: ${measured.lost} lost, ${measured.outOfOrder} out of order`)
@@ -90,6 +91,7 @@ async function measure(bodyBytes: number) {
       consumer: (cpuEnd.consumer - cpuStart.consumer) / seconds,
     }
     const groups = (await stage.status()).store.groups - groupsStart
+    const hubRssBytes = rssBytesMax(stage.hubPid)
     const stopped = once(producer, 'message') as Promise<[{ sent: number }]>
     producer.send('stop')
     const [{ sent }] = await stopped
@@ -97,6 +99,7 @@ async function measure(bodyBytes: number) {
     return {
       perSecond: (end.received - start.received) / seconds,
       cores,
+      hubRssBytes,
       flushesPerSecond: groups / seconds,
       lost: sent - latest.received,
       outOfOrder: latest.outOfOrder,

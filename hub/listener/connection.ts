@@ -170,6 +170,7 @@ export class Connection {
         streamsMax: limits.streamsMax,
         subscriptionsMax: limits.subscriptionsMax,
         creditBytesMax: limits.creditBytesMax,
+        frameBytesMax: limits.frameBytesMax,
       },
     })
     const { remote, transport } = this
@@ -185,6 +186,7 @@ export class Connection {
       },
       send: (kind: number, channel: number, body: Uint8Array) => link.send(kind, channel, body),
       sendParts: (first: Buffer, second: Buffer) => link.sendParts(first, second),
+      close: (fault: Fault) => link.close(fault),
     }
   }
 

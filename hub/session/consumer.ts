@@ -2,21 +2,14 @@
 
 import type { HubStore, Lease, Queue } from '#hub/store/mod.ts'
 import { placesOf } from '#hub/store/mod.ts'
-import { assert } from '#protocol/base/mod.ts'
-import {
-  type Batch,
-  BatchBuilder,
-  type BatchHead,
-  extractFrom,
-  openBatch,
-  parseHead,
-  parseRecord,
-} from '#protocol/codec/mod.ts'
-import { CHANNEL_MESSAGES } from '#protocol/frame/mod.ts'
+import { asFault, type Fault } from '#protocol/base/mod.ts'
+import { type Batch, BatchBuilder, type BatchHead, extractFrom, openBatch, parseHead } from '#protocol/codec/mod.ts'
+import { CHANNEL_MESSAGES, FRAME_HEADER_BYTES } from '#protocol/frame/mod.ts'
 import { Outcome, type Settlement } from '#protocol/schema/mod.ts'
 import { deliverFrameStart, FORM_BATCH, FORM_EXTRACT, FORM_HUB_SEALED, type Range } from '#protocol/session/mod.ts'
 import { hubSessionFault } from './faults.ts'
 import type { HubIdentity } from './identity.ts'
+import { Leases } from './leases.ts'
 
 /** What a consumer needs of its session. */
 export type Outlet = {
@@ -25,7 +18,13 @@ export type Outlet = {
   sendParts(first: Buffer, second: Buffer): void
   /** Makes sure the peer has the origin's certificate before its first batch. */
   introduce(head: BatchHead): void
+  /** Messages could not be delivered to anybody and were set aside. */
+  onSetAside(fault: Fault): void
+  /** A defect of ours: the connection ends, the hub goes on. */
+  fail(fault: Fault): void
 }
+
+type Content = { readonly form: number; readonly content: Buffer; readonly head: BatchHead }
 
 export class Consumer {
   readonly id: number
@@ -38,7 +37,8 @@ export class Consumer {
   private creditMessages: number
   private sentBytes = 0
   private sentMessages = 0
-  private leases: Lease[] = []
+  private readonly leases = new Leases()
+  private settling: Promise<unknown> = Promise.resolve()
   private closed = false
 
   constructor(options: {
@@ -71,9 +71,15 @@ export class Consumer {
     if (this.closed || !this.outlet.writable || this.sentBytes >= this.creditBytes) return false
     const lease = this.queue.take(this.creditMessages - this.sentMessages)
     if (lease === null) return false
-    this.leases.push(lease)
-    const bytes = this.store.batchBytes(lease.entry.batchSeq)
-    const { form, content, head } = this.contentOf(lease, bytes)
+    let made: Content
+    try {
+      made = this.contentOf(lease)
+    } catch (error) {
+      this.setAside(lease, asFault(error))
+      return true
+    }
+    const { form, content, head } = made
+    this.leases.add(lease)
     this.outlet.introduce(head)
     const start = deliverFrameStart(
       CHANNEL_MESSAGES,
@@ -88,12 +94,12 @@ export class Consumer {
       content.length,
     )
     this.outlet.sendParts(start, content)
-    this.sentBytes += start.length + content.length
+    this.sentBytes += start.length - FRAME_HEADER_BYTES + content.length
     this.sentMessages += lease.count
     return true
   }
 
-  /** Settles messages as the peer says; resolves when it is durable. Faults: `SETTLEMENT_INVALID`. */
+  /** Settles messages as the peer says; resolves when this and all before it is durable. Faults: `SETTLEMENT_INVALID`. */
   settle(ranges: readonly Settlement[]): Promise<unknown> {
     const done: Promise<void>[] = []
     for (const range of ranges) {
@@ -101,7 +107,7 @@ export class Consumer {
       for (let from = range.from; from < to; ) {
         const lease = this.leaseAt(from)
         const end = Math.min(to, lease.from + lease.count)
-        this.shrink(lease, from, end)
+        this.leases.cut(lease, from, end)
         if (range.outcome === Outcome.RETRY) {
           this.queue.giveBack([{ entry: lease.entry, from, count: end - from, attempt: lease.attempt }])
         } else {
@@ -110,15 +116,21 @@ export class Consumer {
         from = end
       }
     }
-    return Promise.all(done)
+    this.settling = Promise.all([this.settling, ...done])
+    return this.settling
+  }
+
+  /** A defect met while sending: ends this session only. */
+  fail(fault: Fault): void {
+    this.outlet.fail(fault)
   }
 
   /** Ends it: what is not settled goes back to the queue. */
   close(): void {
     if (this.closed) return
     this.closed = true
-    this.queue.giveBack(this.leases)
-    this.leases = []
+    this.queue.giveBack(this.leases.all)
+    this.leases.clear()
   }
 
   private apply(lease: Lease, range: Range, { outcome, reason }: Settlement): Promise<void> {
@@ -128,22 +140,21 @@ export class Consumer {
   }
 
   private leaseAt(position: number): Lease {
-    for (const lease of this.leases) if (position >= lease.from && position < lease.from + lease.count) return lease
+    const lease = this.leases.at(position)
+    if (lease !== undefined) return lease
     throw hubSessionFault('SETTLEMENT_INVALID', { where: `queue ${this.queue.info.name}`, why: `position ${position}` })
   }
 
-  /** Takes from … to out of a lease, which may leave two smaller ones. */
-  private shrink(lease: Lease, from: number, to: number): void {
-    const at = this.leases.indexOf(lease)
-    assert(at >= 0, 'a lease that is settled is held')
-    const end = lease.from + lease.count
-    const rest: Lease[] = []
-    if (from > lease.from) rest.push({ ...lease, count: from - lease.from })
-    if (to < end) rest.push({ ...lease, from: to, count: end - to })
-    this.leases.splice(at, 1, ...rest)
+  /** What nobody can be given (its origin lied, or the disk did) must not stand in the way of what follows. */
+  private setAside(lease: Lease, fault: Fault): void {
+    this.outlet.onSetAside(fault)
+    const range: Range = [lease.from, lease.from + lease.count]
+    void this.store.settle(this.queue, lease, range, 'rejected', `${fault.code}: ${fault.message}`)
   }
 
-  private contentOf(lease: Lease, bytes: Buffer): { form: number; content: Buffer; head: BatchHead } {
+  /** What goes out for a lease. Faults: those of damaged or dishonest batches. */
+  private contentOf(lease: Lease): Content {
+    const bytes = this.store.batchBytes(lease.entry.batchSeq)
     const batch = openBatch(bytes)
     const { head } = batch
     if (lease.count === batch.count) return { form: FORM_BATCH, content: bytes, head }
@@ -156,16 +167,15 @@ export class Consumer {
   /** A batch of the hub's own with some messages of one whose origin made no tree. The hub vouches for them. */
   private reseal(batch: Batch, places: readonly number[]): Buffer {
     const { head } = batch
-    const { envelopes } = batch.index()
-    const payload = batch.open()
+    const message = batch.messages()
     const builder = new BatchBuilder()
     for (const place of places) {
-      const { envelope, key, body } = parseRecord(payload.record(place), envelopes)
+      const { envelope, key, body } = message(place)
       builder.add(envelope.topic, envelope.headers, key.length === 0 ? null : key, body)
     }
     return builder.seal({
       origin: this.identity.name,
-      stream: `${head.origin}/${head.stream}`.slice(0, 200),
+      stream: head.stream,
       epoch: head.epoch,
       firstSeq: head.firstSeq + (places[0] as number),
       sealedAtMs: head.sealedAtMs,

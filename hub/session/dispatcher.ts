@@ -1,6 +1,7 @@
 // Brings queues and their consumers together: when a queue has something, its consumers take turns.
 
 import type { Queue } from '#hub/store/mod.ts'
+import { asFault } from '#protocol/base/mod.ts'
 import type { Consumer } from './consumer.ts'
 
 export class Dispatcher {
@@ -55,7 +56,14 @@ export class Dispatcher {
     for (let idle = 0; idle < list.length; ) {
       const consumer = list.shift() as Consumer
       list.push(consumer)
-      idle = consumer.sendOne() ? 0 : idle + 1
+      let sent = false
+      try {
+        sent = consumer.sendOne()
+      } catch (error) {
+        consumer.fail(asFault(error))
+        return
+      }
+      idle = sent ? 0 : idle + 1
     }
   }
 }

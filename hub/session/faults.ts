@@ -9,6 +9,11 @@ export const hubSessionFault = declareFaults('hub-session', {
     meaning: 'a batch names a stream that was not opened in this session',
     remedy: 'Send OPEN_STREAM first',
   },
+  STREAM_UNNAMED: { meaning: 'a stream has no name', remedy: 'Give the stream a name of 1 to 200 bytes' },
+  FRAMES_TOO_SMALL: {
+    meaning: 'a consumer cannot take frames of the size batches may have',
+    remedy: 'Raise frameBytesMax in its HELLO to the limit of protocol/spec',
+  },
   BATCH_FOREIGN: {
     meaning: 'a batch says it comes from another agent, stream or epoch than it was sent on',
     remedy: 'Send only batches sealed by this agent, on the stream they were sealed for',

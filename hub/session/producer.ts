@@ -5,8 +5,8 @@ import type { HubStore, Placement, Queue, Stream } from '#hub/store/mod.ts'
 import { asFault, type Fault } from '#protocol/base/mod.ts'
 import { type Batch, keyIdIn, openBatch, topicMatches } from '#protocol/codec/mod.ts'
 import { keyIdOf } from '#protocol/crypto/mod.ts'
-import { CHANNEL_RECEIPTS, FRAME_ACCEPTED, FRAME_REFUSED } from '#protocol/frame/mod.ts'
-import { encodeAccepted, encodeRefused, type OpenStream } from '#protocol/schema/mod.ts'
+import { CHANNEL_CONTROL, CHANNEL_RECEIPTS, FRAME_ACCEPTED, FRAME_CREDIT, FRAME_REFUSED } from '#protocol/frame/mod.ts'
+import { encodeAccepted, encodeCredit, encodeRefused, type OpenStream } from '#protocol/schema/mod.ts'
 import { BATCH_PREFIX_BYTES, parseBatchPrefix, sessionFault } from '#protocol/session/mod.ts'
 import { hubSessionFault } from './faults.ts'
 import { reportOf } from './report.ts'
@@ -47,8 +47,9 @@ export class Producer {
     this.keyId = keyIdOf(options.publicKey)
   }
 
-  /** Continues a stream. Faults: `SESSION_LIMIT`, `STREAM_LIMIT`. */
+  /** Continues a stream. Faults: `STREAM_UNNAMED`, `SESSION_LIMIT`, `STREAM_LIMIT`. */
   open({ stream: name, epoch }: OpenStream): { streamId: number; lastSeq: number } {
+    if (name === '') throw hubSessionFault('STREAM_UNNAMED')
     const { store, agent, streamsMax } = this.options
     const stream = store.stream(agent, name, epoch)
     let opened = this.streams.find((other) => other.stream === stream)
@@ -99,11 +100,11 @@ export class Producer {
       this.messagesIn += batch.count
       opened.unrouted += unroutedCount
     } catch (error) {
+      this.storedBytes += bytes
       this.refuse(opened, batch, asFault(error))
       return
-    } finally {
-      this.storedBytes += bytes
     }
+    this.storedBytes += bytes
     if (this.unacknowledged.size === 0) queueMicrotask(() => this.acknowledge())
     this.unacknowledged.add(opened)
   }
@@ -133,6 +134,9 @@ export class Producer {
       lastSeq: opened.stream.durableSeq,
     })
     this.options.send(FRAME_REFUSED, CHANNEL_RECEIPTS, body)
+    // What was refused takes no room any more.
+    const credit = { consumer: 0, bytes: this.storedBytes + this.options.creditBytes, messages: 0 }
+    this.options.send(FRAME_CREDIT, CHANNEL_CONTROL, encodeCredit(credit))
   }
 
   /** Every topic of the batch must be one the agent may publish to. */

@@ -7,6 +7,7 @@ import { asFault, type Fault } from '#protocol/base/mod.ts'
 import { type BatchHead, keyIdIn, patternCovers, patternProblem } from '#protocol/codec/mod.ts'
 import { keyIdOf } from '#protocol/crypto/mod.ts'
 import {
+  BATCH_FRAME_BYTES_MAX,
   CHANNEL_CONTROL,
   CHANNEL_RECEIPTS,
   FRAME_BATCH,
@@ -63,12 +64,14 @@ export type SessionConnection = {
   readonly writable: boolean
   send(kind: number, channel: number, body: Uint8Array): void
   sendParts(first: Buffer, second: Buffer): void
+  close(fault: Fault): void
 }
 
 export type SessionLimits = {
   readonly streamsMax: number
   readonly subscriptionsMax: number
   readonly creditBytesMax: number
+  readonly frameBytesMax: number
 }
 
 export class Session {
@@ -163,6 +166,7 @@ export class Session {
     try {
       const queue = await this.queueFor(request)
       if (this.closed) return
+      if (this.limits.frameBytesMax < BATCH_FRAME_BYTES_MAX) throw hubSessionFault('FRAMES_TOO_SMALL')
       if (this.consumers.size >= this.limits.subscriptionsMax) {
         throw hubSessionFault('SESSION_LIMIT', { why: `${this.limits.subscriptionsMax} consumers` })
       }
@@ -271,6 +275,8 @@ export class Session {
       },
       sendParts: (first, second) => connection.sendParts(first, second),
       introduce: (head) => this.introduce(head),
+      onSetAside: (fault) => this.context.log('warn', 'messages set aside', { fault: fault.toJSON() }),
+      fail: (fault) => connection.close(fault),
     }
   }
 

@@ -245,6 +245,8 @@ t.test('a head that is signed but says what it may not', async (t) => {
     ['sequence at the end', { firstSeq: Number.MAX_SAFE_INTEGER }, 'BATCH_MALFORMED'],
     ['a dictionary', { dictionaryId: 1 }, 'BATCH_DICTIONARY_UNKNOWN'],
     ['one message more than there is', { count: 2 }, 'BYTES_SHORT'],
+    ['a root without the flag', { root: 'r'.repeat(32) }, 'BATCH_MALFORMED'],
+    ['a key without a signature', { suite: 0, sign: null }, 'BATCH_MALFORMED'],
     ['another digest', { contentDigest: Buffer.alloc(32) }, 'BATCH_DAMAGED'],
   ]
   for (const [name, changes, code] of cases) t.equal(codeOf(crafted(index, payload, changes)), code, name)

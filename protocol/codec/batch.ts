@@ -91,6 +91,26 @@ export class Batch {
     const sizes = { rawBytes: head.payloadRawBytes, windowLogMax: ZSTD_WINDOW_LOG_MAX }
     return new Payload(inflateZstd(stored, sizes, malformedPayload), head.count)
   }
+
+  /**
+   * Gives message `i`; the payload is opened at the first call. A record must name the envelope that the index gave it: what
+   * was routed by the one is read by the other. Faults: those of `open`, `BATCH_MALFORMED`.
+   */
+  messages(): (i: number) => MessageView {
+    const { envelopes, runs } = this.index()
+    let payload: Payload | null = null
+    let run = 0
+    return (i) => {
+      payload ??= this.open()
+      while (i < (runs[run] as Run).from) run--
+      while (i >= (runs[run] as Run).from + (runs[run] as Run).count) run++
+      const message = parseRecord(payload.record(i), envelopes)
+      if (message.envelope !== envelopes[(runs[run] as Run).envelope]) {
+        throw codecFault('BATCH_MALFORMED', { why: `message ${i} names another envelope than the index` })
+      }
+      return message
+    }
+  }
 }
 
 /** A batch over `bytes`, which it keeps as they are. Faults: `BATCH_MALFORMED`, `BATCH_TOO_LARGE`, `BATCH_DAMAGED` (head). */

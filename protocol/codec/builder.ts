@@ -16,7 +16,7 @@ import {
 import { BODY_BYTES_MAX, INDEX_BYTES_MAX, PAYLOAD_RAW_BYTES_MAX } from '#protocol/frame/mod.ts'
 import { checkTopic, encodeHeaders, type Headers, NO_HEADERS } from './envelope.ts'
 import { codecFault } from './faults.ts'
-import {  FLAG_TREE, FLAG_ZSTD, headSize, writeHead } from './head.ts'
+import { FLAG_TREE, FLAG_ZSTD, headSize, writeHead } from './head.ts'
 import { BATCH_MESSAGES_MAX, ENVELOPES_MAX, KEY_BYTES_MAX, ZSTD_WINDOW_LOG_MAX } from './limits.ts'
 
 export type Compression = 'none' | 'zstd'
@@ -113,7 +113,8 @@ export class BatchBuilder {
     const { key, origin, stream } = options
     const indexBytes = this.finishIndex()
     const payloadRawBytes = this.rawBytes
-    const packed = options.compression === 'zstd' ? compress(this.writePayload(this.scratchOf(payloadRawBytes), 0)) : null
+    const packed =
+      options.compression === 'zstd' ? compress(this.writePayload(this.scratchOf(payloadRawBytes), 0)) : null
     const payloadBytes = packed?.length ?? payloadRawBytes
     const headBytes = headSize({ origin, stream, suite: key === null ? SUITE_NONE : SUITE_ED25519 })
     const out = Buffer.allocUnsafeSlow(headBytes + indexBytes + payloadBytes)

@@ -18,6 +18,7 @@ const ROOT_AT = 88
 const KEY_ID_AT = 120
 const NAMES_AT = 128
 const CHECK_BYTES = 8
+const ZEROS = Buffer.alloc(DIGEST_BYTES)
 /** Fixed part, two length bytes and the signature's length. */
 const HEAD_BYTES_MIN = NAMES_AT + 2 + 2 + CHECK_BYTES
 const HEAD_BYTES_MAX = HEAD_BYTES_MIN + 2 * NAME_BYTES_MAX + 512
@@ -170,11 +171,18 @@ function checkHead(head: BatchHead): void {
   if (head.payloadBytes > head.payloadRawBytes) malformed('its payload is larger than declared')
   if (head.firstSeq < 1 || head.firstSeq + head.count > Number.MAX_SAFE_INTEGER)
     malformed('its sequence is out of range')
+  if ((head.flags & FLAG_TREE) === 0 && !isZero(head, ROOT_AT, DIGEST_BYTES))
+    malformed('it has a root without saying so')
+  if (head.suite === SUITE_NONE && !isZero(head, KEY_ID_AT, KEY_ID_BYTES)) malformed('it has a key without a signature')
   const originBytes = head.bytes[NAMES_AT] as number
   const streamBytes = head.signedBytes - NAMES_AT - 2 - originBytes
   if (originBytes === 0 || streamBytes === 0) malformed('its origin or stream has no name')
   if (originBytes > NAME_BYTES_MAX || streamBytes > NAME_BYTES_MAX)
     malformed("its origin's or stream's name is too long")
+}
+
+function isZero(head: BatchHead, at: number, length: number): boolean {
+  return head.bytes.compare(ZEROS, 0, length, at, at + length) === 0
 }
 
 export function contentDigestOf(head: BatchHead): Buffer {

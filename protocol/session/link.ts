@@ -111,6 +111,13 @@ export class Link<T extends Agreed> {
 
   /** The connection has ended or failed. */
   ended(cause: Fault | null): void {
+    if (this.phase === 'closed') return
+    try {
+      this.reader.end()
+    } catch (error) {
+      this.finish(cause ?? asFault(error))
+      return
+    }
     this.finish(cause ?? sessionFault('SESSION_CLOSED_BY_PEER', { why: 'the connection ended without a reason' }))
   }
 

@@ -2,7 +2,9 @@
 
 import { zstdCompressSync } from 'node:zlib'
 import { assert, Fault } from '#protocol/base/mod.ts'
+import { varintBytes, writeVarint } from '#protocol/bytes/mod.ts'
 import { Random } from '#protocol/bytes/testing.ts'
+import { recordLayout } from '#protocol/codec/batch.ts'
 import {
   type Batch,
   type BatchHead,
@@ -24,13 +26,21 @@ const HONEST = testKey('an honest origin')
 
 const publicKeyFor = (head: BatchHead) => (keyIdIn(head).equals(HONEST.keyId) ? HONEST.publicKey : KEY.publicKey)
 
-type Sample = { readonly batch: Batch; readonly raw: Buffer; readonly messages: readonly string[]; readonly extracts: Buffer[] }
+type Sample = {
+  readonly batch: Batch
+  readonly raw: Buffer
+  readonly messages: readonly string[]
+  readonly extracts: Buffer[]
+}
 
 const textOf = ({ envelope, key, body }: MessageView): string =>
   JSON.stringify([envelope.topic, envelope.headers, key.toString('hex'), body.toString('hex')])
 
 function sampleOf(random: Random, i: number): Sample {
-  const messages = randomMessages(random, 1 + random.below(6)).map((each) => ({ ...each, body: each.body.subarray(0, 60) }))
+  const messages = randomMessages(random, 1 + random.below(6)).map((each) => ({
+    ...each,
+    body: each.body.subarray(0, 60),
+  }))
   const compression = i % 4 === 0 ? 'zstd' : 'none'
   const batch = openBatch(sealed(messages, { key: HONEST, compression, tree: i % 5 !== 1, firstSeq: 1 + i * 100 }))
   const payload = batch.open()
@@ -100,7 +110,7 @@ function makeBatch(random: Random): Buffer {
 
 export const batches: Target = {
   name: 'batches',
-  share: 0.16,
+  share: 0.12,
   layers: { head: 0.4, digest: 0.4, signature: 0.4, index: 0.2, payload: 0.1, records: 0.05, extract: 0.02 },
   make: makeBatch,
   run(input, reach) {
@@ -111,20 +121,21 @@ export const batches: Target = {
     batch.verify(publicKeyFor(batch.head))
     reach('signature')
     const sample = byHead.get(batch.head.bytes.toString('hex'))
-    if (keyIdIn(batch.head).equals(HONEST.keyId)) assert(sample?.batch.bytes.equals(input) === true, 'only samples verify')
-    const { envelopes, runs } = batch.index()
+    if (keyIdIn(batch.head).equals(HONEST.keyId))
+      assert(sample?.batch.bytes.equals(input) === true, 'only samples verify')
+    const { envelopes, runs, envelopeEnds } = batch.index()
+    const runBytes = runs.reduce((sum, { envelope, count }) => sum + varintBytes(envelope) + varintBytes(count), 0)
+    assert((envelopeEnds.at(-1) as number) + runBytes === batch.head.indexBytes, 'an index is nothing but its parts')
     assert(envelopes.length === batch.head.envelopeCount, 'as many envelopes as the head says')
     assert(runs.reduce((sum, run) => sum + run.count, 0) === batch.count, 'runs that add up')
     reach('index')
     const payload = batch.open()
     assert(payload.bytes.length <= PAYLOAD_RAW_BYTES_MAX, 'a payload within its limit')
     reach('payload')
-    let bytes = 0
-    for (let i = 0; i < batch.count; i++) {
-      const { key, body } = parseRecord(payload.record(i), envelopes)
-      bytes += key.length + body.length
-    }
-    assert(bytes <= payload.bytes.length, 'records that lie within the payload')
+    let bytes = 4 * batch.count
+    for (let i = 0; i < batch.count; i++) bytes += payload.record(i).length
+    assert(bytes === payload.bytes.length, 'a payload is nothing but offsets and records')
+    for (let i = 0; i < batch.count; i++) parseRecord(payload.record(i), envelopes)
     reach('records')
     if (batch.hasTree) takeApart(batch)
     if (batch.hasTree) reach('extract')
@@ -146,7 +157,7 @@ function takeApart(batch: Batch): void {
 
 export const extracts: Target = {
   name: 'extracts',
-  share: 0.06,
+  share: 0.04,
   layers: { head: 0.7, signature: 0.7, tree: 0.1, accepted: 0.03 },
   make(random) {
     const bytes = random.pick(EXTRACTS)
@@ -202,8 +213,13 @@ export const records: Target = {
     return Buffer.concat([Buffer.from([i]), bytes])
   },
   run(input, reach) {
-    const { key, body } = parseRecord(input.subarray(1), ENVELOPES[(input[0] as number) % ENVELOPES.length] ?? [])
-    assert(key.length + body.length < input.length, 'key and body are part of the record')
+    const record = input.subarray(1)
+    const { key, body } = parseRecord(record, ENVELOPES[(input[0] as number) % ENVELOPES.length] ?? [])
+    const { envelope, keyBytes } = recordLayout(record)
+    const start = Buffer.alloc(1 + varintBytes(envelope) + varintBytes(keyBytes))
+    writeVarint(start, writeVarint(start, 1, envelope), keyBytes)
+    assert(key.length === keyBytes, 'a key of its length')
+    assert(Buffer.concat([start, key, body]).equals(record), 'a record is nothing but its parts')
     reach('record')
     return input.length
   },

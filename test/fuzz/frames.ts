@@ -3,7 +3,15 @@
 import { createHash } from 'node:crypto'
 import { assert, Fault } from '#protocol/base/mod.ts'
 import { Random } from '#protocol/bytes/testing.ts'
-import { BATCH_FRAME_BYTES_MAX, FLAG_IGNORABLE, FRAME_HEADER_BYTES, FrameReader, frameOf, frameRules, PREFACE } from '#protocol/frame/mod.ts'
+import {
+  BATCH_FRAME_BYTES_MAX,
+  FLAG_IGNORABLE,
+  FRAME_HEADER_BYTES,
+  FrameReader,
+  frameOf,
+  frameRules,
+  PREFACE,
+} from '#protocol/frame/mod.ts'
 import { mutated } from './mutate.ts'
 import type { Target } from './target.ts'
 
@@ -14,7 +22,9 @@ function read(pieces: Iterable<Buffer>): Read {
   let bytes = 0
   const reader = new FrameReader((kind, channel, body) => {
     bytes += body.length
-    frames.push(`${kind} ${channel} ${body.length} ${body.length === 0 ? '' : (body[0] as number) + (body.at(-1) as number)}`)
+    frames.push(
+      `${kind} ${channel} ${body.length} ${body.length === 0 ? '' : (body[0] as number) + (body.at(-1) as number)}`,
+    )
   })
   reader.batchBytesMax = BATCH_FRAME_BYTES_MAX
   try {
@@ -51,10 +61,11 @@ function streamOf(random: Random): Buffer {
 
 export const frames: Target = {
   name: 'frames',
-  share: 0.34,
+  share: 0.4,
   layers: { preface: 0.6, frame: 0.5, clean: 0.1, ignored: 0.005 },
   make(random) {
-    if (random.oneIn(20)) return Buffer.concat([random.oneIn(2) ? PREFACE : Buffer.alloc(0), random.bytes(random.below(60))])
+    if (random.oneIn(20))
+      return Buffer.concat([random.oneIn(2) ? PREFACE : Buffer.alloc(0), random.bytes(random.below(60))])
     const stream = streamOf(random)
     if (random.oneIn(8)) return stream
     // Damage behind the preface mostly: before it there is nothing to find.
@@ -65,7 +76,10 @@ export const frames: Target = {
     const whole = read([input])
     const seed = createHash('sha256').update(input).digest().readUInt32LE(0)
     const pieces = read(cut(input, new Random(seed)))
-    assert(whole.fault?.code === pieces.fault?.code, `cut up it ends with ${pieces.fault?.code}, not ${whole.fault?.code}`)
+    assert(
+      whole.fault?.code === pieces.fault?.code,
+      `cut up it ends with ${pieces.fault?.code}, not ${whole.fault?.code}`,
+    )
     assert(whole.frames.join() === pieces.frames.join(), 'cut up it gives the same frames')
     assert(whole.frames.length <= input.length / FRAME_HEADER_BYTES, 'a frame takes at least its header')
     assert(whole.bytes <= input.length, 'bodies are part of the input')

@@ -4,11 +4,36 @@
 import { createHash } from 'node:crypto'
 import { assert, type Fault } from '#protocol/base/mod.ts'
 import { Random } from '#protocol/bytes/testing.ts'
-import { FRAME_CLOSE, FRAME_HELLO, FRAME_PING, FRAME_PROOF, frameOf, FrameReader, PREFACE } from '#protocol/frame/mod.ts'
-import { AgentHandshake, type AgentSettings, closeBody, fingerprint, HubHandshake, type HubSettings } from '#protocol/handshake/mod.ts'
+import {
+  FRAME_CLOSE,
+  FRAME_HELLO,
+  FRAME_PING,
+  FRAME_PROOF,
+  FrameReader,
+  frameOf,
+  PREFACE,
+} from '#protocol/frame/mod.ts'
+import {
+  AgentHandshake,
+  type AgentSettings,
+  closeBody,
+  fingerprint,
+  HubHandshake,
+  type HubSettings,
+} from '#protocol/handshake/mod.ts'
 import { decodeProof } from '#protocol/schema/mod.ts'
 import { type Agreed, type ControlFrame, type Handshake, Link, sessionFault } from '#protocol/session/mod.ts'
-import { actorKey, AGENT_CERTIFICATE, AGENT_NAME, CA, CA_CERTIFICATE, HUB_CERTIFICATE, HUB_NAME, NOW_MS, spkiOf } from '#protocol/spec/actors.ts'
+import {
+  AGENT_CERTIFICATE,
+  AGENT_NAME,
+  actorKey,
+  CA,
+  CA_CERTIFICATE,
+  HUB_CERTIFICATE,
+  HUB_NAME,
+  NOW_MS,
+  spkiOf,
+} from '#protocol/spec/actors.ts'
 import { mutated } from './mutate.ts'
 import type { Reach, Target } from './target.ts'
 
@@ -133,14 +158,24 @@ function conversation(enrolling: boolean): { toHub: ControlFrame[]; toAgent: Con
 const SESSION = conversation(false)
 const ENROLMENT = conversation(true)
 const close: ControlFrame = [FRAME_CLOSE, closeBody(sessionFault('SESSION_SILENT'), { authenticated: true })]
-const STRANGE: readonly ControlFrame[] = [...SESSION.toHub, ...SESSION.toAgent, ...ENROLMENT.toHub, ...ENROLMENT.toAgent, close, [FRAME_PING, Buffer.alloc(8)]]
+const STRANGE: readonly ControlFrame[] = [
+  ...SESSION.toHub,
+  ...SESSION.toAgent,
+  ...ENROLMENT.toHub,
+  ...ENROLMENT.toAgent,
+  close,
+  [FRAME_PING, Buffer.alloc(8)],
+]
 /** By role, then by scenario. */
 const STREAMS = [[SESSION.toHub, ENROLMENT.toHub], [SESSION.toAgent], [ENROLMENT.toAgent]]
 
 function disordered(random: Random, frames: readonly ControlFrame[]): ControlFrame[] {
   const out = [...frames]
   const at = random.below(out.length)
-  const damaged: ControlFrame = [(out[at] as ControlFrame)[0], mutated(random, (out[at] as ControlFrame)[1] as Buffer, random.pick(STRANGE)[1] as Buffer)]
+  const damaged: ControlFrame = [
+    (out[at] as ControlFrame)[0],
+    mutated(random, (out[at] as ControlFrame)[1] as Buffer, random.pick(STRANGE)[1] as Buffer),
+  ]
   switch (random.below(8)) {
     case 0:
       out.splice(at, 0, random.pick(STRANGE))

@@ -2,6 +2,7 @@
 
 import { createHash } from 'node:crypto'
 import { assert } from '#protocol/base/mod.ts'
+import { Random } from '#protocol/bytes/testing.ts'
 import { decodeHeaders, encodeHeaders, HEADERS_MAX } from '#protocol/codec/mod.ts'
 import { randomHeaders } from '#protocol/codec/testing.ts'
 import { FRAME_HEADER_BYTES } from '#protocol/frame/mod.ts'
@@ -10,7 +11,6 @@ import * as schema from '#protocol/schema/mod.ts'
 import { batchFrameStart, deliverFrameStart, parseBatchPrefix, parseDeliverPrefix } from '#protocol/session/mod.ts'
 import { mutated } from './mutate.ts'
 import type { Target } from './target.ts'
-import { Random } from '#protocol/bytes/testing.ts'
 
 const setup = new Random(0x5eed)
 const HEADERS = Array.from({ length: 60 }, () => encodeHeaders(randomHeaders(setup)))
@@ -81,7 +81,15 @@ const CODECS: readonly AnyCodec[] = [
   {
     encode: schema.encodeReady,
     decode: schema.decodeReady,
-    sample: { sessionId: id, storeId: id, keepaliveMs: 20_000, version: 1, features: [1], limits, serverTimeMs: 1.78e12 },
+    sample: {
+      sessionId: id,
+      storeId: id,
+      keepaliveMs: 20_000,
+      version: 1,
+      features: [1],
+      limits,
+      serverTimeMs: 1.78e12,
+    },
   },
   {
     encode: schema.encodeEnroll,
@@ -93,20 +101,39 @@ const CODECS: readonly AnyCodec[] = [
   {
     encode: schema.encodeInvitation,
     decode: schema.decodeInvitation,
-    sample: { addresses: ['tls://hub:7400'], hubName: 'h', agent: 'a', secret: hash, caFingerprint: hash, expiresAtMs: 1.78e12 },
+    sample: {
+      addresses: ['tls://hub:7400'],
+      hubName: 'h',
+      agent: 'a',
+      secret: hash,
+      caFingerprint: hash,
+      expiresAtMs: 1.78e12,
+    },
   },
   { encode: schema.encodeFaultReport, decode: schema.decodeFaultReport, sample: report },
   { encode: schema.encodeLimits, decode: schema.decodeLimits, sample: limits },
   { encode: schema.encodeCredit, decode: schema.decodeCredit, sample: { consumer: 2, bytes: 1e12, messages: 7 } },
   { encode: schema.encodeFailed, decode: schema.decodeFailed, sample: { request: 1, fault: report } },
-  { encode: schema.encodeOpenStream, decode: schema.decodeOpenStream, sample: { request: 1, stream: 'main', epoch: 3 } },
-  { encode: schema.encodeStreamOpened, decode: schema.decodeStreamOpened, sample: { request: 1, streamId: 1, lastSeq: 1e9 } },
+  {
+    encode: schema.encodeOpenStream,
+    decode: schema.decodeOpenStream,
+    sample: { request: 1, stream: 'main', epoch: 3 },
+  },
+  {
+    encode: schema.encodeStreamOpened,
+    decode: schema.decodeStreamOpened,
+    sample: { request: 1, streamId: 1, lastSeq: 1e9 },
+  },
   {
     encode: schema.encodeAccepted,
     decode: schema.decodeAccepted,
     sample: { streamId: 1, lastSeq: 1e9, creditBytes: 1e8, unrouted: 3 },
   },
-  { encode: schema.encodeRefused, decode: schema.decodeRefused, sample: { streamId: 1, firstSeq: 7, fault: report, lastSeq: 6 } },
+  {
+    encode: schema.encodeRefused,
+    decode: schema.decodeRefused,
+    sample: { streamId: 1, firstSeq: 7, fault: report, lastSeq: 6 },
+  },
   { encode: schema.encodeHeaderRule, decode: schema.decodeHeaderRule, sample: { name: 'n', values: ['a', 'b'] } },
   { encode: schema.encodeSubscribe, decode: schema.decodeSubscribe, sample: subscribe },
   {
@@ -114,9 +141,17 @@ const CODECS: readonly AnyCodec[] = [
     decode: schema.decodeSubscribed,
     sample: { request: 4, consumer: 1, queue: 'civil-affairs:library', floor: 12 },
   },
-  { encode: schema.encodeUnsubscribe, decode: schema.decodeUnsubscribe, sample: { request: 5, consumer: 1, forget: true } },
+  {
+    encode: schema.encodeUnsubscribe,
+    decode: schema.decodeUnsubscribe,
+    sample: { request: 5, consumer: 1, forget: true },
+  },
   { encode: schema.encodeSettlement, decode: schema.decodeSettlement, sample: settlement },
-  { encode: schema.encodeSettle, decode: schema.decodeSettle, sample: { consumer: 1, settleId: 9, ranges: [settlement, settlement] } },
+  {
+    encode: schema.encodeSettle,
+    decode: schema.decodeSettle,
+    sample: { consumer: 1, settleId: 9, ranges: [settlement, settlement] },
+  },
   { encode: schema.encodeSettled, decode: schema.decodeSettled, sample: { consumer: 1, settleId: 9 } },
   { encode: schema.encodeOrigin, decode: schema.decodeOrigin, sample: { name: 'civil-affairs', certificate: text } },
 ]
@@ -131,7 +166,9 @@ export const controls: Target = {
   layers: { accepted: 0.2 },
   make(random) {
     const codec = random.below(CODECS.length)
-    const bytes = random.oneIn(15) ? random.bytes(random.below(40)) : mutated(random, ENCODED[codec] as Buffer, random.pick(ENCODED))
+    const bytes = random.oneIn(15)
+      ? random.bytes(random.below(40))
+      : mutated(random, ENCODED[codec] as Buffer, random.pick(ENCODED))
     return Buffer.concat([Buffer.from([codec]), bytes])
   },
   run(input, reach) {

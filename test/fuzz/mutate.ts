@@ -3,11 +3,21 @@
 import type { Random } from '#protocol/bytes/testing.ts'
 
 /** Values at which parsers break. */
-const EDGES = [0, 1, 2, 0x7f, 0x80, 0xff, 0x100, 0x7fff, 0x8000, 0xffff, 0x1_0000, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff]
+const EDGES = [
+  0, 1, 2, 0x7f, 0x80, 0xff, 0x100, 0x7fff, 0x8000, 0xffff, 0x1_0000, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff,
+]
 /** Varints at their borders: too long, too large, cut, not minimal, 2^53-1. */
-const VARINTS = ['8000', '80808000', 'ffffffffffffff0f', 'ffffffffffffff10', '8080808080808080', 'ff', '8001', 'ffff03', '808004'].map(
-  (hex) => Buffer.from(hex, 'hex'),
-)
+const VARINTS = [
+  '8000',
+  '80808000',
+  'ffffffffffffff0f',
+  'ffffffffffffff10',
+  '8080808080808080',
+  'ff',
+  '8001',
+  'ffff03',
+  '808004',
+].map((hex) => Buffer.from(hex, 'hex'))
 
 type Mutation = (random: Random, bytes: Buffer, other: Buffer) => Buffer
 
@@ -82,7 +92,21 @@ const cross: Mutation = (random, bytes, other) => {
   return Buffer.concat([bytes.subarray(0, at), other.subarray(at)])
 }
 
-const MUTATIONS = [flipBit, flipBit, setByte, nudge, nudge, setNumber, varint, truncate, extend, remove, repeat, splice, cross]
+const MUTATIONS = [
+  flipBit,
+  flipBit,
+  setByte,
+  nudge,
+  nudge,
+  setNumber,
+  varint,
+  truncate,
+  extend,
+  remove,
+  repeat,
+  splice,
+  cross,
+]
 
 /** One to four changes to `bytes`; `other` lends parts. Never longer than both together and a little. */
 export function mutated(random: Random, bytes: Buffer, other: Buffer = bytes): Buffer {

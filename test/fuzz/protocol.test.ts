@@ -12,7 +12,18 @@ import { handshakes } from './handshakes.ts'
 import { closes, codecCount, controls, headers, prefixes, tokens } from './messages.ts'
 import type { Target } from './target.ts'
 
-const TARGETS: readonly Target[] = [frames, batches, extracts, records, headers, controls, prefixes, tokens, closes, handshakes]
+const TARGETS: readonly Target[] = [
+  frames,
+  batches,
+  extracts,
+  records,
+  headers,
+  controls,
+  prefixes,
+  tokens,
+  closes,
+  handshakes,
+]
 
 const seed = Number(process.env.FUZZ_SEED ?? Date.now() % 1_000_000_000) >>> 0
 const inputs = Number(process.env.FUZZ_INPUTS ?? 220_000)
@@ -23,9 +34,16 @@ const GROWTH_BYTES_MAX = 400 * 1024 * 1024
 
 /** The randomness of one input: replaying it needs no other. */
 const randomFor = (target: Target, index: number): Random =>
-  new Random(Math.imul(seed ^ Math.imul(index + 1, 0x9e3779b1), 0x85ebca6b) ^ Math.imul(TARGETS.indexOf(target) + 1, 0xc2b2ae35))
+  new Random(
+    Math.imul(seed ^ Math.imul(index + 1, 0x9e3779b1), 0x85ebca6b) ^ Math.imul(TARGETS.indexOf(target) + 1, 0xc2b2ae35),
+  )
 
-type Tally = { count: number; readonly layers: Map<string, number>; readonly codes: Map<string, number>; workMost: number }
+type Tally = {
+  count: number
+  readonly layers: Map<string, number>
+  readonly codes: Map<string, number>
+  workMost: number
+}
 
 const bump = (map: Map<string, number>, name: string): void => void map.set(name, (map.get(name) ?? 0) + 1)
 
@@ -57,7 +75,9 @@ function reportFinding(t: Test, target: Target, index: number, input: Buffer): v
   }
   const text = error instanceof Error ? (error.stack ?? error.message) : String(error)
   t.comment(`input ${index} of ${target.name}, ${input.length} bytes: ${text}`)
-  t.comment(`replay: FUZZ_SEED=${seed} FUZZ_ONLY='${target.name}:${index}' or FUZZ_HEX='${target.name}:${input.toString('hex')}'`)
+  t.comment(
+    `replay: FUZZ_SEED=${seed} FUZZ_ONLY='${target.name}:${index}' or FUZZ_HEX='${target.name}:${input.toString('hex')}'`,
+  )
   t.fail(`${target.name}: input ${index} of seed ${seed} did more than raise a fault`, { found: text })
 }
 
@@ -87,7 +107,11 @@ if (FUZZ_ONLY !== undefined || FUZZ_HEX !== undefined) {
   Error.stackTraceLimit = 0
   const startRss = process.memoryUsage.rss()
   let total = 0
-  for (const target of TARGETS) t.test(target.name, async (t) => void (total += fuzz(t, target)))
+  for (const target of TARGETS) {
+    t.test(target.name, async (t) => {
+      total += fuzz(t, target)
+    })
+  }
   t.test('all of it', async (t) => {
     t.ok(total >= Math.floor(inputs * 0.99), `${total} inputs`)
     const growth = process.memoryUsage.rss() - startRss
@@ -121,7 +145,10 @@ function fuzz(t: Test, target: Target): number {
   for (const [layer, wanted] of Object.entries(target.layers)) {
     const reached = tally.layers.get(layer) ?? 0
     // A short run may miss a rare layer by chance; from a thousand inputs on it may not.
-    t.ok(count < 1000 || reached >= wanted * count, `${layer}: ${reached} inputs, ${share(reached)} (at least ${share(wanted * count)})`)
+    t.ok(
+      count < 1000 || reached >= wanted * count,
+      `${layer}: ${reached} inputs, ${share(reached)} (at least ${share(wanted * count)})`,
+    )
   }
   return tally.count
 }

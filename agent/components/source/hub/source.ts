@@ -151,7 +151,7 @@ export class HubSource implements Source {
     this.#open.push(delivery)
     for (const [from, to] of open) {
       for (let at = from; at < to; at++) {
-        const item = itemOf(delivery.message(at - position), at)
+        const item = itemAt(delivery, at)
         if ('fault' in item) broken.push(item)
         else items.push(item)
       }
@@ -185,6 +185,15 @@ export class HubSource implements Source {
     this.#taken = new RangeSet()
     this.#committed = new RangeSet()
     this.#open = []
+  }
+}
+
+/** The message at a position as a row, or why it is none: also when its origin sealed something unreadable. */
+function itemAt(delivery: Delivery, position: number): Item | Reject {
+  try {
+    return itemOf(delivery.message(position - delivery.position), position)
+  } catch (error) {
+    return { item: { row: {}, ref: position }, fault: asFault(error, `from ${delivery.origin}`) }
   }
 }
 

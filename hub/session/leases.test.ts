@@ -1,0 +1,39 @@
+import t from 'tap'
+import type { Lease } from '#hub/store/mod.ts'
+import { Random, testSeed } from '#protocol/bytes/testing.ts'
+import { Leases } from './leases.ts'
+
+const entry = { position: 0, count: 1e6, batchSeq: 1, selection: null, reason: '', remaining: 1, attempts: 0 }
+const lease = (from: number, count: number): Lease => ({ entry, from, count, attempt: 1 })
+
+t.test('agrees with a plain map of positions, whatever is leased and settled', (t) => {
+  const random = new Random(testSeed())
+  for (let round = 0; round < 200; round++) {
+    const leases = new Leases()
+    const held = new Set<number>()
+    let next = 0
+    for (let step = 0; step < 60; step++) {
+      const position = random.below(next + 3)
+      const found = leases.at(position)
+      if ((found !== undefined) !== held.has(position)) return t.fail(`round ${round}: position ${position}`)
+      if (found !== undefined) {
+        const to = position + 1 + random.below(found.from + found.count - position)
+        leases.cut(found, position, to)
+        for (let p = position; p < to; p++) held.delete(p)
+        if (random.below(4) === 0) {
+          leases.add(lease(position, to - position))
+          for (let p = position; p < to; p++) held.add(p)
+        }
+      } else {
+        const count = 1 + random.below(5)
+        leases.add(lease(next, count))
+        for (let p = next; p < next + count; p++) held.add(p)
+        next += count
+      }
+    }
+    const all = leases.all.flatMap(({ from, count }) => Array.from({ length: count }, (_, i) => from + i))
+    if (all.join() !== [...held].sort((a, b) => a - b).join()) return t.fail(`round ${round}: ${all.join()}`)
+  }
+  t.pass('200 rounds of 60 steps')
+  t.end()
+})
