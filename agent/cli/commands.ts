@@ -96,7 +96,8 @@ const send = command({
       for await (const line of bodies(settings.body)) {
         await publisher.room()
         const message = { topic: settings.topic, body: Buffer.from(line), headers }
-        publisher.publish(key === undefined ? message : { ...message, key: Buffer.from(key) })
+        // Told of a failure by `flush`.
+        void publisher.publish(key === undefined ? message : { ...message, key: Buffer.from(key) })
         sent++
       }
       if (sent === 0) throw agentFault('INPUT_EMPTY')

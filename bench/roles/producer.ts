@@ -30,7 +30,7 @@ while (!stopping) {
   for (let i = 0; i < BURST; i++) {
     body.writeUInt32LE(sent % 2 ** 32, 0)
     sent++
-    publisher.publish(message)
+    void publisher.publish(message)
   }
   // Lets acknowledgements in between bursts.
   await new Promise((resolve) => setImmediate(resolve))

@@ -120,13 +120,17 @@ export class Session {
   frame(kind: number, _channel: number, body: Buffer): void {
     switch (kind) {
       case FRAME_BATCH:
-        return this.producer.batch(body)
+        this.producer.batch(body)
+        return
       case FRAME_SETTLE:
-        return this.settle(body)
+        this.settle(body)
+        return
       case FRAME_CREDIT:
-        return this.credit(body)
+        this.credit(body)
+        return
       case FRAME_OPEN_STREAM:
-        return this.openStream(body)
+        this.openStream(body)
+        return
       case FRAME_SUBSCRIBE:
         void this.subscribe(decodeSubscribe(body))
         return

@@ -62,9 +62,9 @@ export class Engine {
       mapSize: mapBytesMax,
       maxDbs: 16,
       encoding: 'binary',
-      // A commit is acknowledged only after its fsync; on start only flushed transactions count, also after a mere crash.
-      overlappingSync: true,
-      safeRestore: true,
+      // A commit is done when it is on the disk, not before: with overlapping sync (the default) a transaction whose fsync
+      // fails afterwards would stay visible although nobody was promised it. Measured: no slower for groups, here faster.
+      overlappingSync: false,
       eventTurnBatching: true,
     } as Parameters<typeof open>[0])
     return new Engine(env, lockPath)
@@ -150,10 +150,7 @@ export class Engine {
   private async flush(): Promise<void> {
     const writes = this.writes
     this.writes = []
-    const flushed = this.env.flushed
     await Promise.all(writes)
-    await flushed
-    await this.env.flushed
   }
 
   private fail(group: Group | null, error: unknown): void {

@@ -233,7 +233,8 @@ export class Demo {
     for (;;) {
       const status = await hubStatus(this.layout, this.#watch.signal)
       if (queues.every((name) => status.queues.some((queue) => queue.name === name && queue.consumers > 0))) return
-      if (performance.now() > deadlineMs) throw fault('DEMO_DEADLINE', { where: 'hub', why: `nobody consumes ${queues.join(', ')}` })
+      if (performance.now() > deadlineMs)
+        throw fault('DEMO_DEADLINE', { where: 'hub', why: `nobody consumes ${queues.join(', ')}` })
     }
   }
 
