@@ -8,5 +8,5 @@ if not exist "%node%" (
   echo causeway-agent: run "npm ci" in "%root%", then try again. 1>&2
   exit /b 69
 )
-"%node%" --disable-warning=ExperimentalWarning "%root%\agent\main.ts" %*
+"%node%" --disable-warning=ExperimentalWarning --max-semi-space-size=2 --optimize-for-size "%root%\agent\main.ts" %*
 exit /b %errorlevel%

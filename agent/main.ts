@@ -1,8 +1,8 @@
 // causeway-agent: argv, env and signals only.
 
 import { join } from 'node:path'
-import { asFault, type Fault } from '#protocol/base/mod.ts'
-import { chooseCommand, command, EXIT_FAILED, EXIT_OK, EXIT_USAGE, f, faultsText } from '#protocol/fields/mod.ts'
+import type { Fault } from '#protocol/base/mod.ts'
+import { command, EXIT_OK, EXIT_USAGE, f, faultsText, runProgram } from '#protocol/fields/mod.ts'
 import { commands, data, json, spoolBytes } from './cli/commands.ts'
 import { flowPaths, readFlow, startAgent } from './compose.ts'
 import { agentFault, openLog } from './telemetry/mod.ts'
@@ -11,13 +11,13 @@ const start = command({
   summary: 'run the flows of a folder in the foreground until SIGTERM or SIGINT',
   spec: f.object({
     data,
-    flows: f.text({ doc: 'folder with flow files; without it DATA/flows.d', maxLength: 4096, optional: true }),
+    flows: f.text({ doc: 'folder with flow files; without it DATA/flows', maxLength: 4096, optional: true }),
     spoolBytes,
     log: f.choice(['debug', 'info', 'warn', 'error'] as const, { doc: 'least severity logged', default: 'info' }),
     json,
   }),
   run: async (settings) => {
-    const flowsDir = settings.flows ?? join(settings.data, 'flows.d')
+    const flowsDir = settings.flows ?? join(settings.data, 'flows')
     const { flows, faults } = await readFlows(flowsDir)
     if (faults.length > 0) {
       console.error(faultsText(faults, { json: settings.json }))
@@ -65,22 +65,7 @@ function pathsOf(flowsDir: string): string[] {
   }
 }
 
-const argv = process.argv.slice(2)
-const asJson = argv.includes('--json')
-const choice = chooseCommand('causeway-agent', { ...commands, start }, argv)
-switch (choice.kind) {
-  case 'help':
-    console.log(choice.text)
-    break
-  case 'faults':
-    console.error(faultsText(choice.faults, { json: asJson }))
-    process.exitCode = EXIT_USAGE
-    break
-  case 'run':
-    try {
-      process.exitCode = await choice.run()
-    } catch (error) {
-      console.error(faultsText([asFault(error)], { json: asJson }))
-      process.exitCode = EXIT_FAILED
-    }
-}
+process.exitCode = await runProgram('causeway-agent', { ...commands, start }, process.argv.slice(2), {
+  out: (text) => console.log(text),
+  err: (text) => console.error(text),
+})

@@ -8,5 +8,5 @@ if not exist "%node%" (
   echo causeway-hub: run "npm ci" in "%root%", then try again. 1>&2
   exit /b 69
 )
-"%node%" --disable-warning=ExperimentalWarning "%root%\hub\main.ts" %*
+"%node%" --disable-warning=ExperimentalWarning --external-memory-accounted-in-global-limit --initial-old-space-size=32 "%root%\hub\main.ts" %*
 exit /b %errorlevel%

@@ -1,7 +1,6 @@
 // causeway-hub: argv, env and signals only.
 
-import { asFault } from '#protocol/base/mod.ts'
-import { chooseCommand, command, EXIT_FAILED, EXIT_OK, EXIT_USAGE, f, faultsText } from '#protocol/fields/mod.ts'
+import { command, EXIT_OK, EXIT_USAGE, f, runProgram } from '#protocol/fields/mod.ts'
 import { startHub } from './compose.ts'
 import { commands, configOf, data, json } from './management/mod.ts'
 import { openLog } from './telemetry/mod.ts'
@@ -23,22 +22,7 @@ const start = command({
   },
 })
 
-const argv = process.argv.slice(2)
-const asJson = argv.includes('--json')
-const choice = chooseCommand('causeway-hub', { ...commands, start }, argv)
-switch (choice.kind) {
-  case 'help':
-    console.log(choice.text)
-    break
-  case 'faults':
-    console.error(faultsText(choice.faults, { json: asJson }))
-    process.exitCode = EXIT_USAGE
-    break
-  case 'run':
-    try {
-      process.exitCode = await choice.run()
-    } catch (error) {
-      console.error(faultsText([asFault(error)], { json: asJson }))
-      process.exitCode = EXIT_FAILED
-    }
-}
+process.exitCode = await runProgram('causeway-hub', { ...commands, start }, process.argv.slice(2), {
+  out: (text) => console.log(text),
+  err: (text) => console.error(text),
+})

@@ -104,8 +104,9 @@ export class Client {
     return this.connection?.alive === true
   }
 
-  /** A publisher of one producer stream, in memory. */
+  /** A publisher of one producer stream, in memory. Faults: `CLIENT_CLOSED`. */
   publisher(options: PublisherOptions): Publisher {
+    if (this.closing !== null) throw this.closing
     const publisher = new Publisher({
       ...options,
       origin: this.name,
@@ -129,8 +130,12 @@ export class Client {
     this.senders.delete(sender)
   }
 
-  /** Consumes; resolves when the hub has confirmed. Faults: `REQUEST_REFUSED`. It is carried over to new connections by itself. */
+  /**
+   * Consumes; resolves when the hub has confirmed. It is carried over to new connections by itself.
+   * Faults: `REQUEST_REFUSED`, `CLIENT_CLOSED`.
+   */
   async subscribe(options: SubscribeOptions): Promise<Subscription> {
+    if (this.closing !== null) throw this.closing
     const subscription = new Subscription(options, (ended) => this.subscriptions.delete(ended))
     const confirmed = Promise.withResolvers<void>()
     this.subscriptions.set(subscription, confirmed)
@@ -139,7 +144,7 @@ export class Client {
     return subscription
   }
 
-  /** Asks and waits for one answer. Faults: `REQUEST_TIMEOUT`, `PUBLISH_REFUSED`. */
+  /** Asks and waits for one answer. Faults: `REQUEST_TIMEOUT`, `PUBLISH_REFUSED`, `REQUEST_REFUSED`, `CLIENT_CLOSED`. */
   request(options: RequestOptions) {
     this.requester ??= new Requester(this)
     return this.requester.request(options)
@@ -155,10 +160,15 @@ export class Client {
     return this.key
   }
 
+  /** Settlements already made still go out; what was published and is not acknowledged is refused with `CLIENT_CLOSED`. */
   async close(): Promise<void> {
-    this.closing = clientFault('CLIENT_CLOSED')
+    this.closing ??= clientFault('CLIENT_CLOSED')
+    this.requester?.close(this.closing)
     for (const publisher of this.publishers) publisher.close(this.closing)
-    for (const subscription of this.subscriptions.keys()) subscription.end()
+    for (const subscription of this.subscriptions.keys()) {
+      subscription.flush()
+      subscription.end()
+    }
     for (const sender of this.senders) sender.stop()
     for (const { reject, promise } of this.subscriptions.values()) {
       promise.catch(() => undefined)
@@ -178,8 +188,9 @@ export class Client {
       const address = addresses[backoff.failures % addresses.length] as string
       try {
         const connection = await this.open(address)
-        backoff.reset()
         const fault = await connection.closed
+        // Two machines with one identity push each other out: each comes back more slowly, the log says why.
+        if (fault.details.peerCode !== 'IDENTITY_TAKEN_OVER') backoff.reset()
         this.lost(fault)
       } catch (error) {
         this.lost(asFault(error, address))

@@ -4,7 +4,7 @@
 import { randomBytes } from 'node:crypto'
 import type { Duplex } from 'node:stream'
 import type { Identity } from '#agent/identity/mod.ts'
-import { asFault, type Fault, systemClock } from '#protocol/base/mod.ts'
+import { type Fault, systemClock } from '#protocol/base/mod.ts'
 import { CHANNEL_CONTROL, FRAME_FAILED } from '#protocol/frame/mod.ts'
 import { AgentHandshake, type AgentStep, type SessionTerms } from '#protocol/handshake/mod.ts'
 import { decodeFailed } from '#protocol/schema/mod.ts'
@@ -208,11 +208,16 @@ function attach(
     count()
   })
   stream.on('drain', onDrain)
-  stream.on('error', (error) => link.ended(asFault(error)))
+  stream.on('error', (error) => link.ended(lineBroken(error)))
   stream.on('close', () => {
     count()
     link.ended(null)
   })
+}
+
+/** An error of the socket, such as writing to one the peer has just ended. */
+export function lineBroken(cause: Error): Fault {
+  return clientFault('CONNECTION_LOST', { why: cause.message, cause, retry: true })
 }
 
 function dispatch(listeners: Map<number, FrameListener>, kind: number, body: Buffer): void {

@@ -6,6 +6,7 @@ import { asFault, systemClock } from '#protocol/base/mod.ts'
 import { type AgentDone, AgentHandshake } from '#protocol/handshake/mod.ts'
 import { CorkedWriter, Link } from '#protocol/session/mod.ts'
 import { parseAddress } from './address.ts'
+import { lineBroken } from './connection.ts'
 import { dial } from './dial.ts'
 import { clientFault } from './faults.ts'
 import { HANDSHAKE_MS_MAX, LIMITS, SOFTWARE, VERSIONS } from './limits.ts'
@@ -83,7 +84,7 @@ async function redeem(text: string, token: ReturnType<typeof parseToken>, key: I
   })
   const timer = setInterval(() => link.tick(systemClock.nowMs()), 1000)
   stream.on('data', (chunk: Buffer) => link.receive(systemClock.nowMs(), chunk))
-  stream.on('error', (error) => link.ended(asFault(error)))
+  stream.on('error', (error) => link.ended(lineBroken(error)))
   stream.on('close', () => link.ended(null))
   link.start()
   try {

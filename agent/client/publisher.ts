@@ -52,6 +52,8 @@ export class Publisher implements BatchStore {
   private scheduled = false
   private waiting: (() => void)[] = []
   private closedBy: Fault | null = null
+  /** Why messages were lost since the last `flush`. */
+  private untold: Fault | null = null
 
   /** Use `client.publisher()`. */
   constructor(
@@ -104,10 +106,17 @@ export class Publisher implements BatchStore {
     }
   }
 
-  /** Seals what is open; resolves when everything published so far is on the hub's disk. */
+  /**
+   * Seals what is open; resolves when everything published since the last `flush` is on the hub's disk. Faults: those of
+   * `publish`, also for messages whose own promise nobody awaited.
+   */
   async flush(): Promise<void> {
     if (this.builder.count > 0) this.seal()
-    await this.pending.at(-1)?.open.promise
+    // What fails this promise is also remembered, and told below.
+    await this.pending.at(-1)?.open.promise.catch(() => undefined)
+    const { untold } = this
+    this.untold = null
+    if (untold !== null) throw untold
   }
 
   /** Ends it; promises still open reject. */
@@ -170,6 +179,7 @@ export class Publisher implements BatchStore {
       this.pendingBytes += bytes.length
       this.nextSeq += count
     } catch (error) {
+      this.untold ??= asFault(error)
       open.reject(asFault(error))
       return
     }
@@ -179,6 +189,7 @@ export class Publisher implements BatchStore {
   /** Nothing pending will be stored: say so, and begin a new epoch, in which numbers start again. */
   private fail(fault: Fault): void {
     const { pending } = this
+    if (pending.length > 0) this.untold ??= fault
     this.pending = []
     this.pendingBytes = 0
     this.epoch = newEpoch()

@@ -1,6 +1,7 @@
 // Request and reply over topics: a request names a topic for the answer and a number; the answer carries the number back.
 
 import { randomBytes } from 'node:crypto'
+import { asFault, type Fault } from '#protocol/base/mod.ts'
 import { HEADER_CORRELATION, HEADER_DEADLINE_MS, HEADER_REPLY_TO, type MessageView } from '#protocol/codec/mod.ts'
 import type { Client } from './client.ts'
 import { clientFault } from './faults.ts'
@@ -14,7 +15,7 @@ export type RequestOptions = {
   readonly deadlineMs: number
 }
 
-type Waiting = { resolve(reply: MessageView): void; readonly timer: NodeJS.Timeout }
+type Waiting = { resolve(reply: MessageView): void; reject(fault: Fault): void; readonly timer: NodeJS.Timeout }
 
 export class Requester {
   private readonly client: Client
@@ -31,37 +32,60 @@ export class Requester {
     this.publisher = client.publisher({ stream: `requests-${id}` })
   }
 
-  /** Faults: `REQUEST_TIMEOUT`, and those of publishing. */
-  async request({ topic, body, deadlineMs }: RequestOptions): Promise<MessageView> {
-    this.subscription ??= this.listen()
-    await this.subscription
+  /** The deadline counts from here, also while the hub is away. Faults: `REQUEST_TIMEOUT`, and those of publishing. */
+  request(options: RequestOptions): Promise<MessageView> {
+    const { topic, deadlineMs } = options
     const number = this.next++
     const { promise, resolve, reject } = Promise.withResolvers<MessageView>()
     const timer = setTimeout(() => {
-      this.waiting.delete(number)
-      reject(clientFault('REQUEST_TIMEOUT', { where: topic, deadlineMs }))
+      this.fail(number, clientFault('REQUEST_TIMEOUT', { where: topic, deadlineMs }))
     }, deadlineMs)
-    this.waiting.set(number, { resolve, timer })
+    this.waiting.set(number, { resolve, reject, timer })
+    this.ask(number, options, Date.now() + deadlineMs).catch((error: unknown) => this.fail(number, asFault(error)))
+    return promise
+  }
+
+  /** Nobody will answer any more. */
+  close(fault: Fault): void {
+    for (const number of [...this.waiting.keys()]) this.fail(number, fault)
+  }
+
+  private async ask(number: number, { topic, body }: RequestOptions, deadlineAtMs: number): Promise<void> {
+    this.subscription ??= this.listen()
+    await this.subscription
+    if (!this.waiting.has(number)) return
     const headers = {
       [HEADER_REPLY_TO]: this.replyTopic,
       [HEADER_CORRELATION]: number,
-      [HEADER_DEADLINE_MS]: Date.now() + deadlineMs,
+      [HEADER_DEADLINE_MS]: deadlineAtMs,
     }
-    try {
-      await this.publisher.publish({ topic, body, headers })
-    } catch (error) {
-      clearTimeout(timer)
-      this.waiting.delete(number)
-      throw error
-    }
-    return await promise
+    await this.publisher.publish({ topic, body, headers })
+  }
+
+  private fail(number: number, fault: Fault): void {
+    const waiting = this.waiting.get(number)
+    if (waiting === undefined) return
+    this.waiting.delete(number)
+    clearTimeout(waiting.timer)
+    waiting.reject(fault)
   }
 
   private async listen(): Promise<Subscription> {
     const name = this.replyTopic.replaceAll('/', '-')
-    const subscription = await this.client.subscribe({ name, topics: [`${this.replyTopic}/#`], ephemeral: true })
-    void this.receive(subscription)
-    return subscription
+    try {
+      const subscription = await this.client.subscribe({ name, topics: [`${this.replyTopic}/#`], ephemeral: true })
+      this.receive(subscription).catch((error: unknown) => this.unheard(asFault(error)))
+      return subscription
+    } catch (error) {
+      this.unheard(asFault(error))
+      throw error
+    }
+  }
+
+  /** No answer can reach us: the next request subscribes anew. */
+  private unheard(fault: Fault): void {
+    this.subscription = null
+    this.close(fault)
   }
 
   private async receive(subscription: Subscription): Promise<void> {
@@ -93,25 +117,25 @@ export async function respond(
   const serve = async () => {
     for await (const delivery of subscription) {
       for (let i = 0; i < delivery.count; i++) {
-        const message = delivery.message(i)
-        const { headers } = message.envelope
-        const replyTo = headers[HEADER_REPLY_TO]
-        const late = Number(headers[HEADER_DEADLINE_MS] ?? Number.POSITIVE_INFINITY) < Date.now()
-        if (typeof replyTo !== 'string' || late) {
-          delivery.settle(i, 1)
-          continue
-        }
         try {
-          const body = await handler(message)
-          const correlation = headers[HEADER_CORRELATION] ?? null
-          await publisher.publish({ topic: replyTo, body, headers: { [HEADER_CORRELATION]: correlation } })
-          delivery.settle(i, 1)
+          await answer(delivery.message(i))
         } catch (error) {
           delivery.reject(error instanceof Error ? error.message : String(error), i, 1)
+          continue
         }
+        delivery.settle(i, 1)
       }
     }
   }
-  void serve()
+  const answer = async (message: MessageView): Promise<void> => {
+    const { headers } = message.envelope
+    const replyTo = headers[HEADER_REPLY_TO]
+    const late = Number(headers[HEADER_DEADLINE_MS] ?? Number.POSITIVE_INFINITY) < Date.now()
+    if (typeof replyTo !== 'string' || late) return
+    const body = await handler(message)
+    const correlation = headers[HEADER_CORRELATION] ?? null
+    await publisher.publish({ topic: replyTo, body, headers: { [HEADER_CORRELATION]: correlation } })
+  }
+  serve().catch((error: unknown) => subscription.fail(asFault(error)))
   return subscription
 }

@@ -121,12 +121,12 @@ export class StreamSender {
   /** Starts again after the last number the hub has, a little later; batches behind a refused one are refused as well. */
   refused({ fault, lastSeq }: Refused): void {
     if (this.retryTimer !== null) return
-    this.events.onRefused(refusal('PUBLISH_REFUSED', fault))
-    if (this.stopped) return
     this.retryTimer = setTimeout(() => {
       this.retryTimer = null
       this.nextSeq = lastSeq + 1
       this.pump()
     }, REFUSED_RETRY_MS)
+    // Last: whoever hears of it may stop the sender or begin a new epoch, and both end this waiting.
+    this.events.onRefused(refusal('PUBLISH_REFUSED', fault))
   }
 }

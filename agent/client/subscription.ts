@@ -143,6 +143,11 @@ export class Delivery {
     for (let i = 0; i < this.count; i++) yield this.message_(i)
   }
 
+  /** Whether message `i` was settled, one way or another. */
+  isSettled(i: number): boolean {
+    return this.open.has(this.position + i)
+  }
+
   /** Everything was processed; or the part from … from+count-1 (places in this delivery). */
   settle(from = 0, count = this.count - from): void {
     this.send(from, count, Outcome.PROCESSED, '')
@@ -193,6 +198,7 @@ export class Subscription implements AsyncIterable<Delivery> {
   private readonly deliveries: Delivery[] = []
   private wake: (() => void) | null = null
   private ended = false
+  private forgotten = false
   private failure: Fault | null = null
   private settledBytes = 0
   private settledMessages = 0
@@ -211,6 +217,7 @@ export class Subscription implements AsyncIterable<Delivery> {
   /** Subscribes on a new connection; deliveries of the old one are dropped, the hub sends them again. */
   async attach(connection: HubConnection, origins: Origins, onRequest: (request: number) => void): Promise<void> {
     this.deliveries.length = 0
+    this.consumer = 0
     this.settlements = []
     this.settleId = 0
     this.settledBytes = 0
@@ -224,6 +231,8 @@ export class Subscription implements AsyncIterable<Delivery> {
       onRequest(request)
       return encodeSubscribe(this.requestBody(request))
     })
+    // It was closed while the question was on its way: the hub must not go on delivering.
+    if (this.ended) this.leave({ forget: this.forgotten })
   }
 
   /** The answer to SUBSCRIBE; called as soon as it arrives, since deliveries may follow at once. */
@@ -276,18 +285,23 @@ export class Subscription implements AsyncIterable<Delivery> {
   /** Stops consuming; what is not settled goes back to the queue. `forget` also removes the agent's own subscription. */
   close(options: { forget?: boolean } = {}): void {
     if (this.ended) return
+    this.forgotten = options.forget === true
     this.flush()
     this.end()
-    const { connection, consumer } = this
-    if (connection?.alive && consumer > 0) {
-      const body = encodeUnsubscribe({ request: 0, consumer, forget: options.forget === true })
-      connection.send(FRAME_UNSUBSCRIBE, CHANNEL_CONTROL, body)
-    }
+    this.leave({ forget: this.forgotten })
     this.onEnd(this)
+  }
+
+  private leave({ forget }: { forget: boolean }): void {
+    const { connection, consumer } = this
+    if (connection === null || !connection.alive || consumer === 0) return
+    this.consumer = 0
+    connection.send(FRAME_UNSUBSCRIBE, CHANNEL_CONTROL, encodeUnsubscribe({ request: 0, consumer, forget }))
   }
 
   /** The hub will not have it any more. */
   fail(fault: Fault): void {
+    if (this.failure !== null) return
     this.failure = fault
     this.end()
     this.onFailed(fault)
@@ -319,8 +333,8 @@ export class Subscription implements AsyncIterable<Delivery> {
     }
   }
 
-  /** Sends settlements and the credit they give back. */
-  private flush(): void {
+  /** @internal Sends settlements and the credit they give back. */
+  flush(): void {
     const { connection, consumer } = this
     if (this.settlements.length === 0 || connection === null || consumer === 0) return
     const ranges = this.settlements

@@ -56,7 +56,10 @@ export type Source = {
   idle(signal: AbortSignal): Promise<void>
   /** Puts rows aside durably with their reasons, before the portion is committed. May be repeated for the same rows. */
   reject(rejects: readonly Reject[]): Promise<void>
-  /** The destination has committed this cursor: what lies before it may be settled, moved to done/ or forgotten. */
+  /**
+   * The destination has committed this cursor: what lies before it may be settled, moved to done/ or forgotten. After a crash
+   * it is not called again for what was committed before: `open` with the position says the same.
+   */
   committed(cursor: Cursor): Promise<void>
   /** True when `next` gave `null` and nothing will ever follow (a source set to run once). Absent: the source never ends. */
   ended?(): boolean
@@ -75,10 +78,11 @@ export type Destination = {
   position(): Promise<Cursor | null>
   /**
    * Commits the rows and the cursor as one. Rows that the destination can never take (constraint, type) go to `reject`
-   * and the others are committed. A passing condition (locked, full, away) throws a fault whose `details.retry` is true:
+   * and the others are committed; what `reject` gives back is awaited before the commit, so that no crash between the two
+   * loses a refused row. A passing condition (locked, full, away) throws a fault whose `details.retry` is true:
    * the flow waits and repeats the same portion.
    */
-  write(portion: Portion, reject: (reject: Reject) => void): Promise<void>
+  write(portion: Portion, reject: (reject: Reject) => void | Promise<void>): Promise<void>
   close(): Promise<void>
 }
 

@@ -1,7 +1,7 @@
 // Programs with commands: `causeway-hub init --data …`. Chooses the command, reads its arguments, words the help. Pure: the
 // program prints what comes back and sets the exit code.
 
-import type { Fault } from '#protocol/base/mod.ts'
+import { asFault, type Fault, unreachable } from '#protocol/base/mod.ts'
 import { parseArgs } from './args.ts'
 import { fault } from './faults.ts'
 import type { Field } from './field.ts'
@@ -58,6 +58,40 @@ export function chooseCommand(
   const near = nearest(name, Object.keys(commands))
   const why = `"${name}" is none of them${near === null ? '' : `; did you mean "${near}"?`}`
   return { kind: 'faults', faults: [fault('ARG_COMMAND', { where: program, why })] }
+}
+
+/** Where a program writes: results to `out`, faults to `err`. */
+export type Output = { out(text: string): void; err(text: string): void }
+
+/**
+ * Does what `argv` says and gives the exit code. Faults are told as text, or as JSON when `--json` is among the arguments.
+ * A program's `main.ts` is one call of this.
+ */
+export async function runProgram(
+  program: string,
+  commands: Readonly<Record<string, AnyCommand>>,
+  argv: readonly string[],
+  output: Output,
+): Promise<number> {
+  const json = argv.includes('--json')
+  const choice = chooseCommand(program, commands, argv)
+  switch (choice.kind) {
+    case 'help':
+      output.out(choice.text)
+      return EXIT_OK
+    case 'faults':
+      output.err(faultsText(choice.faults, { json }))
+      return EXIT_USAGE
+    case 'run':
+      try {
+        return await choice.run()
+      } catch (error) {
+        output.err(faultsText([asFault(error)], { json }))
+        return EXIT_FAILED
+      }
+    default:
+      return unreachable(choice)
+  }
 }
 
 function overview(program: string, commands: Readonly<Record<string, AnyCommand>>): string {

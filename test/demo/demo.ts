@@ -33,6 +33,8 @@ export class Demo {
   readonly meters: Readonly<Record<AgentName, AgentMeter>>
   /** When each agent's counters moved last, and the whole transfer's ends, in `performance.now()` milliseconds. */
   readonly lastMoveMs = new Map<AgentName, number>()
+  /** Of all the hub's lives, but for what moved between the last question and its death. */
+  hubWireBytes = 0
   transferStartMs = 0
   transferEndMs = 0
   ports: Ports | null = null
@@ -115,6 +117,7 @@ export class Demo {
     const isDrained = () => DEPARTMENTS.every((name) => this.meters[name].latest?.spoolMessages === 0)
     await this.#watch.until('every spool is empty', isDrained, DRAIN_MS_MAX)
     this.#progress.end()
+    await this.#countHubBytes()
   }
 
   /** Writes noted in both libraries so far, repeats included. */
@@ -161,6 +164,7 @@ export class Demo {
   async #crashHub(): Promise<void> {
     await this.#watch.until('the hub falls', () => this.#landed('centre') >= HUB_KILL_SHARE * this.total, null)
     const share = this.#share()
+    await this.#countHubBytes()
     const downMs = performance.now()
     await this.hub.kill()
     this.#note = 'hub away'
@@ -225,6 +229,12 @@ export class Demo {
       return status !== null && status.pid === this.agents[name].pid && status.connected
     }
     await this.#watch.until(`agent ${name} is connected`, isUp, READY_MS_MAX)
+  }
+
+  /** Adds what the hub has moved since it was started. */
+  async #countHubBytes(): Promise<void> {
+    const { wire } = await hubStatus(this.layout, this.#watch.signal)
+    this.hubWireBytes += wire.bytesIn + wire.bytesOut
   }
 
   /** Until the hub says that somebody consumes each of these queues. */

@@ -92,7 +92,7 @@ function measureAgents(demo: Demo): Record<AgentName, Measured> {
 
 function measureHub(demo: Demo): Measured {
   const { restarts, rssPeakBytes } = demo.hub
-  return { rawBytes: null, wireBytes: null, busyMs: null, restarts, rssBytes: rssPeakBytes }
+  return { rawBytes: null, wireBytes: demo.hubWireBytes, busyMs: null, restarts, rssBytes: rssPeakBytes }
 }
 
 /** The fault, and the last log lines of whoever it names, else of everyone. */
