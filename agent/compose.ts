@@ -114,7 +114,10 @@ export async function startAgent(options: {
   }
   const startedAtMs = systemClock.wallMs()
   const status = () => statusOf({ identity, client, spool, supervisor, raw, startedAtMs })
-  const file = new StatusFile(join(paths.dataDir, 'status.json'), status)
+  const file = new StatusFile(join(paths.dataDir, 'status.json'), status, (fault) => {
+    if (fault === null) log('info', 'status is written again')
+    else log('error', 'status not written', { fault: fault.toJSON() })
+  })
   undo.defer(() => file.stop())
   const resources = undo.move()
   const spoolMoved = () => new Promise<void>((resolve) => setTimeout(resolve, 100))

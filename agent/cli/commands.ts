@@ -63,7 +63,10 @@ const status = command({
     const path = join(settings.data, 'status.json')
     if (!existsSync(path)) throw agentFault('AGENT_NOT_RUNNING', { where: settings.data })
     const text = readFileSync(path, 'utf8')
-    console.log(settings.json ? text : statusText(JSON.parse(text) as AgentStatus))
+    const now = JSON.parse(text) as AgentStatus
+    // A killed agent leaves its last status behind.
+    if (!isAlive(now.pid)) throw agentFault('AGENT_NOT_RUNNING', { where: settings.data, why: `${now.pid} has ended` })
+    console.log(settings.json ? text : statusText(now))
     return EXIT_OK
   },
 })
@@ -152,7 +155,9 @@ const receive = command({
       let received = 0
       for await (const delivery of subscription) {
         if (timer !== null) clearTimeout(timer)
-        for (let i = 0; i < delivery.count; i++) {
+        // More than was asked for goes back to the queue when the subscription closes.
+        const taken = settings.count > 0 ? Math.min(delivery.count, settings.count - received) : delivery.count
+        for (let i = 0; i < taken; i++) {
           const { envelope, key, body } = delivery.message(i)
           const line = {
             topic: envelope.topic,
@@ -164,8 +169,8 @@ const receive = command({
           }
           console.log(JSON.stringify(line))
         }
-        delivery.settle()
-        received += delivery.count
+        delivery.settle(0, taken)
+        received += taken
         if (settings.count > 0 && received >= settings.count) break
         timer = armed(settings.timeout, stop)
       }
@@ -242,6 +247,15 @@ async function* bodies(body: string | undefined): AsyncGenerator<string> {
   if (body !== undefined) yield body
   else
     for await (const line of createInterface({ input: process.stdin, crlfDelay: Number.POSITIVE_INFINITY })) yield line
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0)
+  } catch (error) {
+    // It is there, but another user's.
+    return (error as NodeJS.ErrnoException).code === 'EPERM'
+  }
 }
 
 function armed(ms: number, stop: () => void): NodeJS.Timeout | null {

@@ -82,7 +82,7 @@ export type Destination = {
    * loses a refused row. A passing condition (locked, full, away) throws a fault whose `details.retry` is true:
    * the flow waits and repeats the same portion.
    */
-  write(portion: Portion, reject: (reject: Reject) => void | Promise<void>): Promise<void>
+  write(portion: Portion, reject: (reject: Reject) => unknown): Promise<void>
   close(): Promise<void>
 }
 

@@ -10,6 +10,10 @@ export const agentFault = declareFaults('agent', {
     meaning: 'no agent runs on this data folder',
     remedy: 'Start it: causeway-agent start --data FOLDER',
   },
+  STATUS_UNWRITABLE: {
+    meaning: 'status.json cannot be written, so that status and monitors see nothing new',
+    remedy: 'Free disk space and check the rights of the data folder; the flows go on meanwhile',
+  },
   FLOW_FILE_UNREADABLE: { meaning: 'a flow file cannot be read', remedy: 'Check the path and its rights' },
   FLOW_NAME_TWICE: {
     meaning: 'two flow files have the same name in flow:',

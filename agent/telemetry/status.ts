@@ -5,6 +5,8 @@ import type { Client } from '#agent/client/mod.ts'
 import type { Identity } from '#agent/identity/mod.ts'
 import type { Supervisor } from '#agent/runtime/mod.ts'
 import type { Spool, SpoolUsage } from '#agent/spool/mod.ts'
+import type { Fault } from '#protocol/base/mod.ts'
+import { agentFault } from './faults.ts'
 
 const WRITE_MS = 500
 
@@ -74,11 +76,15 @@ export function statusOf(parts: {
 export class StatusFile {
   readonly #path: string
   readonly #read: () => AgentStatus
+  readonly #onFault: (fault: Fault | null) => void
   readonly #timer: NodeJS.Timeout
+  #failing = false
 
-  constructor(path: string, read: () => AgentStatus) {
+  /** `onFault` hears once that it cannot be written (a full disk), and with `null` that it can be again. */
+  constructor(path: string, read: () => AgentStatus, onFault: (fault: Fault | null) => void) {
     this.#path = path
     this.#read = read
+    this.#onFault = onFault
     this.#write()
     this.#timer = setInterval(() => this.#write(), WRITE_MS)
   }
@@ -90,7 +96,16 @@ export class StatusFile {
 
   #write(): void {
     const temporary = `${this.#path}.new`
-    writeFileSync(temporary, JSON.stringify(this.#read()), { mode: 0o600 })
-    renameSync(temporary, this.#path)
+    try {
+      writeFileSync(temporary, JSON.stringify(this.#read()), { mode: 0o600 })
+      renameSync(temporary, this.#path)
+    } catch (cause) {
+      // Records go on moving, whoever watches.
+      if (!this.#failing) this.#onFault(agentFault('STATUS_UNWRITABLE', { where: this.#path, cause }))
+      this.#failing = true
+      return
+    }
+    if (this.#failing) this.#onFault(null)
+    this.#failing = false
   }
 }

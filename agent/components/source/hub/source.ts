@@ -93,8 +93,12 @@ export class HubSource implements Source {
     )
     for (const { item, fault } of rejects) {
       const position = Number(item.ref)
-      const delivery = this.#open.find((one) => position >= one.position && position < one.position + one.count)
-      delivery?.reject(`${fault.code}: ${fault.message}`, position - delivery.position, 1)
+      // The last one: after a reconnect the same messages come again, and only their newest delivery counts.
+      const delivery = this.#open.findLast((one) => position >= one.position && position < one.position + one.count)
+      const place = position - (delivery?.position ?? 0)
+      // A write that is repeated refuses the same rows again.
+      if (delivery === undefined || delivery.isSettled(place)) continue
+      delivery.reject(`${fault.code}: ${fault.message}`, place, 1)
     }
   }
 
