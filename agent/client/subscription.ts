@@ -101,6 +101,8 @@ export class Delivery {
   /** 1 at the first delivery. */
   readonly attempt: number
   readonly wireBytes: number
+  /** Uncompressed bytes of the messages. */
+  readonly rawBytes: number
   /** The hub's store: positions mean something only within it. */
   readonly storeId: string
   private readonly subscription: Subscription
@@ -116,6 +118,7 @@ export class Delivery {
     prefix: DeliverPrefix
     head: BatchHead
     wireBytes: number
+    rawBytes: number
     message: (i: number) => MessageView
   }) {
     this.subscription = parts.subscription
@@ -129,6 +132,7 @@ export class Delivery {
     this.floor = parts.prefix.floor
     this.attempt = parts.prefix.attempt
     this.wireBytes = parts.wireBytes
+    this.rawBytes = parts.rawBytes
     this.storeId = parts.connection.terms.storeId.toString('hex')
     this.message_ = parts.message
     this.open = new RangeSet(this.position)
@@ -146,6 +150,11 @@ export class Delivery {
   /** Whether message `i` was settled, one way or another. */
   isSettled(i: number): boolean {
     return this.open.has(this.position + i)
+  }
+
+  /** Whether message `i` has not been settled yet. */
+  isOpen(i: number): boolean {
+    return !this.open.has(this.position + i)
   }
 
   /** Everything was processed; or the part from … from+count-1 (places in this delivery). */
@@ -251,7 +260,7 @@ export class Subscription implements AsyncIterable<Delivery> {
     const content = body.length === body.buffer.byteLength ? view : Buffer.from(view)
     const { head, rawBytes, message } = openContent(prefix, content, this.origins)
     const wireBytes = body.length
-    this.deliveries.push(new Delivery({ subscription: this, connection, prefix, head, wireBytes, message }))
+    this.deliveries.push(new Delivery({ subscription: this, connection, prefix, head, wireBytes, rawBytes, message }))
     this.wake?.()
     this.onDelivery()
     return rawBytes

@@ -77,32 +77,29 @@ export class BatchBuilder {
   }
 
   /**
-   * Adds a message. `body` and `key` are copied. Messages that share topic and headers *object* are the cheapest.
-   * Faults: `BODY_TOO_LARGE`, `TOPIC_INVALID`, `HEADERS_INVALID`, `BATCH_TOO_LARGE` (nothing was added).
+   * Adds a message. `body` and `key` are copied; texts are written as UTF-8. Messages that share topic and headers *object* are
+   * the cheapest. Faults: `BODY_TOO_LARGE`, `TOPIC_INVALID`, `HEADERS_INVALID`, `BATCH_TOO_LARGE` (nothing was added).
    */
-  add(topic: string, headers: Headers, key: Uint8Array | null, body: Uint8Array): void {
-    const keyBytes = key === null ? 0 : key.length
-    if (body.length > BODY_BYTES_MAX) {
+  add(topic: string, headers: Headers, key: Uint8Array | string | null, body: Uint8Array | string): void {
+    const bodyBytes = typeof body === 'string' ? Buffer.byteLength(body) : body.length
+    const keyBytes = key === null ? 0 : typeof key === 'string' ? Buffer.byteLength(key) : key.length
+    if (bodyBytes > BODY_BYTES_MAX) {
       throw codecFault('BODY_TOO_LARGE', {
-        why: `${body.length} bytes, ${BODY_BYTES_MAX} allowed`,
+        why: `${bodyBytes} bytes, ${BODY_BYTES_MAX} allowed`,
         where: `topic ${topic}`,
       })
     }
     if (keyBytes > KEY_BYTES_MAX) throw codecFault('BATCH_TOO_LARGE', { why: `key of ${keyBytes} bytes` })
-    if (!this.fits(body.length, keyBytes)) throw codecFault('BATCH_TOO_LARGE', { why: 'the batch is full' })
+    if (!this.fits(bodyBytes, keyBytes)) throw codecFault('BATCH_TOO_LARGE', { why: 'the batch is full' })
     const envelope = this.envelope(topic, headers)
     this.extendRun(envelope)
-    let at = this.reserve(1 + 8 + 8 + keyBytes + body.length)
+    let at = this.reserve(1 + 8 + 8 + keyBytes + bodyBytes)
     const records = this.records
     records[at++] = LEAF_PREFIX
     at = envelope < 128 ? writeByte(records, at, envelope) : writeVarint(records, at, envelope)
     at = keyBytes < 128 ? writeByte(records, at, keyBytes) : writeVarint(records, at, keyBytes)
-    if (key !== null) {
-      records.set(key, at)
-      at += keyBytes
-    }
-    records.set(body, at)
-    this.recordsBytes = at + body.length
+    if (key !== null) at = writeContent(records, at, key, keyBytes)
+    this.recordsBytes = writeContent(records, at, body, bodyBytes)
     if (this.count_ === this.ends.length) this.growEnds()
     this.ends[this.count_++] = this.recordsBytes
   }
@@ -266,6 +263,12 @@ function grown(buffer: Buffer, used: number, wanted: number): Buffer {
   const larger = Buffer.allocUnsafeSlow(Math.max(buffer.length * 2, used + wanted))
   buffer.copy(larger, 0, 0, used)
   return larger
+}
+
+function writeContent(out: Buffer, at: number, content: Uint8Array | string, bytes: number): number {
+  if (typeof content === 'string') out.write(content, at)
+  else out.set(content, at)
+  return at + bytes
 }
 
 function writeByte(out: Buffer, at: number, value: number): number {

@@ -35,7 +35,17 @@ function exactIntegers(_key: string, value: unknown, context: { readonly source?
 
 /** One row as a line, without its end. Bytes become base64 text. */
 export function formatJsonRecord(row: Row | readonly Value[]): string {
-  return JSON.stringify(row, exactValues)
+  return isPlain(row) ? JSON.stringify(row) : JSON.stringify(row, exactValues)
+}
+
+/** Most rows hold nothing but texts and numbers, which the platform writes several times faster on its own. */
+function isPlain(row: Row | readonly Value[]): boolean {
+  for (const field in row) {
+    const value = (row as Row)[field]
+    const type = typeof value
+    if (type === 'bigint' || (type === 'object' && value !== null)) return false
+  }
+  return true
 }
 
 /** `JSON.rawJSON` is in the platform but not yet in TypeScript's library. */

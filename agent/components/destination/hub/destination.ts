@@ -3,7 +3,7 @@
 
 import type { SpoolStream } from '#agent/spool/mod.ts'
 import { asFault, type Fault } from '#protocol/base/mod.ts'
-import { BatchBuilder, HEADER_CONTENT_TYPE, type Headers, type HeaderValue } from '#protocol/codec/mod.ts'
+import { BatchBuilder, HEADER_CONTENT_TYPE, type Headers, type HeaderValue, NO_HEADERS } from '#protocol/codec/mod.ts'
 import type { SigningKey } from '#protocol/crypto/mod.ts'
 import type { Cursor, Destination, Item, Portion, Reject, Row } from '../../contract.ts'
 import { formatJsonRecord } from '../../formats/mod.ts'
@@ -33,6 +33,8 @@ export class HubDestination implements Destination {
   readonly #headerFields: readonly (readonly [header: string, field: string])[]
   readonly #headerSets = new Map<string, Headers>()
   readonly #builder = new BatchBuilder()
+  #lastRow: Row | null = null
+  #lastHeaders: Headers = NO_HEADERS
   #stream: SpoolStream | null = null
 
   constructor(settings: HubDestinationSettings, outlet: HubOutlet, flow: string) {
@@ -79,11 +81,12 @@ export class HubDestination implements Destination {
   /** Adds one row; gives why it cannot become a message. */
   #add({ row }: Item, seal: () => void): Fault | null {
     try {
-      const body = Buffer.from(formatJsonRecord(row))
+      const body = formatJsonRecord(row)
       const { key: keyField, batchBytes } = this.#settings
       const keyValue = keyField === undefined ? null : (row[keyField] ?? null)
-      const key = keyValue === null ? null : Buffer.from(String(keyValue))
-      const full = this.#builder.rawBytes >= batchBytes || !this.#builder.fits(body.length, key?.length ?? 0)
+      const key = keyValue === null ? null : String(keyValue)
+      // A character is at most three bytes in UTF-8.
+      const full = this.#builder.rawBytes >= batchBytes || !this.#builder.fits(3 * body.length, 3 * (key?.length ?? 0))
       if (full && this.#builder.count > 0) seal()
       this.#builder.add(this.#topic(row), this.#headersOf(row), key, body)
       return null
@@ -93,6 +96,15 @@ export class HubDestination implements Destination {
   }
 
   #headersOf(row: Row): Headers {
+    // Neighbours mostly agree.
+    const last = this.#lastRow
+    if (last !== null && this.#headerFields.every(([, field]) => row[field] === last[field])) return this.#lastHeaders
+    this.#lastRow = row
+    this.#lastHeaders = this.#knownHeaders(row)
+    return this.#lastHeaders
+  }
+
+  #knownHeaders(row: Row): Headers {
     let name = ''
     for (const [, field] of this.#headerFields) name += `${typeof row[field]} ${String(row[field] ?? '')}\0`
     const known = this.#headerSets.get(name)

@@ -12,6 +12,7 @@ import { RangeSet } from '#protocol/session/mod.ts'
 import type { ComponentContext, Cursor, Item, Portion, Reject, Source } from '../../contract.ts'
 import { componentFault } from '../../faults.ts'
 import { parseJsonRecord } from '../../formats/mod.ts'
+import { PORTION_BYTES_MAX } from '../../limits.ts'
 import { RejectFile, reasonOf } from '../../support/rejects.ts'
 import { waitFor } from '../../support/wait.ts'
 import { copyOf, decodeHubPosition, encodeHubPosition } from './position.ts'
@@ -34,6 +35,7 @@ export class HubSource implements Source {
   #committed = new RangeSet()
   /** Deliveries with messages that are not settled yet. */
   #open: Delivery[] = []
+  #held: Delivery | null = null
   #rejects: RejectFile | null = null
   #wake: (() => void) | null = null
   #closed = false
@@ -64,10 +66,15 @@ export class HubSource implements Source {
     }
     const items: Item[] = []
     let moved = false
-    while (items.length < PORTION_ROWS_MAX) {
-      const delivery = this.#subscription?.tryNext() ?? null
+    let bytes = 0
+    while (items.length < PORTION_ROWS_MAX && bytes < PORTION_BYTES_MAX) {
+      // One that could not be taken (its broken messages could not be put aside) is the next again.
+      this.#held ??= this.#subscription?.tryNext() ?? null
+      const delivery = this.#held
       if (delivery === null) break
       moved = (await this.#take(delivery, items)) || moved
+      this.#held = null
+      bytes += delivery.rawBytes
     }
     if (!moved) return null
     return { items, cursor: encodeHubPosition({ store: this.#store, queue: this.#queue, done: this.#taken }) }
@@ -151,21 +158,23 @@ export class HubSource implements Source {
     if (delivery.storeId !== this.#store || delivery.queue !== this.#queue) this.#startOver(delivery)
     const { position, count, floor } = delivery
     const open = this.#taken.missing(position, position + count)
+    const fresh: Item[] = []
     const broken: Reject[] = []
-    this.#open.push(delivery)
     for (const [from, to] of open) {
       for (let at = from; at < to; at++) {
         const item = itemAt(delivery, at)
         if ('fault' in item) broken.push(item)
-        else items.push(item)
+        else fresh.push(item)
       }
-      this.#taken.add(from, to)
     }
+    if (!this.#open.includes(delivery)) this.#open.push(delivery)
     if (broken.length > 0) await this.reject(broken)
+    for (const item of fresh) items.push(item)
+    for (const [from, to] of open) this.#taken.add(from, to)
     // What the hub counts as settled needs no memory here: the set stays at a few numbers.
     if (floor > 0) this.#taken.raise(Math.min(floor, position))
     if (open.length > 0) return true
-    if (this.#settle(delivery)) this.#open.pop()
+    if (this.#settle(delivery)) this.#open = this.#open.filter((one) => one !== delivery)
     return false
   }
 
