@@ -3,7 +3,7 @@
 import { mkdirSync, readdirSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
-import { Client, type StreamSender } from '#agent/client/mod.ts'
+import { Client } from '#agent/client/mod.ts'
 import {
   builtinComponents,
   type Channel,
@@ -16,11 +16,12 @@ import {
   HubSource,
   hubDestinationSettings,
   hubSourceSettings,
+  Outbox,
   type Source,
 } from '#agent/components/mod.ts'
 import { type Identity, loadIdentity } from '#agent/identity/mod.ts'
 import { type FlowComponents, type FlowFile, type FlowRegistry, parseFlowFile, Supervisor } from '#agent/runtime/mod.ts'
-import { openSpool, type Spool } from '#agent/spool/mod.ts'
+import { openSpool } from '#agent/spool/mod.ts'
 import { asFault, type Fault, systemClock } from '#protocol/base/mod.ts'
 import { type AgentStatus, agentFault, type Log, StatusFile, statusOf } from './telemetry/mod.ts'
 
@@ -77,8 +78,8 @@ export async function readFlow(path: string): Promise<{ flow: FlowFile | null; f
 export type Agent = {
   readonly supervisor: Supervisor
   status(): AgentStatus
-  /** Resolves after a moment in which the hub may have acknowledged more. */
-  spoolMoved(): Promise<void>
+  /** See `Outbox.drained`: everything a flow has sent is at the hub, or why not. */
+  drained(flow: string, signal: AbortSignal): Promise<Fault | null>
   stop(): Promise<void>
 }
 
@@ -96,9 +97,8 @@ export async function startAgent(options: {
   undo.defer(() => spool.close())
   const client = startClient(identity, log)
   undo.defer(() => client.close())
-  const raw = { bytesOut: 0 }
-  const outlet = spoolOutlet({ spool, client, identity, log, raw })
-  const entries: Entries = [...builtinComponents, ...hubComponents({ client, outlet })]
+  const outbox = new Outbox({ spool, client, wallMs: () => systemClock.wallMs(), log })
+  const entries: Entries = [...builtinComponents, ...hubComponents({ client, outlet: outbox })]
   const supervisor = new Supervisor({ clock: systemClock, random: Math.random, log })
   undo.defer(() => supervisor.close())
   for (const { path, flow } of flows) {
@@ -113,15 +113,15 @@ export async function startAgent(options: {
     supervisor.startFlow({ flow, components: () => componentsOf(flow, entries, context) })
   }
   const startedAtMs = systemClock.wallMs()
-  const status = () => statusOf({ identity, client, spool, supervisor, raw, startedAtMs })
+  const status = () => statusOf({ identity, client, spool, supervisor, outbox, startedAtMs })
   const file = new StatusFile(join(paths.dataDir, 'status.json'), status, (fault) => {
     if (fault === null) log('info', 'status is written again')
     else log('error', 'status not written', { fault: fault.toJSON() })
   })
   undo.defer(() => file.stop())
   const resources = undo.move()
-  const spoolMoved = () => new Promise<void>((resolve) => setTimeout(resolve, 100))
-  return { supervisor, status, spoolMoved, stop: () => resources.disposeAsync() }
+  const drained = (name: string, signal: AbortSignal) => outbox.drained(name, signal)
+  return { supervisor, status, drained, stop: () => resources.disposeAsync() }
 }
 
 /** The flow files of a folder, by name. */
@@ -138,41 +138,6 @@ function startClient(identity: Identity, log: Log): Client {
     onConnected: () => log('info', 'connected', { hub: identity.hubName }),
     onDisconnected: (fault) => log('warn', 'not connected', { fault: fault.toJSON() }),
   })
-}
-
-/** Producer streams in the spool, each with a sender that empties it through the client. */
-function spoolOutlet(parts: {
-  spool: Spool
-  client: Client
-  identity: Identity
-  log: Log
-  raw: { bytesOut: number }
-}): HubOutlet {
-  const { spool, client, identity, log, raw } = parts
-  const senders = new Map<string, { sender: StreamSender; off: () => void }>()
-  const open = (name: string) => {
-    const stream = spool.stream(name)
-    if (senders.has(name)) return stream
-    const sender = client.sendFrom(stream, {
-      onRefused: (fault) => log('warn', 'the hub refuses messages', { stream: name, fault: fault.toJSON() }),
-      onUnrouted: (messages) => log('warn', 'no queue at the hub wants these messages', { stream: name, messages }),
-      onError: (fault) => log('error', 'sending failed', { stream: name, fault: fault.toJSON() }),
-    })
-    senders.set(name, { sender, off: stream.onAppend(() => sender.pump()) })
-    return stream
-  }
-  // What an earlier run left in the spool goes out, whether or not its flow still exists.
-  for (const name of spool.streams()) open(name)
-  return {
-    agent: identity.name,
-    key: client.sealingKey,
-    wallMs: () => systemClock.wallMs(),
-    openStream: open,
-    closeStream: () => undefined,
-    onSealed: (rawBytes) => {
-      raw.bytesOut += rawBytes
-    },
-  }
 }
 
 function componentsOf(flow: FlowFile, entries: Entries, context: ComponentContext): FlowComponents {

@@ -1,6 +1,6 @@
 // The commands of causeway-agent besides `start`.
 
-import { existsSync, readFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { Client, enroll as enrollAgent } from '#agent/client/mod.ts'
@@ -8,7 +8,7 @@ import { loadIdentity } from '#agent/identity/mod.ts'
 import { patternProblem } from '#protocol/codec/mod.ts'
 import { command, EXIT_FAILED, EXIT_OK, EXIT_USAGE, f, faultsText } from '#protocol/fields/mod.ts'
 import { readFlow, startAgent, tryComponents } from '../compose.ts'
-import { type AgentStatus, agentFault, openLog } from '../telemetry/mod.ts'
+import { type AgentStatus, agentFault, isRunning, openLog, readStatus } from '../telemetry/mod.ts'
 
 export const data = f.text({ doc: "the agent's data folder", maxLength: 4096, default: './agent-data' })
 export const json = f.boolean({ doc: 'print JSON for machines', default: false })
@@ -60,16 +60,17 @@ const status = command({
   summary: 'what the running agent is doing',
   spec: f.object({ data, json }),
   run: async (settings) => {
-    const path = join(settings.data, 'status.json')
-    if (!existsSync(path)) throw agentFault('AGENT_NOT_RUNNING', { where: settings.data })
-    const text = readFileSync(path, 'utf8')
-    const now = JSON.parse(text) as AgentStatus
-    // A killed agent leaves its last status behind.
-    if (!isAlive(now.pid)) throw agentFault('AGENT_NOT_RUNNING', { where: settings.data, why: `${now.pid} has ended` })
-    console.log(settings.json ? text : statusText(now))
+    const now = readStatus(settings.data)
+    console.log(settings.json ? JSON.stringify(now) : statusText(now))
     return EXIT_OK
   },
 })
+
+/** A connection for one command. An agent that runs with the same identity would be cut off by it. Faults: `AGENT_RUNNING`. */
+function connect(dataDir: string): Promise<Client> {
+  if (isRunning(dataDir)) throw agentFault('AGENT_RUNNING', { where: dataDir })
+  return Client.connect({ identity: loadIdentity(identityPath(dataDir)) })
+}
 
 const send = command({
   summary: 'send one message, or one for each line of standard input',
@@ -87,7 +88,7 @@ const send = command({
     json,
   }),
   run: async (settings) => {
-    const client = await Client.connect({ identity: loadIdentity(identityPath(settings.data)) })
+    const client = await connect(settings.data)
     try {
       const publisher = client.publisher({
         stream: `send-${process.pid}-${Date.now()}`,
@@ -121,7 +122,11 @@ const receive = command({
   spec: f.object({
     data,
     queue: f.text({ doc: 'a queue of the hub', maxLength: 200, optional: true }),
-    name: f.text({ doc: 'name of the subscription, with --topic', maxLength: 100, default: 'receive' }),
+    name: f.text({
+      doc: 'with --topic: a durable subscription of this name, which goes on collecting; without it ends with this command',
+      maxLength: 100,
+      optional: true,
+    }),
     topic: f.list(f.text({ doc: 'topic pattern', check: patternProblem }), {
       doc: 'topics; may be repeated',
       min: 0,
@@ -144,9 +149,10 @@ const receive = command({
       console.error('Give either --queue or --topic.')
       return EXIT_USAGE
     }
-    const client = await Client.connect({ identity: loadIdentity(identityPath(settings.data)) })
+    const client = await connect(settings.data)
     try {
-      const source = queue === undefined ? { name, topics: settings.topic, where } : { queue }
+      const own = { name: name ?? `receive-${process.pid}`, ephemeral: name === undefined }
+      const source = queue === undefined ? { ...own, topics: settings.topic, where } : { queue }
       const limits = settings.count > 0 ? { creditMessages: settings.count } : {}
       const subscription = await client.subscribe({ ...source, ...limits })
       const stop = () => subscription.close()
@@ -223,25 +229,21 @@ const run = command({
       const stop = () => void agent.supervisor.stopFlow(flow.name)
       process.once('SIGINT', stop).once('SIGTERM', stop)
       const last = await agent.supervisor.ended(flow.name)
-      await emptied(agent, flow.destination.type === 'hub')
+      const interrupted = new AbortController()
+      process.once('SIGINT', () => interrupted.abort()).once('SIGTERM', () => interrupted.abort())
+      const refused = await agent.drained(flow.name, interrupted.signal)
       const { state, rowsIn, rowsOut, rejected, lastFault } = last
-      if (settings.json) console.log(JSON.stringify({ flow: flow.name, state, rowsIn, rowsOut, rejected, lastFault }))
+      if (settings.json)
+        console.log(JSON.stringify({ flow: flow.name, state, rowsIn, rowsOut, rejected, lastFault, refused }))
       else console.log(`${flow.name}: ${rowsIn} rows in, ${rowsOut} out, ${rejected} set aside (${state}).`)
-      if (state === 'failed' && lastFault !== null) console.error(faultsText([lastFault], { json: settings.json }))
-      return state === 'failed' ? EXIT_FAILED : EXIT_OK
+      const fault = state === 'failed' ? lastFault : refused
+      if (fault !== null && !settings.json) console.error(faultsText([fault], { json: false }))
+      return fault === null ? EXIT_OK : EXIT_FAILED
     } finally {
       await agent.stop()
     }
   },
 })
-
-/** A flow to the hub is done when the hub has everything, not when the spool has. Gives up waiting when interrupted again. */
-async function emptied(agent: Awaited<ReturnType<typeof startAgent>>, needed: boolean): Promise<void> {
-  if (!needed) return
-  let interrupted = false
-  process.once('SIGINT', () => (interrupted = true)).once('SIGTERM', () => (interrupted = true))
-  while (agent.status().spool.messages > 0 && !interrupted) await agent.spoolMoved()
-}
 
 async function* bodies(body: string | undefined): AsyncGenerator<string> {
   if (body !== undefined) yield body
@@ -249,18 +251,11 @@ async function* bodies(body: string | undefined): AsyncGenerator<string> {
     for await (const line of createInterface({ input: process.stdin, crlfDelay: Number.POSITIVE_INFINITY })) yield line
 }
 
-function isAlive(pid: number): boolean {
-  try {
-    return process.kill(pid, 0)
-  } catch (error) {
-    // It is there, but another user's.
-    return (error as NodeJS.ErrnoException).code === 'EPERM'
-  }
-}
-
 function armed(ms: number, stop: () => void): NodeJS.Timeout | null {
   return ms === 0 ? null : setTimeout(stop, ms)
 }
+
+const mib = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(1)} MiB`
 
 function statusText(now: AgentStatus): string {
   const state = now.connected
@@ -268,7 +263,7 @@ function statusText(now: AgentStatus): string {
     : `not connected${now.lastFault === null ? '' : `: ${String(now.lastFault.message)}`}`
   const lines = [
     `Agent ${now.name} of hub ${now.hub}, process ${now.pid}, ${state}`,
-    `Spool: ${now.spool.messages} messages, ${now.spool.bytes} of ${now.spool.bytesMax} bytes; memory ${Math.round(now.rssBytes / 2 ** 20)} MiB`,
+    `Spool: ${now.spool.messages} messages, ${mib(now.spool.bytes)} of ${mib(now.spool.bytesMax)}; memory ${Math.round(now.rssBytes / 2 ** 20)} MiB`,
     '',
     `${'FLOW'.padEnd(28)} ${'STATE'.padEnd(9)} ${'ROWS IN'.padStart(11)} ${'ROWS OUT'.padStart(11)} ${'SET ASIDE'.padStart(10)}`,
   ]
@@ -277,6 +272,9 @@ function statusText(now: AgentStatus): string {
       `${name.padEnd(28)} ${flow.state.padEnd(9)} ${String(flow.rowsIn).padStart(11)} ${String(flow.rowsOut).padStart(11)} ${String(flow.rejected).padStart(10)}`,
     )
     if (flow.lastFault !== null) lines.push(`  ${String(flow.lastFault.code)}: ${String(flow.lastFault.message)}`)
+  }
+  for (const [stream, fault] of Object.entries(now.refused)) {
+    lines.push('', `The hub refuses what ${stream} sends: ${String(fault.message)}`, `  ${String(fault.remedy)}`)
   }
   return lines.join('\n')
 }

@@ -196,7 +196,9 @@ export class Client {
         this.lost(asFault(error, address))
       }
       if (this.closing !== null) return
-      await this.wait(backoff.next())
+      // Two programs with one identity would cut each other off without end: the one that was cut off stands back.
+      const cutOff = this.lastFault?.details.peerCode === 'IDENTITY_TAKEN_OVER'
+      await this.wait(cutOff ? reconnectMsMax : backoff.next())
     }
   }
 

@@ -47,8 +47,7 @@ async function dialWebSocket(options: DialOptions, { url, tls }: { url: string; 
   })
   const stream = createWebSocketStream(socket)
   await opened(stream, 'open', options, socket)
-  const direct = tls && transport !== null && options.caPem !== null
-  return { stream, channelBinding: direct ? bindingOf(transport as TLSSocket) : null }
+  return { stream, channelBinding: tls && transport !== null ? bindingOf(transport as TLSSocket) : null }
 }
 
 function tlsOptions({ caPem, hubName }: DialOptions) {

@@ -1,3 +1,4 @@
+export { loadIdentity } from '#agent/identity/mod.ts'
 export { parseAddress } from './address.ts'
 export { Client, type ClientOptions } from './client.ts'
 export { enroll } from './enroll.ts'

@@ -70,6 +70,7 @@ export class Publisher implements BatchStore {
       ...options,
     }
     this.sender = new StreamSender(this, {
+      onAccepted: () => undefined,
       onRefused: (fault) => {
         if (fault.details.retry === true) return
         this.fail(fault)

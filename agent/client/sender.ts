@@ -16,6 +16,8 @@ export type BatchStore = {
 }
 
 export type SenderEvents = {
+  /** The hub has more of the stream on its disk, and the store has released it. */
+  onAccepted(): void
   /** The hub will not take a batch, now or ever (`details.retry`). The sender tries again by itself unless it is stopped. */
   onRefused(fault: Fault): void
   /** Messages that no queue at the hub wanted. */
@@ -113,7 +115,10 @@ export class StreamSender {
   }
 
   accepted({ lastSeq, unrouted }: Accepted): void {
-    this.store.release(lastSeq).catch((error: unknown) => this.events.onError(asFault(error)))
+    this.store.release(lastSeq).then(
+      () => this.events.onAccepted(),
+      (error: unknown) => this.events.onError(asFault(error)),
+    )
     if (unrouted > 0) this.events.onUnrouted(unrouted)
     this.pump()
   }

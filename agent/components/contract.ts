@@ -29,7 +29,12 @@ export type Cursor = string
 export const CURSOR_BYTES_MAX = 65_536
 
 /** What a source yields: rows in order and the position after them. `items` may be empty when only the cursor moved. */
-export type Portion = { readonly items: readonly Item[]; readonly cursor: Cursor }
+export type Portion = {
+  readonly items: readonly Item[]
+  readonly cursor: Cursor
+  /** Rows the source itself has put aside on the way here. */
+  readonly setAside?: number
+}
 
 /** A row that cannot go on, with the fault that says why. */
 export type Reject = { readonly item: Item; readonly fault: Fault }

@@ -1,7 +1,7 @@
 // Components of flows: what they promise, and the ones that come with Causeway.
 
 export * from './contract.ts'
-export { HubDestination, type HubOutlet, hubDestinationSettings } from './destination/hub/mod.ts'
+export { HubDestination, type HubOutlet, hubDestinationSettings, Outbox } from './destination/hub/mod.ts'
 export { componentFault } from './faults.ts'
 export { builtinComponents, type Component, type ComponentEntry, defineComponent } from './registry.ts'
 export { HubSource, hubSourceSettings } from './source/hub/mod.ts'

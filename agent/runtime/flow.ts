@@ -245,7 +245,11 @@ class FlowRun {
 
   /** Sends the rows through the channels; what they refuse is put aside before anything is written. */
   async #process(portion: Portion): Promise<readonly Item[]> {
-    this.#tell({ rowsIn: this.#status.rowsIn + portion.items.length })
+    const setAside = portion.setAside ?? 0
+    this.#tell({
+      rowsIn: this.#status.rowsIn + portion.items.length + setAside,
+      rejected: this.#status.rejected + setAside,
+    })
     const { channels } = this.#inUse()
     let rejects: Reject[] = []
     const items = await this.#attempt('channels', async () => {

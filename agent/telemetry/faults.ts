@@ -6,6 +6,10 @@ export const agentFault = declareFaults('agent', {
     remedy:
       'Get a token from the hub (causeway-hub invite NAME), then: causeway-agent enroll --data FOLDER --token TOKEN',
   },
+  AGENT_RUNNING: {
+    meaning: 'an agent is running with this identity, and the hub lets each identity connect once',
+    remedy: 'Stop it first, or enrol another agent for the command line: causeway-hub invite NAME',
+  },
   AGENT_NOT_RUNNING: {
     meaning: 'no agent runs on this data folder',
     remedy: 'Start it: causeway-agent start --data FOLDER',

@@ -2,4 +2,4 @@
 
 export { agentFault } from './faults.ts'
 export { type Log, type LogLevel, openLog } from './log.ts'
-export { type AgentStatus, StatusFile, statusOf } from './status.ts'
+export { type AgentStatus, isRunning, readStatus, StatusFile, statusOf } from './status.ts'

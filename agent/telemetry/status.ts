@@ -1,14 +1,18 @@
 // What an agent tells about itself: status.json in its data folder, replaced whole twice a second.
 
-import { renameSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import type { Client } from '#agent/client/mod.ts'
+import type { Outbox } from '#agent/components/mod.ts'
 import type { Identity } from '#agent/identity/mod.ts'
 import type { Supervisor } from '#agent/runtime/mod.ts'
 import type { Spool, SpoolUsage } from '#agent/spool/mod.ts'
-import type { Fault } from '#protocol/base/mod.ts'
+import { asFault, type Fault } from '#protocol/base/mod.ts'
 import { agentFault } from './faults.ts'
 
 const WRITE_MS = 500
+/** A status older than this comes from an agent that hangs or is gone. */
+const SILENT_MS = 20 * WRITE_MS
 
 export type AgentStatus = {
   readonly pid: number
@@ -34,6 +38,8 @@ export type AgentStatus = {
     >
   >
   readonly spool: SpoolUsage
+  /** Streams the hub refuses, with its reason: they wait in the spool. */
+  readonly refused: Readonly<Record<string, Readonly<Record<string, unknown>>>>
   /** Bytes on the socket, above TLS. */
   readonly wire: { readonly bytesIn: number; readonly bytesOut: number }
   /** Uncompressed bytes of messages received and sealed. */
@@ -45,10 +51,10 @@ export function statusOf(parts: {
   client: Client
   spool: Spool
   supervisor: Supervisor
-  raw: { readonly bytesOut: number }
+  outbox: Outbox
   startedAtMs: number
 }): AgentStatus {
-  const { identity, client, spool, supervisor, raw, startedAtMs } = parts
+  const { identity, client, spool, supervisor, outbox, startedAtMs } = parts
   return {
     pid: process.pid,
     name: identity.name,
@@ -67,8 +73,46 @@ export function statusOf(parts: {
         ]),
     ),
     spool: spool.usage(),
+    refused: Object.fromEntries([...outbox.refused()].map(([name, fault]) => [name, fault.toJSON()])),
     wire: { bytesIn: client.bytesIn, bytesOut: client.bytesOut },
-    raw: { bytesIn: client.rawBytesIn, bytesOut: raw.bytesOut },
+    raw: { bytesIn: client.rawBytesIn, bytesOut: outbox.rawBytes },
+  }
+}
+
+/**
+ * The status of the agent that runs on a data folder. A file whose writer is gone or silent is one that a crash left.
+ * Faults: `AGENT_NOT_RUNNING`.
+ */
+export function readStatus(dataDir: string): AgentStatus {
+  const path = join(dataDir, 'status.json')
+  const fault = (why: string) => agentFault('AGENT_NOT_RUNNING', { where: dataDir, why })
+  if (!existsSync(path)) throw fault('there is no status.json')
+  const ageMs = Date.now() - statSync(path).mtimeMs
+  const status = JSON.parse(readFileSync(path, 'utf8')) as AgentStatus
+  if (!isAlive(status.pid))
+    throw fault(`process ${status.pid} is gone; it was last seen ${Math.round(ageMs / 1000)} s ago`)
+  if (ageMs > SILENT_MS)
+    throw fault(`process ${status.pid} has not written its status for ${Math.round(ageMs / 1000)} s`)
+  return status
+}
+
+/** Whether an agent runs on this data folder. */
+export function isRunning(dataDir: string): boolean {
+  try {
+    readStatus(dataDir)
+    return true
+  } catch (error) {
+    if (asFault(error).code === 'AGENT_NOT_RUNNING') return false
+    throw error
+  }
+}
+
+function isAlive(processId: number): boolean {
+  try {
+    process.kill(processId, 0)
+    return true
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM'
   }
 }
 

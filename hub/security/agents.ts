@@ -19,7 +19,7 @@ export type AgentRegistry = {
   list(): readonly AgentRecord[]
   /** Shuts an agent out; `Authority.revoke` also withdraws its invitations. Faults: AGENT_UNKNOWN. */
   revoke(name: string, nowMs: number): AgentRecord
-  /** Gives the agent these rights instead of the ones it has. Faults: AGENT_UNKNOWN. It counts from its next session on. */
+  /** Gives the agent these rights instead of the ones it has. Faults: AGENT_UNKNOWN, AGENT_REVOKED. It counts from its next session on. */
   grant(name: string, rights: Rights): AgentRecord
   /** Throws unless the agent's certificate still counts. Faults: AGENT_UNKNOWN, AGENT_REVOKED, AGENT_SUPERSEDED. */
   admit(agent: Pick<Peer, 'name' | 'serial'>): AgentRecord
@@ -90,7 +90,9 @@ export function openAgents(folder: string): AgentRegistry {
       return record
     },
     grant(name, { publish, consume }) {
-      const record = { ...known(name), publish, consume }
+      const former = known(name)
+      if (former.revokedAtMs !== null) throw securityFault('AGENT_REVOKED', { where: name })
+      const record = { ...former, publish, consume }
       writeDurably(pathOf(name), textOf(record))
       return record
     },

@@ -17,7 +17,6 @@ export type HubOutlet = {
   readonly key: SigningKey
   /** The flow's producer stream, with a sender that empties it. */
   openStream(name: string): SpoolStream
-  closeStream(name: string): void
   wallMs(): number
   onSealed(rawBytes: number): void
 }
@@ -74,7 +73,6 @@ export class HubDestination implements Destination {
   }
 
   async close(): Promise<void> {
-    if (this.#stream !== null) this.#outlet.closeStream(this.#name)
     this.#stream = null
   }
 

@@ -64,6 +64,8 @@ export class DirectorySource implements Source {
   /** Condemned just now: a portion without rows must move the position past it. */
   #passing: Claimed | null = null
   #resume: Position | null = null
+  /** Put aside since the last portion. */
+  #brokenRows = 0
   #ended = false
 
   constructor(settings: DirectorySourceSettings, context: ComponentContext) {
@@ -298,6 +300,7 @@ export class DirectorySource implements Source {
       return this.#verdict(error, file.claimed.name)
     }
     await this.#setAside(file, await brokenEntries(file, records))
+    this.#brokenRows += records.broken.length
     return records
   }
 
@@ -319,7 +322,9 @@ export class DirectorySource implements Source {
       end,
     })
     file.portions.push({ cursor, records })
-    return { items: itemsOf(file.label, records), cursor }
+    const setAside = this.#brokenRows
+    this.#brokenRows = 0
+    return { items: itemsOf(file.label, records), cursor, setAside }
   }
 
   async #checkUnchanged(file: OpenFile): Promise<void> {

@@ -36,6 +36,8 @@ export class HubSource implements Source {
   /** Deliveries with messages that are not settled yet. */
   #open: Delivery[] = []
   #held: Delivery | null = null
+  /** Put aside since the last portion. */
+  #brokenRows = 0
   #rejects: RejectFile | null = null
   #wake: (() => void) | null = null
   #closed = false
@@ -77,7 +79,10 @@ export class HubSource implements Source {
       bytes += delivery.rawBytes
     }
     if (!moved) return null
-    return { items, cursor: encodeHubPosition({ store: this.#store, queue: this.#queue, done: this.#taken }) }
+    const setAside = this.#brokenRows
+    this.#brokenRows = 0
+    const cursor = encodeHubPosition({ store: this.#store, queue: this.#queue, done: this.#taken })
+    return { items, cursor, setAside }
   }
 
   idle(signal: AbortSignal): Promise<void> {
@@ -169,6 +174,7 @@ export class HubSource implements Source {
     }
     if (!this.#open.includes(delivery)) this.#open.push(delivery)
     if (broken.length > 0) await this.reject(broken)
+    this.#brokenRows += broken.length
     for (const item of fresh) items.push(item)
     for (const [from, to] of open) this.#taken.add(from, to)
     // What the hub counts as settled needs no memory here: the set stays at a few numbers.
