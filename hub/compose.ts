@@ -35,7 +35,11 @@ export async function startHub(options: { dataDir: string; config: HubConfig; lo
   const { dataDir, config, log } = options
   const startedAtMs = systemClock.wallMs()
   const authority = openAuthority(join(dataDir, 'security'))
-  const store = await HubStore.open({ dataDir, ...config.store })
+  const store = await HubStore.open({
+    dataDir,
+    ...config.store,
+    onFault: (fault) => log('error', 'store', { fault: fault.toJSON() }),
+  })
   await using undo = new AsyncDisposableStack()
   undo.defer(() => store.close())
   const router = new Router()

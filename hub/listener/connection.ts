@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto'
 import type { Duplex } from 'node:stream'
 import type { Authority } from '#hub/security/mod.ts'
 import { Session, type SessionContext } from '#hub/session/mod.ts'
-import type { Fault } from '#protocol/base/mod.ts'
+import { asFault, type Fault } from '#protocol/base/mod.ts'
 import {
   type CommonSettings,
   HubHandshake,
@@ -16,6 +16,8 @@ import { CorkedWriter, type Handshake, Link, sessionFault } from '#protocol/sess
 
 /** What is queued on a socket before its consumers wait: a few batches, so that the line never idles. */
 const QUEUED_BYTES_MAX = 1024 * 1024
+/** Time for CLOSE and what was written before it to reach a peer; then the socket goes, however the peer behaves. */
+const LINGER_MS = 2000
 /** Topic under which agents answer requests; everyone enrolled may publish there, the reply's name cannot be guessed. */
 const REPLY_PATTERN = 'reply/#'
 
@@ -55,6 +57,9 @@ export class Connection {
   readonly transport: string
   readonly sinceMs: number
   session: Session | null = null
+  /** It came for a certificate, and has it. */
+  enrolled = false
+  private serial = ''
   private readonly context: ConnectionContext
   private readonly link: Link<Terms>
   private readonly stream: Duplex
@@ -100,6 +105,19 @@ export class Connection {
 
   close(fault: Fault): void {
     this.link.close(fault)
+  }
+
+  /** Ends the session of an agent that was revoked, or has enrolled with another key, since it began. */
+  recheck(): void {
+    if (this.agent === null) return
+    try {
+      this.context.authority.agents.admit({ name: this.agent, serial: this.serial })
+    } catch (error) {
+      const fault = asFault(error)
+      // That its record could not be read just now says nothing about the agent.
+      if (fault.code.startsWith('AGENT_')) this.close(fault)
+      else this.context.log('warn', 'rights not checked', { agent: this.agent, fault: fault.toJSON() })
+    }
   }
 
   private attach(): void {
@@ -149,6 +167,7 @@ export class Connection {
   ): { send: HubStep['send']; done: null } {
     const enrolment = this.context.authority.enrol(request)
     const { send } = handshake.enrolled(enrolment)
+    this.enrolled = true
     this.context.log('info', 'agent enrolled', { agent: request.name, remote: this.remote })
     process.nextTick(() => this.stream.end())
     return { send, done: null }
@@ -157,6 +176,7 @@ export class Connection {
   private ready({ agent, terms }: Terms): void {
     const record = this.context.authority.agents.get(agent.name)
     const { limits } = terms
+    this.serial = agent.serial
     this.session = new Session({
       agent: {
         name: agent.name,
@@ -194,9 +214,12 @@ export class Connection {
     const { session } = this
     session?.close()
     this.context.onClosed(this, fault)
-    // What was written (CLOSE included) may still go out; then the socket goes, however the peer behaves.
-    if (!this.stream.writableEnded) this.stream.end()
-    if (!this.stream.destroyed) this.stream.once('finish', () => this.stream.destroySoon?.())
+    const { stream } = this
+    if (!stream.writableEnded) stream.end()
+    if (stream.destroyed) return
+    stream.once('finish', () => stream.destroySoon?.())
+    const timer = setTimeout(() => stream.destroy(), LINGER_MS)
+    stream.once('close', () => clearTimeout(timer))
   }
 }
 

@@ -6,12 +6,16 @@ import { createServer as createTcpServer, type Socket, type Server as TcpServer 
 import { createServer as createTlsServer, type TLSSocket } from 'node:tls'
 import { createWebSocketStream, WebSocketServer } from 'ws'
 import { hubSessionFault } from '#hub/session/mod.ts'
-import { systemClock } from '#protocol/base/mod.ts'
+import { type Fault, systemClock } from '#protocol/base/mod.ts'
 import { BINDING_BYTES, EXPORTER_LABEL } from '#protocol/handshake/mod.ts'
 import { type Accepted, Connection, type ConnectionContext } from './connection.ts'
 import { listenerFault } from './faults.ts'
 
 const TICK_MS = 1000
+/** Sessions whose agents are looked up again in one tick: 4,096 file stamps are about 20 ms; 20,000 sessions take five ticks. */
+const RECHECKED_MAX = 4096
+/** What `stop` gives peers to take their leave; half of it is Connection's own. */
+const STOP_MS_MAX = 4000
 /** One WebSocket message: at most one frame with its parts. */
 const WEBSOCKET_MESSAGE_BYTES_MAX = 8 * 1024 * 1024
 
@@ -33,6 +37,9 @@ export class Listener {
   private readonly servers: (TcpServer | HttpServer)[] = []
   private readonly context: ConnectionContext
   private timer: NodeJS.Timeout | null = null
+  /** Every accepted socket, also while it is still in a TLS or HTTP handshake and no connection yet. */
+  private readonly sockets = new Set<Socket>()
+  private recheckedAt = 0
 
   constructor(options: ListenerOptions) {
     this.options = options
@@ -45,12 +52,7 @@ export class Listener {
         if (!this.connections.delete(connection)) return
         this.closedBytesIn += connection.bytesIn
         this.closedBytesOut += connection.bytesOut
-        const { agent, remote } = connection
-        options.context.log(agent === null ? 'warn' : 'info', 'connection ended', {
-          agent,
-          remote,
-          fault: fault.toJSON(),
-        })
+        this.tellEnd(connection, fault)
       },
     }
   }
@@ -63,8 +65,27 @@ export class Listener {
     this.timer = setInterval(() => {
       const nowMs = systemClock.nowMs()
       for (const connection of this.connections) connection.tick(nowMs)
+      this.recheck()
     }, TICK_MS)
     return { tcpPort, websocketPort }
+  }
+
+  /** A revoked agent is not only refused: its open session ends within a few ticks. */
+  private recheck(): void {
+    const all = [...this.connections]
+    if (this.recheckedAt >= all.length) this.recheckedAt = 0
+    const part = all.slice(this.recheckedAt, this.recheckedAt + RECHECKED_MAX)
+    this.recheckedAt += part.length
+    for (const connection of part) connection.recheck()
+  }
+
+  /** A warning is for what an operator should look into: strangers and broken sessions, not agents that take their leave. */
+  private tellEnd(connection: Connection, fault: Fault): void {
+    const { agent, remote, enrolled } = connection
+    const { log } = this.options.context
+    if (enrolled) log('info', 'enrolment ended', { remote })
+    else if (fault.details.peerCode === 'CLIENT_CLOSED') log('info', 'session ended', { agent, remote })
+    else log(agent === null ? 'warn' : 'info', 'connection ended', { agent, remote, fault: fault.toJSON() })
   }
 
   /** Tells every agent, then closes. */
@@ -72,7 +93,7 @@ export class Listener {
     if (this.timer !== null) clearInterval(this.timer)
     const fault = listenerFault('HUB_STOPPING')
     for (const connection of this.connections) connection.close(fault)
-    await Promise.all(
+    const closed = Promise.all(
       this.servers.map(
         (server) =>
           new Promise<void>((resolve) => {
@@ -81,15 +102,23 @@ export class Listener {
           }),
       ),
     )
+    // A peer that does not read, or has not got through its handshake, must not keep the hub from stopping.
+    const timer = setTimeout(() => {
+      for (const socket of this.sockets) socket.destroy()
+    }, STOP_MS_MAX)
+    await closed
+    clearTimeout(timer)
   }
 
   private tcpServer({ tls }: ListenAddress): TcpServer {
     if (!tls) return createTcpServer({ noDelay: true }, (socket) => this.accept(socket, 'tcp', null, false))
-    const server = createTlsServer({ ...this.options.context.authority.tls, noDelay: true }, (socket) => {
-      this.accept(socket, 'tls', bindingOf(socket), true)
-    })
+    const { authority, handshakeMsMax } = this.options.context
+    const settings = { ...authority.tls, noDelay: true, handshakeTimeout: handshakeMsMax }
+    const server = createTlsServer(settings, (socket) => this.accept(socket, 'tls', bindingOf(socket), true))
     server.on('tlsClientError', (error, socket) => {
       this.options.context.log('warn', 'TLS failed', { remote: socket.remoteAddress ?? '', why: error.message })
+      // After a handshake that took too long the socket is still open: Node leaves it to us.
+      socket.destroy()
     })
     return server
   }
@@ -98,7 +127,16 @@ export class Listener {
     const refuse = (_request: unknown, response: import('node:http').ServerResponse) => {
       response.writeHead(426, { 'content-type': 'text/plain' }).end('This port speaks WebSocket.\n')
     }
-    const server = tls ? createHttpsServer(this.options.context.authority.tls, refuse) : createHttpServer(refuse)
+    const { authority, handshakeMsMax } = this.options.context
+    const times = {
+      headersTimeout: handshakeMsMax,
+      requestTimeout: handshakeMsMax,
+      keepAliveTimeout: handshakeMsMax,
+      connectionsCheckingInterval: TICK_MS,
+    }
+    const server = tls
+      ? createHttpsServer({ ...authority.tls, ...times, handshakeTimeout: handshakeMsMax }, refuse)
+      : createHttpServer(times, refuse)
     const sockets = new WebSocketServer({
       server,
       path,
@@ -146,6 +184,10 @@ export class Listener {
     return new Promise((resolve, reject) => {
       server.once('error', (cause) => {
         reject(listenerFault('LISTEN_FAILED', { where: `${host}:${port}`, why: cause.message, cause }))
+      })
+      server.on('connection', (socket: Socket) => {
+        this.sockets.add(socket)
+        socket.once('close', () => this.sockets.delete(socket))
       })
       server.listen(port, host, () => {
         this.servers.push(server)

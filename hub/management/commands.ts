@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { defaultHubConfigText, type HubConfig, loadHubConfig } from '#hub/config/mod.ts'
 import { initAuthority, openAuthority } from '#hub/security/mod.ts'
 import type { HubStatus } from '#hub/telemetry/mod.ts'
-import { asFault, systemClock } from '#protocol/base/mod.ts'
+import { asFault } from '#protocol/base/mod.ts'
 import { patternProblem } from '#protocol/codec/mod.ts'
 import { command, EXIT_FAILED, EXIT_OK, EXIT_USAGE, f, faultsText, formatBytes } from '#protocol/fields/mod.ts'
 import { managementFault } from './faults.ts'
@@ -59,7 +59,11 @@ const init = command({
     const machine = hostname()
     const named = isIP(machine) === 0 && /^[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*$/.test(machine) ? [machine] : []
     initAuthority(securityPath(settings.data), { hubName: settings.name, hostNames: [...named, ...settings.host] })
-    writeFileSync(configPath(settings.data), defaultHubConfigText({ name: settings.name }), { mode: 0o600, flag: 'wx' })
+    writeFileSync(
+      configPath(settings.data),
+      defaultHubConfigText({ name: settings.name, set: addresses(settings.host) }),
+      { mode: 0o600, flag: 'wx' },
+    )
     const next = `causeway-hub start --data ${settings.data}`
     if (settings.json)
       console.log(JSON.stringify({ data: settings.data, name: settings.name, config: configPath(settings.data) }))
@@ -72,6 +76,13 @@ const init = command({
     return EXIT_OK
   },
 })
+
+/** Where agents will look for the hub: under the names it was given. */
+function addresses(hosts: readonly string[]): Readonly<Record<string, readonly string[]>> {
+  return hosts.length === 0
+    ? {}
+    : { advertise: hosts.slice(0, 8).map((host) => `${host.includes(':') ? `[${host}]` : host}:7400`) }
+}
 
 const invite = command({
   summary: 'make a one-time token with which an agent enrols',
@@ -121,17 +132,18 @@ const grant = command({
   run: async (settings) => {
     const record = openAuthority(securityPath(settings.data)).agents.grant(settings.agent, settings)
     const { name, publish, consume } = record
-    console.log(settings.json ? JSON.stringify({ name, publish, consume }) : `${name}: ${rightsText(record)}`)
+    const when = 'These rights count from its next session on.'
+    console.log(settings.json ? JSON.stringify({ name, publish, consume }) : `${name}: ${rightsText(record)}\n${when}`)
     return EXIT_OK
   },
 })
 
 const revoke = command({
-  summary: 'shut an agent out: it is refused from its next session on',
+  summary: 'shut an agent out: its session ends within seconds, and it is refused from then on',
   positionals: ['agent'],
   spec: f.object({ agent, data, json }),
   run: async (settings) => {
-    const { name } = openAuthority(securityPath(settings.data)).agents.revoke(settings.agent, systemClock.wallMs())
+    const { name } = openAuthority(securityPath(settings.data)).revoke(settings.agent)
     console.log(settings.json ? JSON.stringify({ name, revoked: true }) : `${name} is revoked`)
     return EXIT_OK
   },

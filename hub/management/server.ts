@@ -10,6 +10,8 @@ import { asFault } from '#protocol/base/mod.ts'
 import { managementFault } from './faults.ts'
 
 const HEADERS_TIMEOUT_MS = 5000
+/** Node looks for late requests only every 30 s unless it is told. */
+const CHECK_MS = 1000
 
 /** How a local command finds the running hub. */
 type Contact = { readonly url: string; readonly token: string; readonly processId: number }
@@ -24,7 +26,11 @@ export class ManagementServer {
   constructor(options: { dataDir: string; status: () => HubStatus; metrics: Metrics }) {
     this.options = options
     this.server = createServer(
-      { headersTimeout: HEADERS_TIMEOUT_MS, requestTimeout: HEADERS_TIMEOUT_MS },
+      {
+        headersTimeout: HEADERS_TIMEOUT_MS,
+        requestTimeout: HEADERS_TIMEOUT_MS,
+        connectionsCheckingInterval: CHECK_MS,
+      },
       (request, response) => {
         this.answer(request, response).catch((error: unknown) => {
           response.writeHead(500, { 'content-type': 'application/json' }).end(JSON.stringify(asFault(error)))

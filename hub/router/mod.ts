@@ -85,7 +85,7 @@ function choose(
 
 function headersMatch(queue: Queue, { headers }: Envelope): boolean {
   for (const [name, values] of Object.entries(queue.info.rule.where)) {
-    const value = headers[name]
+    const value = Object.hasOwn(headers, name) ? headers[name] : undefined
     if (value === undefined || value === null || !values.includes(String(value))) return false
   }
   return true

@@ -103,6 +103,7 @@ export class Consumer {
   settle(ranges: readonly Settlement[]): Promise<unknown> {
     const done: Promise<void>[] = []
     for (const range of ranges) {
+      checkOutcome(range)
       const to = range.from + range.count
       for (let from = range.from; from < to; ) {
         const lease = this.leaseAt(from)
@@ -134,9 +135,8 @@ export class Consumer {
   }
 
   private apply(lease: Lease, range: Range, { outcome, reason }: Settlement): Promise<void> {
-    if (outcome === Outcome.PROCESSED) return this.store.settle(this.queue, lease, range, 'processed', '')
     if (outcome === Outcome.REJECTED) return this.store.settle(this.queue, lease, range, 'rejected', reason)
-    throw hubSessionFault('SETTLEMENT_INVALID', { why: `outcome ${outcome}` })
+    return this.store.settle(this.queue, lease, range, 'processed', '')
   }
 
   private leaseAt(position: number): Lease {
@@ -184,4 +184,10 @@ export class Consumer {
       tree: false,
     })
   }
+}
+
+/** Before anything is taken off the leases: what is taken off and not settled would be in flight for ever. */
+function checkOutcome({ outcome }: Settlement): void {
+  const known = outcome === Outcome.PROCESSED || outcome === Outcome.REJECTED || outcome === Outcome.RETRY
+  if (!known) throw hubSessionFault('SETTLEMENT_INVALID', { why: `outcome ${outcome}` })
 }

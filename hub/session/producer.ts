@@ -51,14 +51,19 @@ export class Producer {
   open({ stream: name, epoch }: OpenStream): { streamId: number; lastSeq: number } {
     if (name === '') throw hubSessionFault('STREAM_UNNAMED')
     const { store, agent, streamsMax } = this.options
-    const stream = store.stream(agent, name, epoch)
-    let opened = this.streams.find((other) => other.stream === stream)
+    let opened = this.streams.find(({ stream }) => stream.name === name && stream.epoch === epoch)
     if (opened === undefined) {
       if (this.streams.length >= streamsMax) throw hubSessionFault('SESSION_LIMIT', { why: `${streamsMax} streams` })
-      opened = { id: this.streams.length + 1, stream, ackedSeq: 0, unrouted: 0 }
+      opened = { id: this.streams.length + 1, stream: store.stream(agent, name, epoch), ackedSeq: 0, unrouted: 0 }
       this.streams.push(opened)
     }
-    return { streamId: opened.id, lastSeq: stream.durableSeq }
+    return { streamId: opened.id, lastSeq: opened.stream.durableSeq }
+  }
+
+  /** The session has ended. */
+  close(): void {
+    for (const { stream } of this.streams) this.options.store.closeStream(stream)
+    this.streams.length = 0
   }
 
   /**

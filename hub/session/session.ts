@@ -150,6 +150,7 @@ export class Session {
   /** The connection is gone: consumers give back what is not settled. */
   close(): void {
     this.closed = true
+    this.producer.close()
     for (const consumer of this.consumers.values()) this.end(consumer, consumer.ephemeral)
     this.consumers.clear()
   }
@@ -169,7 +170,8 @@ export class Session {
   private async subscribe(request: Subscribe): Promise<void> {
     try {
       const queue = await this.queueFor(request)
-      if (this.closed) return
+      // The agent went while its queue was being made; what ends with the session has to end now.
+      if (this.closed) return this.forgetPassing(queue)
       if (this.limits.frameBytesMax < BATCH_FRAME_BYTES_MAX) throw hubSessionFault('FRAMES_TOO_SMALL')
       if (this.consumers.size >= this.limits.subscriptionsMax) {
         throw hubSessionFault('SESSION_LIMIT', { why: `${this.limits.subscriptionsMax} consumers` })
@@ -238,12 +240,18 @@ export class Session {
   private end(consumer: Consumer, forget: boolean): void {
     this.context.dispatcher.remove(consumer)
     consumer.close()
-    if (!forget) return
-    this.context.store.forgetQueue(consumer.queue).catch((error: unknown) => {
-      this.context.log('warn', 'subscription not removed', {
-        queue: consumer.queue.info.name,
-        fault: asFault(error).toJSON(),
-      })
+    if (forget) this.forget(consumer.queue)
+  }
+
+  private forgetPassing(queue: Queue): void {
+    if (queue.info.ephemeral) this.forget(queue)
+  }
+
+  /** Unless somebody else still consumes it: with the last one it goes. */
+  private forget(queue: Queue): void {
+    if (this.context.dispatcher.consumersOf(queue) > 0) return
+    this.context.store.forgetQueue(queue).catch((error: unknown) => {
+      this.context.log('warn', 'subscription not removed', { queue: queue.info.name, fault: asFault(error).toJSON() })
     })
   }
 

@@ -1,220 +1,270 @@
-// The disk below the store, and the only file that knows it is LMDB. Writes are gathered into groups: one transaction and one
-// fsync for all that came while the previous group was being flushed. `submit` resolves when its group is on disk.
+// Writes gathered into groups: one transaction and one flush for all that came while the previous group was being
+// flushed.
 //
-// Two kinds of work: an *append* fails with its group (its sender keeps the data and is told); *upkeep* (settlement, removal)
-// only ever refers to what is on disk already, so it is repeated until it succeeds.
+// Two kinds of work. An *append* fails with its group and everything planned behind it: its sender keeps the data and
+// is told. *Upkeep* (settlement, removal, declaration of the hub's own things) only ever refers to what is on disk
+// already, so it is repeated, the same a second time as the first, until it succeeds. Appends are refused when the
+// store reaches its bound or the disk is full; upkeep then still goes through, by the part of both that is held back
+// for it.
+//
+// After a failed transaction the next one is upkeep alone: with appends behind it, it would fail again as long as they
+// do. It writes something in any case: LMDB gives the pages that one transaction freed only to the next but one, so
+// appends alone would go on failing on a full disk although there is space.
 
-import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
-import { type Database, type Key as LmdbKey, open, type RootDatabase } from 'lmdb'
+import { mkdirSync } from 'node:fs'
 import { asFault, type Fault } from '#protocol/base/mod.ts'
+import { Disk, type Table } from './disk.ts'
 import { storeFault } from './faults.ts'
+import { GROUP_BYTES_MAX, RETRY_MS } from './limits.ts'
+import { lockFolder } from './lock.ts'
+import { Reserve } from './reserve.ts'
 
-export type Key = number | string | (number | string)[]
-
-/** One table: ordered keys to bytes. Reads see what is committed; writes only inside a group's work. */
-export type Table = {
-  get(key: Key): Buffer | undefined
-  /** Entries with from ≤ key < to, ascending. */
-  range(options: { from: Key; to: Key; limit: number }): { key: Key; value: Buffer }[]
-  keys(): Iterable<Key>
-  last(): Key | undefined
-  /** The last entry with from ≤ key ≤ to. */
-  lastBelow(from: Key, to: Key): { key: Key; value: Buffer } | undefined
-  put(key: Key, value: Buffer): void
-  remove(key: Key): void
+export type Work = {
+  /** Puts and removes. Called again when the transaction failed, if it is upkeep. */
+  write(): void
+  /** It is on disk: memory moves on. Called in the order the work was given, before promises resolve. */
+  done(): void
 }
 
 type Group = {
-  readonly work: (() => void)[]
+  readonly works: Work[]
+  bytes: number
   readonly promise: Promise<void>
   resolve(): void
   reject(fault: Fault): void
 }
 
-const RETRY_MS = 500
-
 export class Engine {
-  /** Called when a group's appends could not be written: forget what was only planned. */
-  onAppendFailed: (fault: Fault) => void = () => {}
-
-  private readonly env: RootDatabase
-  private readonly lockPath: string
-  private pending: Group | null = null
-  private upkeep: (() => void)[] = []
-  private writes: Promise<unknown>[] = []
+  /** No append waiting or under way was written: forget what was only planned. */
+  onAppendFailed: () => void = () => {}
+  /** A transaction failed, or the bound was reached. */
+  onFault: (fault: Fault) => void = () => {}
+  /** The file is open again after a failure: what could not be read can be. */
+  onReadable: () => void = () => {}
+  /** Transactions written. */
+  groups = 0
+  private readonly disk: Disk
+  private readonly reserve: Reserve
+  private readonly unlock: () => void
+  private readonly marks: Table
+  /** Oldest first; only the last one still takes work. */
+  private appends: Group[] = []
+  private upkeep: Group[] = []
   private running: Promise<void> | null = null
   private scheduled = false
+  /** The last transaction failed. */
+  private recovering = false
+  /** It held appends. */
+  private suspect = false
+  /** Set when the disk contradicts memory: appends are refused until the hub starts again. */
+  private broken: Fault | null = null
   private closing = false
-  groups = 0
+  private ended = false
 
-  private constructor(env: RootDatabase, lockPath: string) {
-    this.env = env
-    this.lockPath = lockPath
+  private constructor(disk: Disk, reserve: Reserve, unlock: () => void) {
+    this.disk = disk
+    this.reserve = reserve
+    this.unlock = unlock
+    this.marks = disk.table('marks')
   }
 
-  /** Opens or makes the environment in `folder`. Faults: `STORE_IN_USE`. */
-  static open(folder: string, mapBytesMax: number): Engine {
+  /** Opens or makes the store's file in `folder`. Faults: `STORE_IN_USE`, `STORE_DAMAGED`, `STORE_FULL`, `STORE_IO`. */
+  static open(folder: string, bytesMax: number): Engine {
     mkdirSync(folder, { recursive: true, mode: 0o700 })
-    const lockPath = lockFolder(folder)
-    const env = open({
-      path: join(folder, 'store.mdb'),
-      mapSize: mapBytesMax,
-      maxDbs: 16,
-      encoding: 'binary',
-      // A commit is done when it is on the disk, not before: with overlapping sync (the default) a transaction whose fsync
-      // fails afterwards would stay visible although nobody was promised it. Measured: no slower for groups, here faster.
-      overlappingSync: false,
-      eventTurnBatching: true,
-    } as Parameters<typeof open>[0])
-    return new Engine(env, lockPath)
+    const unlock = lockFolder(folder)
+    let disk: Disk | null = null
+    try {
+      const reserve = new Reserve(folder)
+      reserve.ensure()
+      disk = new Disk(folder, bytesMax)
+      return new Engine(disk, reserve, unlock)
+    } catch (error) {
+      // Nothing was written, so nothing can fail, and it is done at once.
+      void disk?.close()
+      unlock()
+      throw asFault(error, folder)
+    }
   }
 
   table(name: string): Table {
-    const db: Database<Buffer, LmdbKey> = this.env.openDB({ name, encoding: 'binary' })
-    return {
-      get: (key) => db.get(key),
-      range: ({ from, to, limit }) =>
-        Array.from(db.getRange({ start: from, end: to, limit }), ({ key, value }) => ({ key: key as Key, value })),
-      keys: () => db.getKeys() as Iterable<Key>,
-      last: () => Array.from(db.getKeys({ reverse: true, limit: 1 }))[0] as Key | undefined,
-      lastBelow: (from, to) =>
-        Array.from(db.getRange({ start: to, end: from, reverse: true, limit: 1 }), ({ key, value }) => ({
-          key: key as Key,
-          value,
-        }))[0],
-      put: (key, value) => void this.writes.push(db.put(key, value)),
-      remove: (key) => void this.writes.push(db.remove(key)),
-    }
+    return this.disk.table(name)
   }
 
-  /** Does `work` (puts and removes) in the next group; resolves when it is flushed, rejects when the group could not be written. */
-  append(work: () => void): Promise<void> {
-    this.pending ??= newGroup()
-    this.pending.work.push(work)
+  /** False for moments after a failed transaction; `onReadable` tells the end. Reads throw meanwhile. */
+  get readable(): boolean {
+    return this.disk.readable
+  }
+
+  /**
+   * Does `work` in the next group; resolves when it is on disk. `bytes` is what it takes there, at most; 0 for a
+   * little that may use what is held back for upkeep. Faults: `STORE_FULL`, `STORE_IO`, `STORE_DAMAGED`,
+   * `STORE_CLOSED`.
+   */
+  append(bytes: number, work: Work): Promise<void> {
+    let group = this.appends.at(-1)
+    if (group === undefined || group.bytes >= GROUP_BYTES_MAX) {
+      group = newGroup()
+      this.appends.push(group)
+    }
+    group.works.push(work)
+    group.bytes += bytes
     this.schedule()
-    return this.pending.promise
+    return group.promise
   }
 
-  /** As `append`, but repeated until it succeeds; resolves then. */
-  async maintain(work: () => void): Promise<void> {
-    await new Promise<void>((resolve) => {
-      this.upkeep.push(() => {
-        work()
-        this.afterFlush.push(resolve)
-      })
-      this.schedule()
-    })
-  }
-
-  private afterFlush: (() => void)[] = []
-
-  private schedule(): void {
-    if (this.scheduled || this.running !== null) return
-    this.scheduled = true
-    setImmediate(() => {
-      this.scheduled = false
-      this.running ??= this.run().finally(() => {
-        this.running = null
-        if (this.pending !== null || this.upkeep.length > 0) this.schedule()
-      })
-    })
-  }
-
-  private async run(): Promise<void> {
-    while (this.pending !== null || this.upkeep.length > 0) {
-      const group = this.pending
-      const upkeep = this.upkeep
-      this.pending = null
-      this.upkeep = []
-      this.afterFlush = []
-      try {
-        for (const work of upkeep) work()
-        if (group !== null) for (const work of group.work) work()
-        await this.flush()
-        this.groups++
-        const done = this.afterFlush
-        this.afterFlush = []
-        group?.resolve()
-        for (const resolve of done) resolve()
-      } catch (error) {
-        this.upkeep = [...upkeep, ...this.upkeep]
-        this.fail(group, error)
-        if (this.closing) return
-        if (upkeep.length > 0) await new Promise((resolve) => setTimeout(resolve, RETRY_MS))
-      }
+  /** As `append`, but repeated until it succeeds; resolves then, or never when the store is closed before. */
+  maintain(work: Work): Promise<void> {
+    let group = this.upkeep.at(-1)
+    if (group === undefined) {
+      group = newGroup()
+      this.upkeep.push(group)
     }
+    group.works.push(work)
+    this.schedule()
+    return group.promise
   }
 
-  /** Commits what the work wrote and waits for the disk. All writes of one event turn are one transaction. */
-  private async flush(): Promise<void> {
-    const writes = this.writes
-    this.writes = []
-    await Promise.all(writes)
-  }
-
-  private fail(group: Group | null, error: unknown): void {
-    const full = /MDB_MAP_FULL|ENOSPC|No space left/i.test(String(error))
-    const cause = asFault(error)
-    const fault = full ? storeFault('STORE_FULL', { cause, retry: true }) : storeFault('STORE_DAMAGED', { cause })
-    this.onAppendFailed(fault)
-    group?.reject(fault)
-    const later = this.pending
-    this.pending = null
-    later?.reject(fault)
-  }
-
-  /** Bytes of the file and of the map. */
+  /** Bytes in use, and their bound. */
   usage(): { bytes: number; bytesMax: number } {
-    const stats = this.env.getStats() as { mapSize?: number; lastPageNumber?: number; pageSize?: number }
-    return { bytes: (stats.lastPageNumber ?? 0) * (stats.pageSize ?? 4096), bytesMax: stats.mapSize ?? 0 }
+    return { bytes: this.disk.readable ? this.disk.usedBytes() : 0, bytesMax: this.disk.bytesMax }
   }
 
-  /** Writes what waits, then closes. */
+  /** Writes what waits, then closes. Upkeep that fails now is left: what it would have settled is delivered again. */
   async close(): Promise<void> {
+    if (this.closing) return
     this.closing = true
     while (this.running !== null || this.scheduled) {
       if (this.running !== null) await this.running
       else await new Promise((resolve) => setImmediate(resolve))
     }
-    await this.env.close()
-    rmSync(this.lockPath, { force: true })
+    this.ended = true
+    this.refuse(storeFault('STORE_CLOSED', { retry: true }), null)
+    try {
+      await this.disk.close()
+    } finally {
+      this.unlock()
+    }
+  }
+
+  private get idle(): boolean {
+    return this.appends.length === 0 && this.upkeep.length === 0
+  }
+
+  private schedule(): void {
+    if (this.ended) this.refuse(storeFault('STORE_CLOSED', { retry: true }), null)
+    if (this.ended || this.scheduled || this.running !== null) return
+    this.scheduled = true
+    setImmediate(() => {
+      this.scheduled = false
+      this.running ??= this.run().finally(() => {
+        this.running = null
+        if (!this.idle) this.schedule()
+      })
+    })
+  }
+
+  private async run(): Promise<void> {
+    while (!this.idle) {
+      const next = this.recovering ? undefined : this.appends[0]
+      if (next !== undefined && this.broken !== null) {
+        this.refuse(this.broken, null)
+        continue
+      }
+      if (next !== undefined && next.bytes > 0 && !this.disk.room(next.bytes)) {
+        const { bytesMax } = this.disk
+        const fault = storeFault('STORE_FULL', { why: 'store.mapBytesMax is reached', bytesMax, retry: true })
+        this.onFault(fault)
+        this.refuse(fault, null)
+        continue
+      }
+      if (next !== undefined) this.appends.shift()
+      const { upkeep } = this
+      this.upkeep = []
+      const written = await this.write(next ?? null, upkeep)
+      if (!written && this.closing) {
+        this.ended = true
+        return
+      }
+    }
+  }
+
+  /** One transaction. True when it is on disk and memory has moved on. */
+  private async write(group: Group | null, upkeep: readonly Group[]): Promise<boolean> {
+    try {
+      if (!this.disk.readable) await this.reopen()
+      if (this.recovering) this.marks.put('again', Buffer.from([this.groups & 0xff]))
+      else this.holdBack()
+      for (const { works } of upkeep) for (const work of works) work.write()
+      if (group !== null) for (const work of group.works) work.write()
+      await this.disk.commit()
+    } catch (error) {
+      this.disk.discard()
+      await this.failed(asFault(error), group, upkeep)
+      return false
+    }
+    this.recovering = false
+    this.suspect = false
+    this.groups++
+    for (const { works } of upkeep) for (const work of works) work.done()
+    if (group !== null) for (const work of group.works) work.done()
+    for (const { resolve } of upkeep) resolve()
+    group?.resolve()
+    return true
+  }
+
+  /** Makes the reserve again after it was given up. Without it the store works on, until the disk is full. */
+  private holdBack(): void {
+    try {
+      this.reserve.ensure()
+    } catch (error) {
+      this.onFault(asFault(error))
+    }
+  }
+
+  private async failed(fault: Fault, group: Group | null, upkeep: readonly Group[]): Promise<void> {
+    this.upkeep = [...upkeep, ...this.upkeep]
+    this.recovering = true
+    if (group !== null) this.suspect = true
+    this.onFault(fault)
+    try {
+      await this.reopen()
+    } catch (error) {
+      // The next transaction tries again; its work waits or is refused meanwhile.
+      this.onFault(asFault(error))
+    }
+    this.refuse(this.broken ?? fault, group)
+    if (group !== null || upkeep.length === 0 || this.closing) return
+    if (fault.code === 'STORE_FULL' && this.reserve.held) this.reserve.giveUp()
+    else await new Promise((resolve) => setTimeout(resolve, RETRY_MS))
+  }
+
+  /** Opens the file anew and looks whether the appends that failed are in it all the same. */
+  private async reopen(): Promise<void> {
+    const advanced = await this.disk.reopen()
+    if (this.suspect && advanced) {
+      this.broken = storeFault('STORE_DAMAGED', {
+        why: 'a write that was reported as failed is in the file',
+        todo: 'Check the disk, then start the hub again: it goes on with what the file holds',
+        retry: true,
+      })
+      this.onFault(this.broken)
+    }
+    this.suspect = false
+    this.onReadable()
+  }
+
+  /** Refuses the group's appends and all that wait behind it. */
+  private refuse(fault: Fault, group: Group | null): void {
+    const refused = group === null ? this.appends : [group, ...this.appends]
+    this.appends = []
+    this.onAppendFailed()
+    for (const { reject } of refused) reject(fault)
   }
 }
 
 function newGroup(): Group {
   const { promise, resolve, reject } = Promise.withResolvers<void>()
-  // The rejection is handled by whoever appended; a group nobody waits for must not end the process.
+  // Handled by whoever appended; a group nobody waits for must not end the process.
   promise.catch(() => undefined)
-  return { work: [], promise, resolve, reject }
-}
-
-/** A lock file with our process id; one left by a process that is gone is taken over. Faults: `STORE_IN_USE`. */
-function lockFolder(folder: string): string {
-  const path = join(folder, 'lock')
-  for (let attempt = 0; attempt < 2; attempt++) {
-    try {
-      const handle = openSync(path, 'wx', 0o600)
-      writeFileSync(handle, String(process.pid))
-      closeSync(handle)
-      return path
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
-    }
-    const owner = existsSync(path) ? Number(readFileSync(path, 'utf8')) : 0
-    if (owner > 0 && owner !== process.pid && isAlive(owner)) {
-      throw storeFault('STORE_IN_USE', { where: folder, processId: owner })
-    }
-    rmSync(path, { force: true })
-  }
-  throw storeFault('STORE_IN_USE', { where: folder })
-}
-
-function isAlive(processId: number): boolean {
-  try {
-    process.kill(processId, 0)
-    return true
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM'
-  }
+  return { works: [], bytes: 0, promise, resolve, reject }
 }

@@ -1,4 +1,5 @@
-// A queue's entry: some or all messages of one stored batch, at consecutive positions. Bodies are never copied into a queue.
+// A queue's entry: some or all messages of one stored batch, at consecutive positions. Bodies are never copied into a
+// queue.
 
 import { ByteReader, varintBytes, writeVarint } from '#protocol/bytes/mod.ts'
 
@@ -18,10 +19,16 @@ export type Entry = {
   attempts: number
 }
 
-export function selectionCount(selection: readonly number[]): number {
-  let count = 0
-  for (let i = 1; i < selection.length; i += 2) count += selection[i] as number
-  return count
+/** The selection of these places, ascending. */
+export function selectionOf(places: readonly number[]): number[] {
+  const pairs: number[] = []
+  let end = -1
+  for (const place of places) {
+    if (place === end) (pairs[pairs.length - 1] as number)++
+    else pairs.push(place, 1)
+    end = place + 1
+  }
+  return pairs
 }
 
 /** Places in the batch of the entry's messages skip … skip+count-1. */

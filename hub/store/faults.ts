@@ -18,6 +18,14 @@ export const storeFault = declareFaults('store', {
     meaning: 'something read back from the store is not what was written',
     remedy: 'Check the disk; restore the data folder from a backup, agents then send again what is missing',
   },
+  STORE_IO: {
+    meaning: "the disk failed while the hub's store was writing or reading",
+    remedy: 'Check the disk and the system log; agents keep what was not acknowledged and send it again',
+  },
+  STORE_CLOSED: {
+    meaning: "the hub's store is closed",
+    remedy: 'The hub is stopping; agents keep what was not acknowledged and go on when it is back',
+  },
   STREAM_GAP: {
     meaning: 'a batch skips sequence numbers of its stream',
     remedy: 'The agent continues after the last number the hub has; it does so by itself after OPEN_STREAM',
@@ -28,11 +36,23 @@ export const storeFault = declareFaults('store', {
   },
   STREAM_LIMIT: {
     meaning: 'an agent opened more streams than allowed',
-    remedy: 'Use fewer streams, or remove old ones',
+    remedy: 'Use fewer streams at once',
+  },
+  STREAM_NAME_INVALID: {
+    meaning: 'a stream cannot have this name',
+    remedy: 'Use a name of 1 to 200 bytes',
   },
   QUEUE_UNKNOWN: {
     meaning: 'there is no queue of that name',
     remedy: 'Declare it under queues: in hub.yaml, or subscribe to topics instead',
+  },
+  QUEUE_LIMIT: {
+    meaning: 'an agent has as many durable subscriptions as it may',
+    remedy: 'Forget those that are no longer used: unsubscribe with forget',
+  },
+  QUEUE_NAME_INVALID: {
+    meaning: 'a queue or subscription cannot have this name',
+    remedy: 'Use a shorter name',
   },
   QUEUE_CONFLICT: {
     meaning: 'a queue of that name exists with other rules',

@@ -1,4 +1,5 @@
 export { type Entry, placesOf, type Selection } from './entry.ts'
 export { storeFault } from './faults.ts'
 export { type Lease, Queue, type QueueInfo, type QueueRule } from './queue.ts'
-export { HubStore, type Placement, QUEUE_REJECTED, QUEUE_UNROUTED, type Stream } from './store.ts'
+export { HubStore, type Placement, QUEUE_REJECTED, QUEUE_UNROUTED } from './store.ts'
+export type { Stream } from './streams.ts'

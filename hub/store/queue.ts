@@ -1,16 +1,12 @@
-// One queue: positions given out in order, entries waiting in a bounded window, what is out at consumers, what is settled.
-// Only references are kept in memory; entries beyond the window wait on disk.
+// One queue: positions given out in order, entries waiting in a bounded window, what is out at consumers, what is
+// settled. Only references are kept in memory; entries beyond the window wait on disk.
 //
-//   floor ≤ … settled, in flight or ready … ≤ loadedTo ≤ … on disk only … ≤ tail ≤ … planned, not flushed … ≤ plannedTail
+//   floor ≤ … settled, in flight, ready … ≤ loadedTo ≤ … on disk only … ≤ tail ≤ … planned only … ≤ plannedTail
 
 import { assert } from '#protocol/base/mod.ts'
 import type { RangeSet } from '#protocol/session/mod.ts'
 import type { Entry } from './entry.ts'
-
-/** Entries in the ready window: 1,024 references of about 200 bytes. */
-const WINDOW_ENTRIES = 1024
-/** Entries read from disk at a time. */
-const LOAD_ENTRIES = 256
+import { LOAD_ENTRIES, WINDOW_ENTRIES } from './limits.ts'
 
 /** How a queue gets its messages. An empty `topics` is a queue only the hub itself writes to. */
 export type QueueRule = {
@@ -40,13 +36,16 @@ export class Queue {
   /** One past the last position given out, flushed or not. */
   plannedTail: number
   inFlight = 0
+  /** Settled messages that are not in a written state. */
   dirty = false
+  /** Nothing is delivered or settled any more. */
+  forgotten = false
   /** Called when there may be something to take. */
   onReady: () => void = () => {}
   private ready: Lease[] = []
   private readyAt = 0
   private loadedTo: number
-  private readonly load: (from: number, limit: number) => Entry[]
+  private readonly load: (from: number, limit: number) => Entry[] | null
   private readonly onLeftover: (entry: Entry) => void
 
   constructor(options: {
@@ -55,7 +54,8 @@ export class Queue {
     tail: number
     /** Position of the first entry on disk; `tail` when there is none. */
     head: number
-    load: (from: number, limit: number) => Entry[]
+    /** Entries on disk from a position on, ascending; `null` when they cannot be read now. */
+    load: (from: number, limit: number) => Entry[] | null
     /** Called with an entry found on disk although all of it is settled: a crash came between the two. */
     onLeftover: (entry: Entry) => void
   }) {
@@ -100,6 +100,7 @@ export class Queue {
 
   /** The next messages for a consumer, at most `messagesMax` of them, all of one batch; `null` when there are none. */
   take(messagesMax: number): Lease | null {
+    if (this.forgotten) return null
     if (this.readyAt === this.ready.length) this.fill()
     const lease = this.ready[this.readyAt]
     if (lease === undefined || messagesMax < 1) return null
@@ -115,8 +116,18 @@ export class Queue {
   giveBack(leases: readonly Lease[]): void {
     if (leases.length === 0) return
     for (const lease of leases) this.inFlight -= lease.count
-    this.ready = [...leases, ...this.ready.slice(this.readyAt)].sort((a, b) => a.from - b.from)
+    const ready = [...leases, ...this.ready.slice(this.readyAt)].sort((a, b) => a.from - b.from)
+    this.ready = []
     this.readyAt = 0
+    // What comes back in pieces goes out as a whole.
+    for (const lease of ready) {
+      const last = this.ready.at(-1)
+      if (last !== undefined && continues(last, lease)) {
+        this.ready[this.ready.length - 1] = { ...last, count: last.count + lease.count }
+      } else {
+        this.ready.push(lease)
+      }
+    }
     this.onReady()
   }
 
@@ -126,7 +137,7 @@ export class Queue {
     this.inFlight -= count
     this.dirty = true
     entry.remaining -= added
-    return entry.remaining === 0 ? entry : null
+    return added > 0 && entry.remaining === 0 ? entry : null
   }
 
   private shiftReady(): void {
@@ -141,11 +152,14 @@ export class Queue {
   private fill(): void {
     while (this.loadedTo < this.tail && this.readyAt === this.ready.length) {
       const entries = this.load(this.loadedTo, LOAD_ENTRIES)
+      if (entries === null) return
       if (entries.length === 0) {
         this.loadedTo = this.tail
         return
       }
       for (const entry of entries) {
+        // Written, but not told yet: it comes through `appended`.
+        if (entry.position >= this.tail) return
         const open = this.settled.missing(entry.position, entry.position + entry.count)
         entry.remaining = open.reduce((sum, [from, to]) => sum + to - from, 0)
         if (open.length === 0) this.onLeftover(entry)
@@ -154,4 +168,8 @@ export class Queue {
       }
     }
   }
+}
+
+function continues(lease: Lease, next: Lease): boolean {
+  return next.entry === lease.entry && next.from === lease.from + lease.count && next.attempt === lease.attempt
 }

@@ -1,0 +1,340 @@
+// The store as sessions use it, and what is left of it after a restart.
+
+import { existsSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { open } from 'lmdb'
+import t, { type Test } from 'tap'
+import { openBatch, parseRecord } from '#protocol/codec/mod.ts'
+import { placesOf } from './entry.ts'
+import { SUBSCRIPTIONS_PER_AGENT_MAX } from './limits.ts'
+import type { Lease, Queue } from './queue.ts'
+import { type HubStore, QUEUE_REJECTED, QUEUE_UNROUTED } from './store.ts'
+import { contentsOf, openStore, sealed } from './testing.ts'
+
+const rule = (...topics: string[]) => ({ topics, where: {} })
+const queueNamed = (store: HubStore, name: string, owner: string | null = null, ephemeral = false) =>
+  store.declareQueue({ name, rule: rule('t'), owner, ephemeral })
+
+/** Appends a batch of `count` messages to the stream's end, all of it to each of the queues. */
+function append(store: HubStore, queues: readonly Queue[], count: number, stream = store.stream('agent', 's', 1)) {
+  const batch = sealed({ firstSeq: stream.plannedSeq + 1, count, stream: stream.name, epoch: stream.epoch })
+  return store.append(
+    stream,
+    batch,
+    queues.map((queue) => ({ queue, selection: null, count })),
+  )
+}
+
+/** Sequence numbers of the messages in a lease, read from the stored batch. */
+function numbersIn(store: HubStore, lease: Lease): number[] {
+  const batch = openBatch(store.batchBytes(lease.entry.batchSeq))
+  const { envelopes } = batch.index()
+  const payload = batch.open()
+  const places = placesOf(lease.entry, lease.from - lease.entry.position, lease.count)
+  return places.map((place) => parseRecord(payload.record(place), envelopes).body.readUIntBE(0, 6))
+}
+
+function takeAll(store: HubStore, queue: Queue, max = 1000): { leases: Lease[]; numbers: number[] } {
+  const leases: Lease[] = []
+  for (let lease = queue.take(max); lease !== null; lease = queue.take(max)) leases.push(lease)
+  return { leases, numbers: leases.flatMap((lease) => numbersIn(store, lease)) }
+}
+
+const settle = (store: HubStore, queue: Queue, lease: Lease, from = lease.from, count = lease.count) =>
+  store.settle(queue, lease, [from, from + count], 'processed', '')
+
+async function consistent(t: Test, dataDir: string) {
+  const contents = await contentsOf(dataDir)
+  t.strictSame(contents.problems, [])
+  return contents
+}
+
+t.test('a stream grows without gap, overlap or repetition', async (t) => {
+  const store = await openStore(t.testdir())
+  t.teardown(() => store.close())
+  const q = await queueNamed(store, 'q')
+  const stream = store.stream('agent', 's', 1)
+  const put = (firstSeq: number, count: number) =>
+    store.append(stream, sealed({ firstSeq, count }), [{ queue: q, selection: null, count }])
+  await put(1, 3)
+  const both = [put(4, 2), put(6, 1)]
+  t.equal(stream.durableSeq, 3)
+  const repeated = put(4, 2).then(() => t.equal(stream.durableSeq, 6, 'a duplicate is told when the first is on disk'))
+  await Promise.all([...both, repeated])
+  await put(1, 3)
+  t.equal(store.duplicateMessages, 5)
+  await t.rejects(put(8, 1), { code: 'STREAM_GAP', details: { retry: true } })
+  await t.rejects(put(6, 2), { code: 'STREAM_OVERLAP' })
+  t.strictSame(takeAll(store, q).numbers, [1, 2, 3, 4, 5, 6])
+  const other = store.stream('agent', 's', 2)
+  t.equal(other.durableSeq, 0, 'another epoch begins at 0')
+})
+
+t.test('a batch for several queues is stored once and freed by the last', async (t) => {
+  const dataDir = t.testdir()
+  const store = await openStore(dataDir)
+  const a = await queueNamed(store, 'a')
+  const b = await queueNamed(store, 'b')
+  const c = await queueNamed(store, 'c')
+  const stream = store.stream('agent', 's', 1)
+  await store.append(stream, sealed({ firstSeq: 1, count: 10 }), [
+    { queue: a, selection: null, count: 10 },
+    { queue: b, selection: [0, 2, 5, 3], count: 5 },
+    { queue: c, selection: [9, 1], count: 1 },
+  ])
+  const [fromA, fromB, fromC] = [a, b, c].map((queue) => takeAll(store, queue))
+  t.strictSame(fromB?.numbers, [1, 2, 6, 7, 8])
+  t.strictSame(fromC?.numbers, [10])
+  const [leaseA, leaseB, leaseC] = [fromA, fromB, fromC].map((taken) => taken?.leases[0] as Lease) as [
+    Lease,
+    Lease,
+    Lease,
+  ]
+  await settle(store, a, leaseA)
+  await settle(store, c, leaseC)
+  t.ok(store.batchBytes(leaseB.entry.batchSeq))
+  await settle(store, b, leaseB, 0, 4)
+  t.ok(store.batchBytes(leaseB.entry.batchSeq), 'one message still needs it')
+  await settle(store, b, leaseB, 4, 1)
+  t.throws(() => store.batchBytes(leaseB.entry.batchSeq), { code: 'STORE_DAMAGED' })
+  await store.close()
+  const { batches, queues } = await consistent(t, dataDir)
+  t.equal(batches.size, 0)
+  t.strictSame([...queues.values()].map(({ settled, entries }) => [settled.floor, entries.length]).sort(), [
+    [0, 0],
+    [0, 0],
+    [1, 0],
+    [10, 0],
+    [5, 0],
+  ])
+})
+
+t.test('what is rejected is kept aside with the reason', async (t) => {
+  const dataDir = t.testdir()
+  const store = await openStore(dataDir)
+  const q = await queueNamed(store, 'q')
+  await append(store, [q], 10)
+  const lease = q.take(10) as Lease
+  await Promise.all([
+    store.settle(q, lease, [0, 2], 'processed', ''),
+    store.settle(q, lease, [2, 4], 'rejected', 'no such place'),
+    store.settle(q, lease, [4, 9], 'processed', ''),
+    store.settle(q, lease, [9, 10], 'rejected', 'x'.repeat(2000)),
+  ])
+  t.equal(q.depth, 0)
+  t.equal(store.rejected.depth, 3)
+  const aside = takeAll(store, store.rejected)
+  t.strictSame(aside.numbers, [3, 4, 10])
+  t.equal(aside.leases[0]?.entry.reason, 'q: no such place')
+  t.equal(aside.leases[1]?.entry.reason.length, 512)
+  await store.close()
+  await consistent(t, dataDir)
+
+  const again = await openStore(dataDir)
+  t.strictSame(takeAll(again, again.rejected).numbers, [3, 4, 10])
+  const q2 = again.queue('q') as Queue
+  t.equal(q2.depth, 0)
+  await again.close()
+})
+
+t.test('what no queue wanted lies in the queue of unrouted messages', async (t) => {
+  const store = await openStore(t.testdir())
+  t.teardown(() => store.close())
+  await append(store, [store.unrouted], 2)
+  const lease = store.unrouted.take(5) as Lease
+  t.equal(lease.entry.reason, 'NO_ROUTE')
+  t.strictSame(numbersIn(store, lease), [1, 2])
+  t.strictSame([store.unrouted.info.name, store.rejected.info.name], [QUEUE_UNROUTED, QUEUE_REJECTED])
+})
+
+t.test('a restart resumes exactly', async (t) => {
+  const dataDir = t.testdir()
+  const first = await openStore(dataDir)
+  const storeId = first.storeId.toString('hex')
+  const q = await queueNamed(first, 'q')
+  const once = await queueNamed(first, 'once')
+  await append(first, [once], 7)
+  for (let i = 0; i < 5; i++) await append(first, [q], 10)
+  await append(first, [q], 4, first.stream('agent', 'other', 9))
+  first.rememberOrigin('agent', 'key', Buffer.from('certificate'))
+  const leases = takeAll(first, q).leases as [Lease, Lease, Lease, Lease, Lease, Lease]
+  await Promise.all([settle(first, q, leases[0]), settle(first, q, leases[1], 12, 3), settle(first, q, leases[3])])
+  await first.close()
+  await consistent(t, dataDir)
+
+  const store = await openStore(dataDir)
+  const again = store.queue('q') as Queue
+  t.equal(store.storeId.toString('hex'), storeId)
+  t.strictSame(
+    [again.settled.floor, again.settled.above, again.tail, again.depth],
+    [
+      10,
+      [
+        [12, 15],
+        [30, 40],
+      ],
+      54,
+      31,
+    ],
+  )
+  t.equal(again.inFlight, 0)
+  // The very first batch of a queue, at position 0, is the border case of finding its end.
+  t.equal(store.queue('once')?.depth, 7)
+  t.strictSame(takeAll(store, store.queue('once') as Queue).numbers, [1, 2, 3, 4, 5, 6, 7])
+  const upTo = (from: number, to: number) => Array.from({ length: to - from }, (_, i) => from + i)
+  // `once` had 1 … 7: position p of `q` is number p + 8, up to the other stream's four.
+  const taken = takeAll(store, again)
+  t.strictSame(taken.numbers, [...upTo(18, 20), ...upTo(23, 38), ...upTo(48, 58), ...upTo(1, 5)])
+  t.equal(store.stream('agent', 's', 1).durableSeq, 57)
+  t.equal(store.stream('agent', 'other', 9).durableSeq, 4)
+  t.equal(store.stream('agent', 's', 2).durableSeq, 0)
+  t.same(store.originCertificate('agent', 'key'), Buffer.from('certificate'))
+  await append(store, [again], 1)
+  t.equal(again.take(1)?.from, 54, 'positions go on')
+  for (const lease of taken.leases) await settle(store, again, lease)
+  await store.close()
+  const { queues } = await consistent(t, dataDir)
+  t.equal(queues.get('q')?.settled.floor, 54)
+})
+
+t.test('queues are declared once, whoever asks at the same time', async (t) => {
+  const dataDir = t.testdir()
+  const store = await openStore(dataDir)
+  let changes = 0
+  store.onQueuesChanged = () => changes++
+  const [one, two, three] = await Promise.all([1, 2, 3].map(() => queueNamed(store, 'agent:news', 'agent')))
+  t.equal(one, two)
+  t.equal(one, three)
+  t.equal(changes, 1)
+  await t.rejects(queueNamed(store, 'agent:news', 'somebody'), { code: 'QUEUE_CONFLICT' })
+  await t.rejects(queueNamed(store, 'agent:news', 'agent', true), { code: 'QUEUE_CONFLICT' })
+  const changed = await store.declareQueue({ name: 'agent:news', rule: rule('u'), owner: 'agent', ephemeral: false })
+  t.equal(changed, one)
+  t.strictSame(changed.info.rule.topics, ['u'])
+  await t.rejects(queueNamed(store, 'x'.repeat(301)), { code: 'QUEUE_NAME_INVALID' })
+  const many = Array.from({ length: SUBSCRIPTIONS_PER_AGENT_MAX - 1 }, (_, i) =>
+    queueNamed(store, `agent:${i}`, 'agent'),
+  )
+  await Promise.all(many)
+  await t.rejects(queueNamed(store, 'agent:more', 'agent'), { code: 'QUEUE_LIMIT' })
+  await store.close()
+  const again = await openStore(dataDir)
+  t.strictSame(again.queue('agent:news')?.info.rule.topics, ['u'])
+  await again.close()
+})
+
+t.test('a forgotten queue gives up what is in it, and nothing of others', async (t) => {
+  const dataDir = t.testdir()
+  const store = await openStore(dataDir)
+  const kept = await queueNamed(store, 'kept')
+  const gone = await queueNamed(store, 'gone', 'agent')
+  for (let i = 0; i < 8; i++) await append(store, [kept, gone], 5)
+  await append(store, [gone], 5)
+  const lease = gone.take(5) as Lease
+  const partly = gone.take(5) as Lease
+  // All in one turn: a settlement and a batch on their way, then the queue is forgotten.
+  const settled = settle(store, gone, lease)
+  const appended = append(store, [kept, gone], 3)
+  const forgotten = store.forgetQueue(gone)
+  t.equal(store.queue('gone'), undefined)
+  await Promise.all([settled, appended, forgotten, store.forgetQueue(gone)])
+  await settle(store, gone, partly)
+  t.equal(takeAll(store, kept).numbers.length, 43, 'every batch the other queue refers to is there')
+  const anew = await queueNamed(store, 'gone', 'agent')
+  t.strictSame([anew.depth, anew.tail], [0, 0])
+  await store.close()
+  const { batches } = await consistent(t, dataDir)
+  t.equal(batches.size, 9)
+})
+
+t.test('ephemeral queues and half forgotten ones do not outlive the hub', async (t) => {
+  const dataDir = t.testdir()
+  const store = await openStore(dataDir)
+  const kept = await queueNamed(store, 'kept')
+  const passing = await queueNamed(store, 'agent:passing', 'agent', true)
+  await append(store, [kept, passing], 4)
+  await append(store, [passing], 4)
+  const half = await queueNamed(store, 'agent:half', 'agent')
+  await append(store, [half, kept], 4)
+  void store.forgetQueue(half)
+  await store.close()
+  const again = await openStore(dataDir)
+  t.strictSame([...again.allQueues()].map(({ info }) => info.name).sort(), ['$rejected', '$unrouted', 'kept'])
+  t.equal(takeAll(again, again.queue('kept') as Queue).numbers.length, 8)
+  await again.close()
+  const { batches, queues } = await consistent(t, dataDir)
+  t.strictSame([batches.size, queues.size], [2, 3])
+})
+
+t.test('streams are in memory while somebody uses them', async (t) => {
+  const store = await openStore(t.testdir())
+  t.teardown(() => store.close())
+  const q = await queueNamed(store, 'q')
+  const streams = Reflect.get(store, 'streams') as { size: number }
+  for (let epoch = 1; epoch <= 5000; epoch++) store.closeStream(store.stream('agent', 's', epoch))
+  t.equal(streams.size, 0, 'an agent that comes again and again is not shut out')
+  const stream = store.stream('agent', 's', 1)
+  t.equal(store.stream('agent', 's', 1), stream)
+  store.closeStream(stream)
+  const appended = append(store, [q], 2, stream)
+  store.closeStream(stream)
+  t.equal(store.stream('agent', 's', 1), stream, 'nor forgotten with something under way')
+  store.closeStream(stream)
+  await appended
+  t.equal(streams.size, 0)
+  t.equal(store.stream('agent', 's', 1).durableSeq, 2)
+  t.throws(() => store.stream('agent', 'n'.repeat(201), 1), { code: 'STREAM_NAME_INVALID' })
+  t.throws(
+    () => {
+      for (let epoch = 1; epoch < 10_000; epoch++) store.stream('greedy', 's', epoch)
+    },
+    { code: 'STREAM_LIMIT' },
+  )
+})
+
+t.test('a full store refuses what is new, keeps what it has, and is emptied', async (t) => {
+  const dataDir = t.testdir()
+  const faults: string[] = []
+  const store = await openStore(dataDir, { mapBytesMax: 16 * 2 ** 20, onFault: ({ code }) => faults.push(code) })
+  const q = await queueNamed(store, 'q')
+  const stream = store.stream('agent', 's', 1)
+  const put = () => {
+    const batch = sealed({ firstSeq: stream.plannedSeq + 1, count: 1, bodyBytes: 200_000 })
+    return store.append(stream, batch, [{ queue: q, selection: null, count: 1 }])
+  }
+  const fill = async () => {
+    for (;;) await put()
+  }
+  await t.rejects(fill(), { code: 'STORE_FULL', details: { retry: true } })
+  t.strictSame(faults, ['STORE_FULL'])
+  const stored = stream.durableSeq
+  t.ok(stored > 50)
+  t.equal(stream.plannedSeq, stored, 'nothing is planned any more')
+  const behind = [put(), put()]
+  for (const each of behind) await t.rejects(each, { code: 'STORE_FULL' })
+  await queueNamed(store, 'agent:more', 'agent')
+  const leases = takeAll(store, q).leases
+  t.equal(leases.length, stored)
+  const last = leases.pop() as Lease
+  await store.settle(q, last, [last.from, last.from + 1], 'rejected', 'not now')
+  for (const lease of leases.slice(0, 20)) await settle(store, q, lease)
+  for (let i = 0; i < 15; i++) await put()
+  t.equal(stream.durableSeq, stored + 15)
+  await store.close()
+  const { streams } = await consistent(t, dataDir)
+  t.equal(streams.get('s'), stored + 15)
+})
+
+t.test('who may open it', async (t) => {
+  const dataDir = t.testdir()
+  const store = await openStore(dataDir)
+  await t.rejects(openStore(dataDir), { code: 'STORE_IN_USE' })
+  await store.close()
+  const file = open<Buffer, string>({ path: join(dataDir, 'store', 'store.mdb'), noSubdir: true, encoding: 'binary' })
+  await file.openDB<Buffer, string>({ name: 'meta', encoding: 'binary' }).put('version', Buffer.from([2, 0, 0, 0]))
+  await file.close()
+  await t.rejects(openStore(dataDir), { code: 'STORE_VERSION', message: /version 2, this hub reads 1/ })
+  rmSync(join(dataDir, 'store', 'store.mdb'))
+  await t.rejects(openStore(dataDir), { code: 'STORE_DAMAGED' }, 'a lost file is not made anew in silence')
+  t.notOk(existsSync(join(dataDir, 'store', 'store.mdb')))
+})

@@ -1,0 +1,24 @@
+// The hub, a producer and a consumer killed at random under load: nothing is lost, doubled or out of order.
+// CRASH_SEED= repeats a choice of victims, ROUNDS= asks for more of them.
+
+import t from 'tap'
+import { testSeed } from '#protocol/bytes/testing.ts'
+import { runRounds } from './rounds.ts'
+
+const rounds = Number(process.env.ROUNDS ?? 20)
+const seed = Number(process.env.CRASH_SEED ?? testSeed())
+
+t.setTimeout(110_000)
+t.test('killed at random', { timeout: 100_000 }, async (t) => {
+  t.comment(`CRASH_SEED=${seed}`)
+  const ledger = await runRounds({ rounds, seed, say: (text) => t.comment(text) })
+  const { accepted, lost, duplicated, reordered, problems } = ledger
+  t.strictSame(problems, [])
+  t.ok(accepted > rounds * 100, `${accepted} messages`)
+  t.equal(lost, 0, 'lost')
+  t.equal(duplicated, 0, 'duplicated')
+  t.equal(reordered, 0, 'reordered')
+  process.once('exit', () => {
+    console.log(`crash: rounds=${rounds} lost=${lost} duplicated=${duplicated} reordered=${reordered}`)
+  })
+})

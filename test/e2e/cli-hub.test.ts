@@ -1,0 +1,167 @@
+// causeway-hub as an operator meets it, and the management port beside it.
+
+import { once } from 'node:events'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { connect } from 'node:net'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import t from 'tap'
+import { run, start } from './cli.ts'
+import { HOST, inTime, localHub } from './support.ts'
+
+const hub = await localHub(t, { queues: [{ name: 'cli', topics: ['cli'] }] })
+const commands = ['init', 'invite', 'agents', 'grant', 'revoke', 'status', 'doctor', 'start']
+
+t.test('every command explains itself', async (t) => {
+  const overview = await run('hub', ['help'])
+  t.equal(overview.code, 0)
+  for (const command of commands) t.match(overview.stdout, `  ${command} `)
+  const helps = await Promise.all(commands.map((command) => run('hub', [command, '--help'])))
+  for (const [i, { code, stdout }] of helps.entries()) {
+    t.equal(code, 0, `${commands[i]}`)
+    t.match(stdout, `Usage: causeway-hub ${commands[i]}`)
+  }
+})
+
+t.test('mistakes: exit code 2 for how it was called, 1 for what is not there', async (t) => {
+  const data = join(hub.dir, 'none')
+  const [command, option, pattern, rights, missing, absent, status] = await Promise.all([
+    run('hub', ['strat']),
+    run('hub', ['init', '--dta', data]),
+    run('hub', ['invite', 'a', '--data', hub.dataDir, '--publish', 'a/#/b']),
+    run('hub', ['invite', 'a', '--data', hub.dataDir]),
+    run('hub', ['start', '--data', data]),
+    run('hub', ['revoke', 'nobody', '--data', hub.dataDir, '--json']),
+    run('hub', ['status', '--data', data]),
+  ])
+  t.match(command, { code: 2, stderr: /did you mean "start"/ })
+  t.match(option, { code: 2, stderr: /--dta.*--data/s })
+  t.match(pattern, { code: 2, stderr: /--publish/ })
+  t.match(rights, { code: 1, stderr: /RIGHTS_MISSING/ })
+  t.match(missing, { code: 1, stderr: /DATA_FOLDER_MISSING.*causeway-hub init/s })
+  t.equal(absent.code, 1)
+  t.match(JSON.parse(absent.stderr), { faults: [{ code: /AGENT_UNKNOWN/ }] })
+  t.match(status, { code: 1, stderr: /HUB_NOT_RUNNING.*causeway-hub start/s })
+  t.notOk(existsSync(data), 'nothing was made')
+})
+
+t.test('from an empty folder to a running hub, and down again', async (t) => {
+  const data = join(hub.dir, 'new-hub')
+  const made = await run('hub', ['init', '--data', data, '--name', 'registry', '--json'])
+  t.equal(made.code, 0, made.stderr)
+  t.match(JSON.parse(made.stdout), { name: 'registry', config: join(data, 'hub.yaml') })
+  t.match(await run('hub', ['init', '--data', data]), { code: 1, stderr: /DATA_FOLDER_EXISTS/ })
+  const file = join(data, 'hub.yaml')
+  const text = readFileSync(file, 'utf8')
+  writeFileSync(file, `${text}\nqueus: []\n`)
+  t.match(await run('hub', ['start', '--data', data]), { code: 2, stderr: /queus.*Did you mean queues/s })
+  const free = { host: HOST, port: 0 }
+  const settings = { name: 'registry', listen: { tcp: free, websocket: free }, management: free }
+  writeFileSync(file, JSON.stringify(settings))
+  const child = start('hub', ['start', '--data', data])
+  t.teardown(() => void child.kill('SIGKILL'))
+  const lines = createInterface({ input: child.stdout })
+  const [line] = (await inTime(once(lines, 'line'), 'the first log line')) as [string]
+  t.match(JSON.parse(line), { msg: 'hub started', hub: 'registry' })
+  const [status, doctor, second] = await Promise.all([
+    run('hub', ['status', '--data', data, '--json']),
+    run('hub', ['doctor', '--data', data, '--json']),
+    run('hub', ['start', '--data', data]),
+  ])
+  t.match(JSON.parse(status.stdout), {
+    name: 'registry',
+    processId: child.pid,
+    sessions: [],
+    messages: { accepted: 0 },
+  })
+  t.match(JSON.parse(doctor.stdout), {
+    findings: ['settings', 'certificates', 'disk', 'running'].map((check) => ({ check, ok: true })),
+  })
+  t.match(second, { code: 1, stderr: /STORE_IN_USE.*--data/s })
+  child.kill('SIGTERM')
+  const [code] = (await inTime(once(child, 'exit'), 'the end')) as [number]
+  t.equal(code, 0)
+  const after = await run('hub', ['doctor', '--data', data])
+  t.match(after, { code: 1, stdout: /BAD {2}running .*HUB_NOT_RUNNING/ })
+})
+
+t.test('agents are listed with their rights, granted others, and revoked', async (t) => {
+  await hub.enroll('clerk', { publish: ['forms/#'], consume: ['cli'] })
+  const hubRun = (...args: string[]) => run('hub', [...args, '--data', hub.dataDir])
+  t.match(await hubRun('agents'), { code: 0, stdout: /clerk +publish forms\/#; consume cli/ })
+  const granted = await hubRun('grant', 'clerk', '--publish', 'forms/new', '--publish', 'cases/+')
+  t.match(granted, { code: 0, stdout: /publish forms\/new cases\/\+; consume \(nothing\)\n.*next session/ })
+  const revoked = await hubRun('revoke', 'clerk', '--json')
+  t.same(JSON.parse(revoked.stdout), { name: 'clerk', revoked: true })
+  t.match(await hubRun('agents'), { stdout: /clerk +revoked/ })
+  t.ok(Array.isArray(JSON.parse((await hubRun('agents', '--json')).stdout)))
+  const invited = await hubRun('invite', 'newcomer', '--publish', 'x', '--address', hub.tcpAddress, '--json')
+  const invitation = JSON.parse(invited.stdout) as { token: string }
+  t.match(invitation, { agent: 'newcomer', addresses: [hub.tcpAddress] })
+  t.equal((await run('agent', ['enroll', '--data', join(hub.dir, 'n'), '--token', invitation.token])).code, 0)
+})
+
+t.test('the status for people names queues and agents', async (t) => {
+  await hub.client('visible')
+  const { code, stdout } = await run('hub', ['status', '--data', hub.dataDir])
+  t.equal(code, 0)
+  t.match(stdout, /cli +0 +0 +0/)
+  t.match(stdout, /visible +tcp +127\.0\.0\.1:/)
+})
+
+t.test('management: health and metrics for everyone here, status for who holds the token', async (t) => {
+  const url = `http://${HOST}:${hub.managementPort}`
+  const client = await hub.client('measured')
+  await client.publisher({ stream: 'm' }).publish({ topic: 'cli', body: Buffer.from('x') })
+  const health = await fetch(`${url}/healthz`)
+  t.same([health.status, await health.text()], [200, 'ok\n'])
+  t.equal((await fetch(`${url}/status`)).status, 401)
+  t.equal((await fetch(`${url}/status`, { headers: { authorization: 'Bearer wrong' } })).status, 401)
+  const { token } = JSON.parse(readFileSync(join(hub.dataDir, 'run', 'management.json'), 'utf8')) as { token: string }
+  const status = await fetch(`${url}/status`, { headers: { authorization: `Bearer ${token}` } })
+  t.match(await status.json(), { name: 'test-hub', queues: Array, messages: { accepted: Number } })
+  t.equal((await fetch(`${url}/healthz`, { method: 'POST' })).status, 405)
+  t.equal((await fetch(`${url}/status`, { method: 'DELETE' })).status, 405)
+  t.equal((await fetch(`${url}/secret`)).status, 404)
+})
+
+t.test('metrics are in the Prometheus text format', async (t) => {
+  const response = await fetch(`http://${HOST}:${hub.managementPort}/metrics`)
+  t.match(response.headers.get('content-type'), /^text\/plain; version=0\.0\.4/)
+  const metrics = parseMetrics(await response.text())
+  for (const name of [
+    'causeway_messages_accepted_total',
+    'causeway_messages_duplicate_total',
+    'causeway_messages_settled_total',
+    'causeway_wire_received_bytes_total',
+    'causeway_wire_sent_bytes_total',
+    'causeway_store_groups_total',
+    'causeway_sessions',
+    'causeway_store_bytes',
+    'process_resident_memory_bytes',
+  ]) {
+    t.ok(Number.isFinite(metrics.get(name)), name)
+  }
+  t.equal(metrics.get('causeway_queue_depth{queue="cli"}'), hub.queue('cli').depth)
+  t.equal(metrics.get('causeway_sessions'), hub.status().sessions.length)
+})
+
+/** Every sample by its name and labels; throws on a line that is none. */
+function parseMetrics(text: string): Map<string, number> {
+  const samples = new Map<string, number>()
+  for (const line of text.split('\n')) {
+    if (line === '' || /^# (HELP|TYPE) [a-z0-9_:]+ ./.test(line)) continue
+    const match = /^([a-zA-Z_:][\w:]*(?:\{[^{}]*\})?) (-?[\d.e+-]+|NaN|[+-]Inf)( \d+)?$/.exec(line)
+    if (match === null) throw new Error(`not a sample: ${line}`)
+    samples.set(match[1] as string, Number(match[2]))
+  }
+  return samples
+}
+
+t.test('a client that stays silent on the management port is let go', async (t) => {
+  const socket = connect(hub.managementPort, HOST).on('error', () => undefined)
+  socket.write('GET /healthz HTTP/1.1\r\n')
+  const startedAt = performance.now()
+  await inTime(once(socket.resume(), 'close'), 'the end', 14_000)
+  t.ok(performance.now() - startedAt < 13_000)
+})
