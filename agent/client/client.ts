@@ -171,6 +171,7 @@ export class Client {
     }
     for (const sender of this.senders) sender.stop()
     for (const { reject, promise } of this.subscriptions.values()) {
+      // Whoever awaits `subscribe` is told; where nobody does any more, the rejection is nobody's.
       promise.catch(() => undefined)
       reject(this.closing)
     }

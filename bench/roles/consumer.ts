@@ -1,4 +1,5 @@
-// Consumes a queue, checks the counter in every body, settles every message. Started by a scenario with settings as JSON.
+// Consumes a queue, checks the counter in every body, settles every message. A scenario starts it with settings as JSON:
+// node bench/roles/consumer.ts SETTINGS
 
 import { Client } from '#agent/client/mod.ts'
 import { loadIdentity } from '#agent/identity/mod.ts'

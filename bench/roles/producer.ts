@@ -1,4 +1,5 @@
-// Publishes as fast as the hub acknowledges. Body: u32 counter, then filler. Started by a scenario with settings as JSON.
+// Publishes as fast as the hub acknowledges. Body: u32 counter, then filler. A scenario starts it with settings as JSON:
+// node bench/roles/producer.ts SETTINGS
 
 import { Client } from '#agent/client/mod.ts'
 import { loadIdentity } from '#agent/identity/mod.ts'
