@@ -334,11 +334,11 @@ t.test('a rejected message lies in $rejected with the reason and the queue it ca
   delivery.reject('二号不行: not this one', 1, 1)
   delivery.settle(2, 1)
   await eventually('settled', () => hub.queue('rejecter:picky').depth === 0)
-  const waiting = hub.queue('$rejected').depth
+  await eventually('rejected', () => hub.queue('$rejected').depth === 2)
   await hub.stop()
   const store = await hub.store()
   try {
-    t.equal(store.rejected.depth, waiting, 'it is on disk')
+    t.equal(store.rejected.depth, 2, 'with the one before, on disk')
     store.rejected.take(1)
     const lease = store.rejected.take(10)
     t.match(lease, { count: 1, entry: { reason: 'rejecter:picky: 二号不行: not this one', selection: [1, 1] } })
