@@ -190,8 +190,7 @@ export class Client {
       try {
         const connection = await this.open(address)
         const fault = await connection.closed
-        // Two machines with one identity push each other out: each comes back more slowly, the log says why.
-        if (fault.details.peerCode !== 'IDENTITY_TAKEN_OVER') backoff.reset()
+        backoff.reset()
         this.lost(fault)
       } catch (error) {
         this.lost(asFault(error, address))

@@ -184,6 +184,20 @@ t.test('listeners hear of batches once they can be read', async (t) => {
   t.same(seen, [1])
 })
 
+t.test('what is on disk before its promise is kept is not read yet', async (t) => {
+  const spool = await openSpool({ path: t.testdir(), bytesMax: MIB })
+  const stream = spool.stream('s')
+  const stored = stream.append({ batches: [{ bytes: filled(10, 1), count: 5 }], cursor: null })
+  // Hands the transaction over to its thread, which commits while this one stands still.
+  await new Promise((resolve) => setImmediate(resolve))
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 150)
+  t.same(stream.read({ seq: 1, bytesMax: MIB }), [], 'who sent it could be acknowledged before the spool knows of it')
+  await stored
+  t.equal(stream.read({ seq: 1, bytesMax: MIB }).length, 1)
+  await stream.release(5)
+  await spool.close()
+})
+
 t.test('entries outside their limits are refused and change nothing', async (t) => {
   const spool = await openSpool({ path: t.testdir(), bytesMax: MIB })
   t.teardown(() => spool.close())

@@ -169,6 +169,8 @@ class LmdbSpool implements Spool, StreamHost {
     const found: { key: Buffer; firstSeq: number; count: number }[] = []
     let total = 0
     for (const { key, batch } of this.#store.keys(stream.id, Math.max(options.seq, 1))) {
+      // On disk, but memory has not moved on yet: whoever sent it could be acknowledged before it can be released.
+      if (batch.firstSeq >= stream.durable.nextSeq) break
       if (found.length > 0 && total + batch.bytes > options.bytesMax) break
       total += batch.bytes
       found.push({ key, firstSeq: batch.firstSeq, count: batch.count })

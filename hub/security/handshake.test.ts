@@ -463,7 +463,7 @@ t.test('CLOSE tells a stranger little, a known peer all, and is only text to its
   })
   const caught = t.throws(() => agent.receive(NOW_MS, FRAME_CLOSE, body), {
     code: 'HANDSHAKE_REFUSED',
-    todo: 'do this',
+    remedy: 'do this',
   })
   t.ok(caught)
   t.equal(peerClosed(body).details.peerCode, 'TEST_INNER')

@@ -32,7 +32,7 @@ t.test('kept processes are stopped by id, and only when they still are what was 
   const start = (name: string, ...more: string[]) => {
     const process = new Supervised({
       name,
-      args: ['-e', 'setInterval(() => {}, 1e3)', ...more],
+      args: [process.execPath, '-e', 'setInterval(() => {}, 1e3)', ...more],
       cwd: dir,
       log: join(dir, `${name}.log`),
       onUnexpectedExit: () => {},
