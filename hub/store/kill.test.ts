@@ -3,6 +3,9 @@
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
@@ -94,7 +97,9 @@ t.test('killed again and again', async (t) => {
   const seed = testSeed()
   t.comment(`SEED=${seed}`)
   const random = new Random(seed)
-  const dataDir = t.testdir()
+  // A folder of its own: another run of this test must not take it away in between.
+  const dataDir = mkdtempSync(join(tmpdir(), 'causeway-kill-'))
+  t.teardown(() => rmSync(dataDir, { recursive: true, force: true }))
   const ledger = new Ledger()
   for (let round = 1; round <= ROUNDS; round++) {
     const promises = 1 + random.below(150)

@@ -70,6 +70,21 @@ t.test('a stream grows without gap, overlap or repetition', async (t) => {
   t.equal(other.durableSeq, 0, 'another epoch begins at 0')
 })
 
+t.test('what is on disk before its promise is kept is not given out yet, and then once', async (t) => {
+  const store = await openStore(t.testdir())
+  t.teardown(() => store.close())
+  const q = await queueNamed(store, 'q')
+  await append(store, [q], 2)
+  t.equal(takeAll(store, q).numbers.length, 2)
+  const stored = append(store, [q], 3)
+  // Two turns hand the transaction over to its thread, which commits while this one stands still.
+  for (let turn = 0; turn < 2; turn++) await new Promise((resolve) => setImmediate(resolve))
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 150)
+  t.equal(q.take(10), null)
+  await stored
+  t.strictSame(takeAll(store, q).numbers, [3, 4, 5])
+})
+
 t.test('a batch for several queues is stored once and freed by the last', async (t) => {
   const dataDir = t.testdir()
   const store = await openStore(dataDir)

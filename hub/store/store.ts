@@ -54,6 +54,8 @@ export class HubStore {
   /** Declarations under way, by name: they take turns. */
   private readonly declaring = new Map<string, Promise<Queue>>()
   private readonly streams: Streams
+  /** Queues of an earlier run that are to be removed. */
+  private readonly leftovers: Queue[] = []
   private nextQueueId = 1
 
   private constructor(engine: Engine, cacheBytes: number) {
@@ -70,7 +72,12 @@ export class HubStore {
     this.streams = new Streams(engine.table('streams'))
     this.originTable = engine.table('origins')
     this.batches = new Batches(engine, cacheBytes)
-    for (const id of this.queueTable.keys()) this.openQueue(JSON.parse(String(this.queueTable.get(id))) as QueueInfo)
+    for (const id of this.queueTable.keys()) {
+      const info = JSON.parse(String(this.queueTable.get(id))) as QueueInfo
+      // What ended with its session, or was being forgotten: another queue may bear its name by now.
+      if (info.ephemeral) this.leftovers.push(this.makeQueue(info))
+      else this.openQueue(info)
+    }
     this.unrouted = this.ownQueue(QUEUE_UNROUTED)
     this.rejected = this.ownQueue(QUEUE_REJECTED)
     engine.onAppendFailed = () => this.fallBack()
@@ -95,7 +102,7 @@ export class HubStore {
     try {
       const store = new HubStore(engine, options.cacheBytes)
       await store.sign()
-      for (const queue of store.queues.values()) if (queue.info.ephemeral) await store.forgetQueue(queue)
+      for (const queue of store.leftovers.splice(0)) await store.forgetQueue(queue)
       return store
     } catch (error) {
       await engine.close()
@@ -182,7 +189,7 @@ export class HubStore {
     if (queue.forgotten) return
     const { id, name } = queue.info
     queue.forgotten = true
-    this.queues.delete(name)
+    if (this.queues.get(name) === queue) this.queues.delete(name)
     this.onQueuesChanged()
     const doomed = Buffer.from(JSON.stringify({ ...queue.info, ephemeral: true }))
     await this.engine.maintain({ write: () => this.queueTable.put(id, doomed), done: nothing })
@@ -356,11 +363,18 @@ export class HubStore {
   }
 
   private openQueue(info: QueueInfo, make = false): Queue {
-    this.nextQueueId = Math.max(this.nextQueueId, info.id + 1)
     if (make) {
       const bytes = Buffer.from(JSON.stringify(info))
       void this.engine.maintain({ write: () => this.queueTable.put(info.id, bytes), done: nothing })
     }
+    const queue = this.makeQueue(info)
+    this.queues.set(info.name, queue)
+    return queue
+  }
+
+  /** A queue as the disk has it. */
+  private makeQueue(info: QueueInfo): Queue {
+    this.nextQueueId = Math.max(this.nextQueueId, info.id + 1)
     const settled = decodeState(this.stateTable.get(info.id))
     const load = (from: number, limit: number) =>
       this.entryTable
@@ -385,7 +399,6 @@ export class HubStore {
         void this.engine.maintain({ write, done: release.done })
       },
     })
-    this.queues.set(info.name, queue)
     return queue
   }
 

@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { execPath } from 'node:process'
 import t from 'tap'
 import { keep, stopKept } from './keep.ts'
 import { layoutIn } from './layout.ts'
@@ -32,7 +33,7 @@ t.test('kept processes are stopped by id, and only when they still are what was 
   const start = (name: string, ...more: string[]) => {
     const process = new Supervised({
       name,
-      args: [process.execPath, '-e', 'setInterval(() => {}, 1e3)', ...more],
+      args: [execPath, '-e', 'setInterval(() => {}, 1e3)', ...more],
       cwd: dir,
       log: join(dir, `${name}.log`),
       onUnexpectedExit: () => {},

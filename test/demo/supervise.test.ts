@@ -87,12 +87,18 @@ t.test('stop lets a process end by itself', async (t) => {
 t.test('a command gives its output, or a fault with what it said', async (t) => {
   const { signal } = new AbortController()
   t.equal(await runCommand([process.execPath, '-e', "console.log('token')"], { cwd: '.', signal }), 'token\n')
-  await t.rejects(runCommand([process.execPath, '-e', "console.error('no such agent'); process.exit(3)"], { cwd: '.', signal }), {
-    code: 'DEMO_COMMAND_FAILED',
-    message: /exit code 3/,
-    details: { lines: ['no such agent'] },
+  await t.rejects(
+    runCommand([process.execPath, '-e', "console.error('no such agent'); process.exit(3)"], { cwd: '.', signal }),
+    {
+      code: 'DEMO_COMMAND_FAILED',
+      message: /exit code 3/,
+      details: { lines: ['no such agent'] },
+    },
+  )
+  const secret = runCommand([process.execPath, '-e', 'process.exit(1)', '--', '--token', 'cwt1.secret'], {
+    cwd: '.',
+    signal,
   })
-  const secret = runCommand([process.execPath, '-e', 'process.exit(1)', '--', '--token', 'cwt1.secret'], { cwd: '.', signal })
   await t.rejects(secret, { code: 'DEMO_COMMAND_FAILED', where: '-e process.exit(1) -- --token …' })
 })
 
