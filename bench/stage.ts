@@ -1,25 +1,30 @@
 // A hub of its own in a folder of its own, and enrolled agents, for one measurement.
 
-import { type ChildProcess, execFile, fork, spawn } from 'node:child_process'
-import { once } from 'node:events'
+import { type ChildProcess, execFile } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import type { HubStatus } from '#hub/telemetry/mod.ts'
+import { hasEnded, startProgram, stop } from './children.ts'
 
 const run = promisify(execFile)
 const root = join(import.meta.dirname, '..')
 const work = join(import.meta.dirname, '.work')
 const flags = ['--disable-warning=ExperimentalWarning']
 
-export class Stage {
-  readonly dir: string
-  private hub: ChildProcess | null = null
-  private readonly roles: ChildProcess[] = []
+/** A folder for one measurement, beside all others: on the same disk. */
+export function freshFolder(name: string): { readonly dir: string; readonly remove: () => void } {
+  mkdirSync(work, { recursive: true })
+  const dir = mkdtempSync(join(work, `${name}-`))
+  return { dir, remove: () => rmSync(dir, { recursive: true, force: true }) }
+}
 
-  constructor() {
-    mkdirSync(work, { recursive: true })
-    this.dir = mkdtempSync(join(work, 'stage-'))
+export class Stage {
+  private readonly folder = freshFolder('stage')
+  private hub: ChildProcess | null = null
+
+  get dir(): string {
+    return this.folder.dir
   }
 
   get hubDir(): string {
@@ -34,7 +39,7 @@ export class Stage {
   async startHub(options: {
     queues: readonly { name: string; topics: readonly string[] }[]
     tls: boolean
-  }): Promise<void> {
+  }): Promise<ChildProcess> {
     await this.command('hub/main.ts', 'init', '--data', this.hubDir, '--name', 'bench-hub')
     const host = '127.0.0.1'
     const config = {
@@ -47,7 +52,7 @@ export class Stage {
     // JSON is YAML.
     writeFileSync(join(this.hubDir, 'hub.yaml'), JSON.stringify(config))
     // The launcher, as an operator starts it: its V8 settings belong to what is measured.
-    this.hub = spawn(join(root, 'hub/causeway-hub'), ['start', '--data', this.hubDir], {
+    this.hub = startProgram(join(root, 'hub/causeway-hub'), ['start', '--data', this.hubDir], {
       stdio: ['ignore', 'inherit', 'inherit'],
       env: hubEnvironment(),
     })
@@ -55,9 +60,9 @@ export class Stage {
     for (let attempt = 0; ; attempt++) {
       try {
         readFileSync(contact)
-        return
+        return this.hub
       } catch (error) {
-        if (attempt > 200 || this.hub.exitCode !== null) throw error
+        if (attempt > 200 || hasEnded(this.hub)) throw error
         await new Promise((resolve) => setTimeout(resolve, 50))
       }
     }
@@ -81,22 +86,9 @@ export class Stage {
     return JSON.parse(await this.command('hub/main.ts', 'status', '--data', this.hubDir, '--json')) as HubStatus
   }
 
-  /** Starts a process of this benchmark; it talks through `process.send`. */
-  role(name: string, settings: unknown): ChildProcess {
-    const child = fork(join(import.meta.dirname, 'roles', `${name}.ts`), [JSON.stringify(settings)], {
-      execArgv: flags,
-    })
-    this.roles.push(child)
-    return child
-  }
-
   async end(): Promise<void> {
-    for (const child of this.roles) child.kill('SIGKILL')
-    if (this.hub !== null && this.hub.exitCode === null) {
-      this.hub.kill('SIGTERM')
-      await once(this.hub, 'exit')
-    }
-    rmSync(this.dir, { recursive: true, force: true })
+    if (this.hub !== null) await stop(this.hub)
+    this.folder.remove()
   }
 
   private async command(program: string, ...args: string[]): Promise<string> {
@@ -114,10 +106,4 @@ function hubEnvironment(): NodeJS.ProcessEnv {
 /** The most memory a process has had resident so far. */
 export function rssBytesMax(pid: number): number {
   return Number(/VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0) * 1024
-}
-
-/** CPU seconds a process has used so far, user and system. */
-export function cpuSeconds(pid: number): number {
-  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? []
-  return (Number(fields[11]) + Number(fields[12])) / 100
 }

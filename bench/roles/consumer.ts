@@ -11,7 +11,7 @@ let received = 0
 let outOfOrder = 0
 let expected = 0
 const report = () => process.send?.({ received, outOfOrder, atMs: performance.now(), cpu: process.cpuUsage() })
-setInterval(report, 250)
+setInterval(report, 50)
 report()
 for await (const delivery of subscription) {
   for (let i = 0; i < delivery.count; i++) {

@@ -1,126 +1,133 @@
-// Producer → hub (fsync before the acknowledgement) → consumer that settles each message, in three processes over loopback TCP.
-// Routing, deduplication, settlement and batch signatures are on; TLS and compression are off, as with the peers.
+// Producer → server → consumer that settles each message, in three processes over loopback TCP: the product and its peers,
+// one after the other at each body size. Ours is measured before and after the peers of a size, and the mean counts, so
+// that a machine that slows down or speeds up meanwhile favours nobody.
 
-import type { ChildProcess } from 'node:child_process'
-import { once } from 'node:events'
-import type { ScenarioResult } from '../report.ts'
-import { cpuSeconds, rssBytesMax, Stage } from '../stage.ts'
+import { execFileSync } from 'node:child_process'
+import { join } from 'node:path'
+import { measurePeer } from '../peers/measure.ts'
+import { isPeerName, loadPeer, type Peer, peerNames, unavailable, type Variant } from '../peers/mod.ts'
+import { measureProduct, productConditions, productMeasures, rateName } from '../product.ts'
+import { isShortened, type ScenarioResult, SIZES, type Target, TIMES, timesText } from '../report.ts'
 
-const SIZES = (process.env.SIZES ?? '256,1024,10240').split(',').map(Number)
-const WARM_UP_MS = 2000
-const MEASURED_MS = Number(process.env.SECONDS ?? 6) * 1000
-const BATCH_BYTES = 256 * 1024
-const WINDOW_BYTES = 8 * 1024 * 1024
-/** The issue's first figure; the ratios over the peers come with their benchmark. */
+/** The issue's first figure. */
 const WANTED_256 = 300_000
+/** Our two measurements at a size may differ by so much before the result says so. */
+const DRIFT_MAX = 0.2
 
-type Sample = { received: number; outOfOrder: number; atMs: number; cpu: NodeJS.CpuUsage }
+type Say = (text: string) => void
+type Entry = { readonly peer: Peer; readonly variant: Variant }
+type Rates = Record<string, Record<string, number>>
+type Reasons = Record<string, string>
 
-export async function durableE2e(say: (text: string) => void): Promise<ScenarioResult> {
+export async function durableE2e(say: Say): Promise<ScenarioResult> {
   const ours: Record<string, number> = {}
-  const notes = ['peers (Redis Streams, NATS JetStream, RabbitMQ, Mosquitto) are not measured yet']
+  const peers: Rates = {}
+  const notes: string[] = []
+  const { entries, missing } = await peersToMeasure(say)
   for (const bodyBytes of SIZES) {
-    say(`durable-e2e: ${bodyBytes} B …`)
-    const measured = await measure(bodyBytes)
-    ours[`msg/s at ${bodyBytes} B`] = measured.perSecond
-    ours[`MB/s at ${bodyBytes} B`] = (measured.perSecond * bodyBytes) / 1e6
-    ours[`cores of producer, ${bodyBytes} B`] = measured.cores.producer
-    ours[`cores of hub, ${bodyBytes} B`] = measured.cores.hub
-    ours[`cores of consumer, ${bodyBytes} B`] = measured.cores.consumer
-    ours[`peak memory of hub in MB, ${bodyBytes} B`] = measured.hubRssBytes / 1e6
-    ours[`flushes/s at ${bodyBytes} B`] = measured.flushesPerSecond
-    if (measured.lost !== 0 || measured.outOfOrder !== 0) {
-      notes.push(`${bodyBytes} B: ${measured.lost} lost, ${measured.outOfOrder} out of order`)
+    say(`durable-e2e: ${bodyBytes} B: causeway …`)
+    const flows = [await measureProduct(bodyBytes, TIMES)]
+    for (const { peer, variant } of entries) {
+      if (missing[variant.name] !== undefined) continue
+      say(`durable-e2e: ${bodyBytes} B: ${variant.name} …`)
+      const rate = await ratesOf({ peer, variant, bodyBytes })
+      if ('reason' in rate) missing[variant.name] = rate.reason
+      else peers[variant.name] = { ...peers[variant.name], ...rate.measures }
+    }
+    if (entries.length > 0) {
+      say(`durable-e2e: ${bodyBytes} B: causeway again …`)
+      flows.push(await measureProduct(bodyBytes, TIMES))
+    }
+    Object.assign(ours, productMeasures(bodyBytes, flows))
+    for (const { lost, outOfOrder } of flows) {
+      if (lost !== 0 || outOfOrder !== 0) notes.push(`${bodyBytes} B: ${lost} lost, ${outOfOrder} out of order`)
+    }
+    const [first = 0, last = first] = flows.map((flow) => flow.perSecond)
+    if (Math.abs(first - last) > DRIFT_MAX * Math.max(first, last)) {
+      notes.push(
+        `${bodyBytes} B: our two measurements differ by more than ${DRIFT_MAX * 100} %: the machine was not quiet`,
+      )
     }
   }
-  const got = ours['msg/s at 256 B'] ?? 0
+  const got = ours[rateName(256)] ?? null
   return {
     scenario: 'durable-e2e',
     unit: 'msg/s',
-    params: {
-      processes: 'producer, hub, consumer',
-      fsync: 'before every acknowledgement (group commit)',
-      batch: `${BATCH_BYTES} bytes`,
-      window: `${WINDOW_BYTES} bytes unacknowledged`,
-      signatures: 'Ed25519 per batch, verified by hub and consumer',
-      measured: `${MEASURED_MS / 1000} s after ${WARM_UP_MS / 1000} s`,
-    },
+    params: { ...productConditions, measured: timesText() },
     ours,
-    peers: {},
+    peers,
+    missing,
+    conditions: Object.fromEntries(entries.map(({ variant }) => [variant.name, variant.conditions])),
     targets: [
-      { name: 'first-figure-256', want: `>= ${WANTED_256}`, got, ok: got >= WANTED_256 },
-      { name: 'ratio-256', want: '>= 8', got: null, ok: null },
-      { name: 'ratio-1024', want: '>= 4', got: null, ok: null },
+      { name: 'first-figure-256', want: `>= ${WANTED_256}`, got, ok: got === null ? null : got >= WANTED_256 },
+      ratioOverBest({ bodyBytes: 256, want: 8, ours, peers }),
+      ratioOverBest({ bodyBytes: 1024, want: 4, ours, peers }),
     ],
     notes,
+    shortened: isShortened || !['', 'installed'].includes(process.env.PEERS ?? ''),
   }
 }
 
-async function measure(bodyBytes: number) {
-  const stage = new Stage()
+/** PEERS=none: none; PEERS=redis,nats: those; PEERS=installed: those that are there. By default missing ones are installed. */
+async function peersToMeasure(say: Say): Promise<{ entries: Entry[]; missing: Reasons }> {
+  const { PEERS = '' } = process.env
+  const names = PEERS === '' || PEERS === 'installed' ? peerNames : PEERS.split(',').filter((name) => name !== 'none')
+  const entries: Entry[] = []
+  for (const name of names) {
+    if (!isPeerName(name)) throw new Error(`PEERS: no peer is called "${name}". There are: ${peerNames.join(', ')}`)
+    const peer = await loadPeer(name)
+    entries.push(...peer.variants.map((variant) => ({ peer, variant })))
+  }
+  let missing = await reasonsOf(entries)
+  if (PEERS !== 'installed' && Object.values(missing).some((reason) => reason.includes('not installed'))) {
+    install(say)
+    missing = await reasonsOf(entries)
+  }
+  return { entries, missing }
+}
+
+async function reasonsOf(entries: readonly Entry[]): Promise<Reasons> {
+  const reasons: Reasons = {}
+  for (const { peer, variant } of entries) {
+    const reason = await unavailable(peer, variant)
+    if (reason !== null) reasons[variant.name] = reason
+  }
+  return reasons
+}
+
+/** What it cannot install is listed as missing afterwards, with the reason. */
+function install(say: Say): void {
   try {
-    await stage.startHub({ queues: [{ name: 'work', topics: ['bench/#'] }], tls: false })
-    const producerIdentity = await stage.enroll('producer', false)
-    const consumerIdentity = await stage.enroll('consumer', false)
-    const consumer = stage.role('consumer', { identity: consumerIdentity, queue: 'work' })
-    let latest = await firstSample(consumer)
-    consumer.on('message', (sample) => {
-      latest = sample as Sample
-    })
-    const producer = stage.role('producer', {
-      identity: producerIdentity,
-      topic: 'bench/x',
-      bodyBytes,
-      batchBytes: BATCH_BYTES,
-      windowBytes: WINDOW_BYTES,
-      compression: 'none',
-      proof: 'batch',
-    })
-    await elapsed(WARM_UP_MS)
-    const start = latest
-    const pids = { producer: producer.pid as number, hub: stage.hubPid, consumer: consumer.pid as number }
-    const cpuStart = cpuOf(pids)
-    const groupsStart = (await stage.status()).store.groups
-    await elapsed(MEASURED_MS)
-    const end = latest
-    const seconds = (end.atMs - start.atMs) / 1000
-    const cpuEnd = cpuOf(pids)
-    const cores = {
-      producer: (cpuEnd.producer - cpuStart.producer) / seconds,
-      hub: (cpuEnd.hub - cpuStart.hub) / seconds,
-      consumer: (cpuEnd.consumer - cpuStart.consumer) / seconds,
-    }
-    const groups = (await stage.status()).store.groups - groupsStart
-    const hubRssBytes = rssBytesMax(stage.hubPid)
-    const stopped = once(producer, 'message') as Promise<[{ sent: number }]>
-    producer.send('stop')
-    const [{ sent }] = await stopped
-    for (let waits = 0; latest.received < sent && waits < 40; waits++) await elapsed(250)
-    return {
-      perSecond: (end.received - start.received) / seconds,
-      cores,
-      hubRssBytes,
-      flushesPerSecond: groups / seconds,
-      lost: sent - latest.received,
-      outOfOrder: latest.outOfOrder,
-    }
-  } finally {
-    await stage.end()
+    execFileSync(join(import.meta.dirname, '../peers/install'), { stdio: ['ignore', 'inherit', 'inherit'] })
+  } catch (error) {
+    say(`durable-e2e: not all peers are installed (${(error as Error).message})`)
   }
 }
 
-type Pids = { readonly producer: number; readonly hub: number; readonly consumer: number }
-
-function cpuOf({ producer, hub, consumer }: Pids) {
-  return { producer: cpuSeconds(producer), hub: cpuSeconds(hub), consumer: cpuSeconds(consumer) }
+/** A peer that fails or loses messages has no rate, but a reason. */
+async function ratesOf({ peer, variant, bodyBytes }: Entry & { bodyBytes: number }) {
+  try {
+    const flow = await measurePeer({ peer, variant, bodyBytes, times: TIMES })
+    if (flow.lost !== 0 || flow.outOfOrder !== 0) {
+      return { reason: `${bodyBytes} B: ${flow.lost} lost, ${flow.outOfOrder} out of order` }
+    }
+    const measures = { [rateName(bodyBytes)]: flow.perSecond, [`cores of server, ${bodyBytes} B`]: flow.cores.server }
+    return { measures }
+  } catch (error) {
+    return { reason: `${bodyBytes} B: ${(error as Error).message}` }
+  }
 }
 
-async function firstSample(child: ChildProcess): Promise<Sample> {
-  const [sample] = (await once(child, 'message')) as [Sample]
-  return sample
-}
-
-/** The time that is measured. */
-function elapsed(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms))
+function ratioOverBest(options: {
+  bodyBytes: number
+  want: number
+  ours: Record<string, number>
+  peers: Rates
+}): Target {
+  const { bodyBytes, want, ours, peers } = options
+  const rate = rateName(bodyBytes)
+  const best = Math.max(...Object.values(peers).map((measures) => measures[rate] ?? 0), 0)
+  const mine = ours[rate]
+  const got = mine === undefined || best === 0 ? null : mine / best
+  return { name: `ratio-${bodyBytes}`, want: `>= ${want}`, got, ok: got === null ? null : got >= want }
 }

@@ -78,10 +78,12 @@ export async function contentsOf(dataDir: string): Promise<Contents> {
     const ids = new Set(infos.map(({ id }) => id))
     // One that is being forgotten is still there, beside another of its name perhaps; it is removed at the next start.
     const queues = new Map(
-      infos.filter(({ ephemeral }) => !ephemeral).map(({ id, name }) => [
-        name,
-        { id, settled: new RangeSet(...(states.get(id) ?? [0, []])), entries: [] as Entry[] },
-      ]),
+      infos
+        .filter(({ ephemeral }) => !ephemeral)
+        .map(({ id, name }) => [
+          name,
+          { id, settled: new RangeSet(...(states.get(id) ?? [0, []])), entries: [] as Entry[] },
+        ]),
     )
     const references = new Map<number, number>()
     for (const { key, value } of rows('entries')) {

@@ -22,7 +22,10 @@ for (const side of ['hub', 'agent']) {
     writeFileSync(node, '#!/bin/sh\nprintf "[%s]\\n" "$@"\nexit 7\n')
     chmodSync(node, 0o755)
 
-    const wanted = `[--disable-warning=ExperimentalWarning]\n[${join(place, side, 'main.ts')}]\n[status]\n[two words]\n`
+    // The side's own settings of the runtime come first.
+    const wanted = new RegExp(
+      `^(\\[--[a-zA-Z0-9=-]+\\]\n)+\\[${join(place, side, 'main.ts')}\\]\n\\[status\\]\n\\[two words\\]\n$`,
+    )
     const args = ['status', 'two words']
     await t.rejects(run(launcher, args), { code: 7, stdout: wanted }, 'passes arguments on and the exit code back')
 

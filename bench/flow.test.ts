@@ -1,0 +1,29 @@
+import { once } from 'node:events'
+import { join } from 'node:path'
+import t from 'tap'
+import { measureCeiling } from './ceiling.ts'
+import { startRole, stop } from './children.ts'
+import { measureFlow } from './flow.ts'
+
+const times = { warmUpMs: 50, measuredMs: 250 }
+
+t.test('everything sent arrives, in order, and is counted', async (t) => {
+  const flow = await measureCeiling(1024, times)
+  t.ok(flow.perSecond > 0)
+  t.equal(flow.lost, 0)
+  t.equal(flow.outOfOrder, 0)
+})
+
+t.test('a server that ends meanwhile is no result', async (t) => {
+  const server = startRole('raw-relay', { path: join(t.testdir(), 'store.mdb') })
+  const [ports] = (await once(server, 'message')) as [{ consumerPort: number; producerPort: number }]
+  const flow = measureFlow({
+    server,
+    startConsumer: () => startRole('raw-consumer', { port: ports.consumerPort }),
+    startProducer: () =>
+      startRole('raw-producer', { port: ports.producerPort, bodyBytes: 256, batchBytes: 4096, windowBytes: 65_536 }),
+    times,
+    atStart: () => stop(server, 'SIGKILL'),
+  })
+  await t.rejects(flow, { message: /^the (server|producer|consumer) ended by itself/ })
+})
