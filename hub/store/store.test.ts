@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { open } from 'lmdb'
 import t, { type Test } from 'tap'
 import { openBatch, parseRecord } from '#protocol/codec/mod.ts'
+import { Engine } from './engine.ts'
 import { placesOf } from './entry.ts'
 import { SUBSCRIPTIONS_PER_AGENT_MAX } from './limits.ts'
 import type { Lease, Queue } from './queue.ts'
@@ -279,6 +280,26 @@ t.test('ephemeral queues and half forgotten ones do not outlive the hub', async 
   await again.close()
   const { batches, queues } = await consistent(t, dataDir)
   t.strictSame([batches.size, queues.size], [2, 3])
+})
+
+t.test('a half forgotten queue goes at the next start, not another one that bears its name by then', async (t) => {
+  const dataDir = t.testdir()
+  const store = await openStore(dataDir)
+  const kept = await queueNamed(store, 'agent:news', 'agent')
+  await append(store, [kept], 4)
+  const info = { ...kept.info, id: kept.info.id + 7, ephemeral: true }
+  await store.close()
+  const engine = Engine.open(join(dataDir, 'store'), 2 ** 28)
+  const queues = engine.table('queues')
+  await engine.append(0, { write: () => queues.put(info.id, Buffer.from(JSON.stringify(info))), done: () => undefined })
+  await engine.close()
+  const again = await openStore(dataDir)
+  t.strictSame(takeAll(again, again.queue('agent:news') as Queue).numbers, [1, 2, 3, 4])
+  await again.close()
+  const after = Engine.open(join(dataDir, 'store'), 2 ** 28)
+  t.notOk(after.table('queues').get(info.id))
+  t.ok(after.table('queues').get(kept.info.id))
+  await after.close()
 })
 
 t.test('streams are in memory while somebody uses them', async (t) => {
