@@ -132,8 +132,6 @@ export class Disk {
         neededBytes += value === null ? 0 : value.length + this.pageBytes
       }
       for (const promise of promises) await promise
-      // Reads of this event turn may have opened a snapshot from before the commit: the next ones must see it.
-      this.tables.values().next().value?.resetReadTxn()
     } catch (error) {
       throw await this.translate(error, neededBytes)
     }
