@@ -3,6 +3,7 @@ import t from 'tap'
 import { faultCode, Random, testSeed } from '#protocol/bytes/testing.ts'
 import { ed25519 } from '#protocol/crypto/mod.ts'
 import { BODY_BYTES_MAX, INDEX_BYTES_MAX, PAYLOAD_RAW_BYTES_MAX } from '#protocol/frame/mod.ts'
+import { Payload } from './batch.ts'
 import type { HeadInput } from './head.ts'
 import {
   BATCH_MESSAGES_MAX,
@@ -46,6 +47,46 @@ function readAll(bytes: Buffer, key = KEY): { batch: Batch; messages: TestMessag
 }
 
 const codeOf = (bytes: Buffer, key = KEY): string | null => faultCode(() => readAll(bytes, key))
+
+t.test(
+  'the short way to a message gives what the long way gives, of records of every kind and of damaged ones',
+  async (t) => {
+    const seed = testSeed()
+    t.comment(`SEED=${seed}`)
+    const random = new Random(seed)
+    const outcomes = { same: 0, fault: 0 }
+    for (let round = 0; round < 200; round++) {
+      const builder = new BatchBuilder()
+      // Beyond 127 envelopes and beyond keys of 127 bytes the numbers of a record take two bytes.
+      const topics = random.oneIn(4) ? 300 : 3
+      for (let i = 1 + random.below(400); i > 0; i--) {
+        const key = random.oneIn(2) ? null : random.bytes(random.below(random.oneIn(5) ? KEY_BYTES_MAX : 20))
+        builder.add(`t/${random.below(topics)}`, NO_HEADERS, key, random.bytes(random.below(40)))
+      }
+      const batch = openBatch(builder.seal(sealOptions({ compression: 'none' })))
+      const { envelopes } = batch.index()
+      const bytes = Buffer.from(batch.open().bytes)
+      const payload = new Payload(bytes, batch.count)
+      for (let i = 0; i < batch.count; i++) {
+        if (random.oneIn(3)) payload.record(i)[random.below(3)] = random.oneIn(2) ? random.below(256) : 0x80
+        const at = (view: Buffer) => (view.length === 0 ? 0 : view.byteOffset)
+        const told = (read: () => ReturnType<typeof parseRecord>): string => {
+          let text = ''
+          const code = faultCode(() => {
+            const { envelope, key, body } = read()
+            text = `${envelope.topic} ${at(key)}+${key.length} ${at(body)}+${body.length}`
+          })
+          return code ?? text
+        }
+        const long = told(() => parseRecord(payload.record(i), envelopes))
+        const short = told(() => payload.message(i, envelopes))
+        if (short !== long) return t.fail(`round ${round}, message ${i}: ${short}, not ${long}`)
+        outcomes[/^[A-Z_]+$/.test(short) ? 'fault' : 'same']++
+      }
+    }
+    t.ok(outcomes.same > 10_000 && outcomes.fault > 500, `${outcomes.same} messages, ${outcomes.fault} faults`)
+  },
+)
 
 t.test('what goes in comes out, whatever the seal', async (t) => {
   const seed = testSeed()
@@ -230,7 +271,8 @@ t.test('a head that is signed but says what it may not', async (t) => {
   const payload = Buffer.from([4, 0, 0, 0, 0, 0, 0, 0x21])
   t.equal(codeOf(crafted(index, payload)), null)
   const cases: [string, Partial<HeadInput>, string][] = [
-    ['reserved flag', { flags: 0x04 }, 'BATCH_MALFORMED'],
+    ['reserved flag', { flags: 0x10 }, 'BATCH_MALFORMED'],
+    ['another reserved flag', { flags: 0x80 }, 'BATCH_MALFORMED'],
     ['no message', { count: 0 }, 'BATCH_MALFORMED'],
     ['no envelope', { envelopeCount: 0 }, 'BATCH_MALFORMED'],
     ['more envelopes than messages', { envelopeCount: 2 }, 'BATCH_MALFORMED'],

@@ -16,7 +16,7 @@ import {
 import { BODY_BYTES_MAX, INDEX_BYTES_MAX, PAYLOAD_RAW_BYTES_MAX } from '#protocol/frame/mod.ts'
 import { checkTopic, encodeHeaders, type Headers, NO_HEADERS } from './envelope.ts'
 import { codecFault } from './faults.ts'
-import { FLAG_TREE, FLAG_ZSTD, headSize, writeHead } from './head.ts'
+import { FLAG_RECEIPT_DELIVERED, FLAG_RECEIPT_FINAL, FLAG_TREE, FLAG_ZSTD, headSize, writeHead } from './head.ts'
 import { BATCH_MESSAGES_MAX, ENVELOPES_MAX, KEY_BYTES_MAX, ZSTD_WINDOW_LOG_MAX } from './limits.ts'
 
 export type Compression = 'none' | 'zstd'
@@ -32,7 +32,14 @@ export type SealOptions = {
   readonly compression: Compression
   /** Whether to hash every message into a tree, so that each can leave the batch with a proof. */
   readonly tree: boolean
+  /** Which receipts the origin wants of these messages; none by default. */
+  readonly receipts?: Receipts
 }
+
+/** `final`: what became of a message in the end. `all`: also its delivery. */
+export type Receipts = 'none' | 'final' | 'all'
+
+const RECEIPT_FLAGS = { none: 0, final: FLAG_RECEIPT_FINAL, all: FLAG_RECEIPT_FINAL | FLAG_RECEIPT_DELIVERED } as const
 
 const EMPTY = Buffer.alloc(0)
 const RECORDS_BYTES_START = 64 * 1024
@@ -120,7 +127,8 @@ export class BatchBuilder {
     else packed.copy(out, headBytes + indexBytes)
     writeHead(out, {
       suite: key === null ? SUITE_NONE : SUITE_ED25519,
-      flags: (packed === null ? 0 : FLAG_ZSTD) | (options.tree ? FLAG_TREE : 0),
+      flags:
+        (packed === null ? 0 : FLAG_ZSTD) | (options.tree ? FLAG_TREE : 0) | RECEIPT_FLAGS[options.receipts ?? 'none'],
       count: this.count_,
       indexBytes,
       payloadBytes,

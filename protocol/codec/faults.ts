@@ -40,4 +40,8 @@ export const codecFault = declareFaults('codec', {
     meaning: 'messages taken out of a batch do not prove that they belong to it',
     remedy: 'Do not use them; report the hub that sent them',
   },
+  ATTRIBUTE_INVALID: {
+    meaning: 'a header that the hub reads has no meaning',
+    remedy: 'Give :priority as urgent, normal or bulk; :ttl, :delay and :deliver-at as whole milliseconds from 0 on',
+  },
 })

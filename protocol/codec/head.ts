@@ -11,7 +11,11 @@ import { BATCH_MESSAGES_MAX, ENVELOPES_MAX, NAME_BYTES_MAX } from './limits.ts'
 const MAGIC = 0x31425743
 export const FLAG_ZSTD = 0x01
 export const FLAG_TREE = 0x02
-const FLAGS_KNOWN = FLAG_ZSTD | FLAG_TREE
+/** The origin wants to be told what became of each message in the end. */
+export const FLAG_RECEIPT_FINAL = 0x04
+/** And when it was delivered. */
+export const FLAG_RECEIPT_DELIVERED = 0x08
+const FLAGS_KNOWN = FLAG_ZSTD | FLAG_TREE | FLAG_RECEIPT_FINAL | FLAG_RECEIPT_DELIVERED
 
 const CONTENT_DIGEST_AT = 56
 const ROOT_AT = 88

@@ -42,6 +42,8 @@ export const FRAME_DELIVER = 0x23
 export const FRAME_SETTLE = 0x24
 export const FRAME_SETTLED = 0x25
 export const FRAME_ORIGIN = 0x26
+export const FRAME_REPLAY = 0x27
+export const FRAME_REPLAYED = 0x28
 // Retired: none.
 
 export type FrameRule = {
@@ -78,6 +80,8 @@ const rules: readonly (readonly [number, FrameRule])[] = [
   [FRAME_SETTLE, { name: 'SETTLE', size: 'control', channels: receipts }],
   [FRAME_SETTLED, { name: 'SETTLED', size: 'control', channels: receipts }],
   [FRAME_ORIGIN, { name: 'ORIGIN', size: 'control', channels: control }],
+  [FRAME_REPLAY, { name: 'REPLAY', size: 'control', channels: control }],
+  [FRAME_REPLAYED, { name: 'REPLAYED', size: 'control', channels: control }],
 ]
 
 const byKind: (FrameRule | undefined)[] = new Array(256).fill(undefined)

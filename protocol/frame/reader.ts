@@ -1,14 +1,16 @@
-// Cuts a byte stream into frames, however it is split. A body that lies within one chunk is a view of it; a body that spans
-// chunks is gathered once into a buffer allocated for it when its header was read. Nothing is copied a second time.
+// Cuts a byte stream into frames, however it is split. Every body is gathered once into memory of its own, allocated when its
+// header was read, never a view of a chunk: transports read into one buffer again and again, and whoever keeps a body need not
+// ask where it came from. Copying 256 KiB costs a twentieth of hashing it; a fresh buffer for every read costs far more.
 
 import { frameFault } from './faults.ts'
 import { FLAG_IGNORABLE, FRAME_HEADER_BYTES, flagsAreKnown, frameRule, PREFACE } from './kinds.ts'
 import { BATCH_FRAME_BYTES_MAX, CONTROL_FRAME_BYTES_MAX, HANDSHAKE_FRAME_BYTES_MAX } from './limits.ts'
 
-/** Called for every frame in order. `body` may alias the chunk given to `push`: copy what outlives the chunk. */
+/**
+ * Called for every frame in order. `body` is the callee's to keep and never changes. Small ones share a slab of Node's buffer
+ * pool: what is kept for long is better copied off it, lest it keep its neighbours.
+ */
 export type OnFrame = (kind: number, channel: number, body: Buffer) => void
-
-const EMPTY = Buffer.alloc(0)
 
 export class FrameReader {
   /** Raised from the handshake's bound to the agreed one when the peer is authenticated. */
@@ -26,7 +28,7 @@ export class FrameReader {
   }
 
   /**
-   * Takes the next bytes of the stream and calls back for every frame completed by them.
+   * Takes the next bytes of the stream and calls back for every frame completed by them. `chunk` is the caller's again afterwards.
    * Faults: `PREFACE_WRONG` and the `FRAME_*` codes; the reader is unusable after a fault.
    */
   push(chunk: Buffer): void {
@@ -68,12 +70,8 @@ export class FrameReader {
     const length = header.readUInt32LE(headerAt)
     const kind = header[headerAt + 4] as number
     this.check(kind, header[headerAt + 5] as number, header.readUInt16LE(headerAt + 6), length)
-    if (length <= chunk.length - at) {
-      this.emit(header, headerAt, length === 0 ? EMPTY : chunk.subarray(at, at + length))
-      return at + length
-    }
     if (header !== this.header) header.copy(this.header, 0, headerAt, headerAt + FRAME_HEADER_BYTES)
-    this.body = Buffer.allocUnsafeSlow(length)
+    this.body = Buffer.allocUnsafe(length)
     this.bodyFilled = 0
     return this.fillBody(chunk, at)
   }
@@ -85,14 +83,10 @@ export class FrameReader {
     this.bodyFilled += taken
     if (this.bodyFilled === body.length) {
       this.body = null
-      this.emit(this.header, 0, body)
+      const kind = this.header[4] as number
+      if (frameRule(kind) !== undefined) this.onFrame(kind, this.header.readUInt16LE(6), body)
     }
     return at + taken
-  }
-
-  private emit(header: Buffer, headerAt: number, body: Buffer): void {
-    const kind = header[headerAt + 4] as number
-    if (frameRule(kind) !== undefined) this.onFrame(kind, header.readUInt16LE(headerAt + 6), body)
   }
 
   private check(kind: number, flags: number, channel: number, length: number): void {

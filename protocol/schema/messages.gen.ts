@@ -152,6 +152,29 @@ const descriptor = {
                 "values": { "rule": "repeated", "type": "string", "id": 2 }
               }
             },
+            "QueueOrder": {
+              "values": { "QUEUE_ORDER_NONE": 0, "QUEUE_ORDER_STREAM": 1, "QUEUE_ORDER_KEY": 2 }
+            },
+            "OnFull": {
+              "values": { "ON_FULL_BLOCK": 0, "ON_FULL_DROP_OLDEST": 1, "ON_FULL_DEAD_LETTER": 2 }
+            },
+            "OnExpire": {
+              "values": { "ON_EXPIRE_DEAD_LETTER": 0, "ON_EXPIRE_DROP": 1 }
+            },
+            "QueuePolicy": {
+              "fields": {
+                "order": { "type": "QueueOrder", "id": 1 },
+                "partitions": { "type": "uint32", "id": 2 },
+                "messagesMax": { "type": "uint64", "id": 3, "protoName": "messages_max" },
+                "bytesMax": { "type": "uint64", "id": 4, "protoName": "bytes_max" },
+                "ageMsMax": { "type": "uint64", "id": 5, "protoName": "age_ms_max" },
+                "onFull": { "type": "OnFull", "id": 6, "protoName": "on_full" },
+                "maxDeliver": { "type": "uint32", "id": 7, "protoName": "max_deliver" },
+                "onExpire": { "type": "OnExpire", "id": 8, "protoName": "on_expire" },
+                "retainMs": { "type": "uint64", "id": 9, "protoName": "retain_ms" },
+                "retainBytes": { "type": "uint64", "id": 10, "protoName": "retain_bytes" }
+              }
+            },
             "Subscribe": {
               "fields": {
                 "request": { "type": "uint32", "id": 1 },
@@ -161,15 +184,15 @@ const descriptor = {
                 "where": { "rule": "repeated", "type": "HeaderRule", "id": 5 },
                 "ephemeral": { "type": "bool", "id": 6 },
                 "creditBytes": { "type": "uint64", "id": 7, "protoName": "credit_bytes" },
-                "creditMessages": { "type": "uint64", "id": 8, "protoName": "credit_messages" }
+                "creditMessages": { "type": "uint64", "id": 8, "protoName": "credit_messages" },
+                "policy": { "type": "QueuePolicy", "id": 9 }
               }
             },
             "Subscribed": {
               "fields": {
                 "request": { "type": "uint32", "id": 1 },
                 "consumer": { "type": "uint32", "id": 2 },
-                "queue": { "type": "string", "id": 3 },
-                "floor": { "type": "uint64", "id": 4 }
+                "queue": { "type": "string", "id": 3 }
               }
             },
             "Unsubscribe": {
@@ -187,7 +210,9 @@ const descriptor = {
                 "from": { "type": "uint64", "id": 1 },
                 "count": { "type": "uint64", "id": 2 },
                 "outcome": { "type": "Outcome", "id": 3 },
-                "reason": { "type": "string", "id": 4 }
+                "reason": { "type": "string", "id": 4 },
+                "lane": { "type": "uint32", "id": 5 },
+                "delayMs": { "type": "uint64", "id": 6, "protoName": "delay_ms" }
               }
             },
             "Settle": {
@@ -207,6 +232,20 @@ const descriptor = {
               "fields": {
                 "name": { "type": "string", "id": 1 },
                 "certificate": { "type": "bytes", "id": 2 }
+              }
+            },
+            "Replay": {
+              "fields": {
+                "request": { "type": "uint32", "id": 1 },
+                "consumer": { "type": "uint32", "id": 2 },
+                "fromPosition": { "type": "uint64", "id": 3, "protoName": "from_position" },
+                "fromMs": { "type": "uint64", "id": 4, "protoName": "from_ms" }
+              }
+            },
+            "Replayed": {
+              "fields": {
+                "request": { "type": "uint32", "id": 1 },
+                "messages": { "type": "uint64", "id": 2 }
               }
             }
           }
@@ -999,6 +1038,101 @@ export function decodeHeaderRule(bytes: Uint8Array): HeaderRule {
   return value
 }
 
+/** How competing consumers share a queue. */
+export const QueueOrder = {
+  /** Nothing waits for anything. */
+  NONE: 0,
+  /** Messages of one producer stream are out at one consumer at a time. */
+  STREAM: 1,
+  /** Messages with equal keys are. */
+  KEY: 2,
+} as const
+export type QueueOrder = (typeof QueueOrder)[keyof typeof QueueOrder]
+
+/** What happens to messages that do not fit the limits of a queue. */
+export const OnFull = {
+  /** Their batches are refused until there is room; the senders keep them. */
+  BLOCK: 0,
+  /** The oldest that wait make room. */
+  DROP_OLDEST: 1,
+  /** They go to the dead letters. */
+  DEAD_LETTER: 2,
+} as const
+export type OnFull = (typeof OnFull)[keyof typeof OnFull]
+
+/** What happens to messages whose time is over. */
+export const OnExpire = {
+  DEAD_LETTER: 0,
+  DROP: 1,
+} as const
+export type OnExpire = (typeof OnExpire)[keyof typeof OnExpire]
+
+/** What a queue does beside keeping its messages: section "Queues" of the specification. Zero is no limit. */
+export type QueuePolicy = {
+  readonly order: QueueOrder
+  /** With an order: how many parts the queue is divided into, 1 to 64; 0 takes 16. */
+  readonly partitions: number
+  readonly messagesMax: number
+  readonly bytesMax: number
+  readonly ageMsMax: number
+  readonly onFull: OnFull
+  /** Deliveries of one message before it goes to the dead letters. */
+  readonly maxDeliver: number
+  readonly onExpire: OnExpire
+  /** Settled messages are kept for replay so long, or so many bytes of them. */
+  readonly retainMs: number
+  readonly retainBytes: number
+}
+
+const codecQueuePolicy = codec('QueuePolicy')
+const raiseQueuePolicy = raisers('QueuePolicy')
+
+function shapeQueuePolicy(raw: Raw): QueuePolicy {
+  return {
+    order: raw.order,
+    partitions: raw.partitions,
+    messagesMax: raw.messagesMax,
+    bytesMax: raw.bytesMax,
+    ageMsMax: raw.ageMsMax,
+    onFull: raw.onFull,
+    maxDeliver: raw.maxDeliver,
+    onExpire: raw.onExpire,
+    retainMs: raw.retainMs,
+    retainBytes: raw.retainBytes,
+  }
+}
+
+function checkQueuePolicy(value: QueuePolicy, raise: Raise): void {
+  if (value.order !== 0 && value.order !== 1 && value.order !== 2) {
+    throw raise('order', `unknown value ${value.order}`)
+  }
+  checkUint32(value.partitions, 'partitions', raise)
+  checkUint64(value.messagesMax, 'messagesMax', raise)
+  checkUint64(value.bytesMax, 'bytesMax', raise)
+  checkUint64(value.ageMsMax, 'ageMsMax', raise)
+  if (value.onFull !== 0 && value.onFull !== 1 && value.onFull !== 2) {
+    throw raise('onFull', `unknown value ${value.onFull}`)
+  }
+  checkUint32(value.maxDeliver, 'maxDeliver', raise)
+  if (value.onExpire !== 0 && value.onExpire !== 1) {
+    throw raise('onExpire', `unknown value ${value.onExpire}`)
+  }
+  checkUint64(value.retainMs, 'retainMs', raise)
+  checkUint64(value.retainBytes, 'retainBytes', raise)
+}
+
+export function encodeQueuePolicy(value: QueuePolicy): Buffer {
+  checkQueuePolicy(value, raiseQueuePolicy.unencodable)
+  return codecQueuePolicy.encode(value)
+}
+
+/** Fault: SCHEMA_INVALID. Nothing in the result points into `bytes`. */
+export function decodeQueuePolicy(bytes: Uint8Array): QueuePolicy {
+  const value = shapeQueuePolicy(codecQueuePolicy.decode(bytes))
+  checkQueuePolicy(value, raiseQueuePolicy.invalid)
+  return value
+}
+
 /** SUBSCRIBE, kind 0x20, agent: consume a queue, or a durable subscription of the agent's own, which is made when new. */
 export type Subscribe = {
   readonly request: number
@@ -1028,6 +1162,8 @@ export type Subscribe = {
   /** First credit, as in CREDIT. */
   readonly creditBytes: number
   readonly creditMessages: number
+  /** For a subscription; the default policy when absent. */
+  readonly policy: QueuePolicy | null
 }
 
 const codecSubscribe = codec('Subscribe')
@@ -1043,6 +1179,7 @@ function shapeSubscribe(raw: Raw): Subscribe {
     ephemeral: raw.ephemeral,
     creditBytes: raw.creditBytes,
     creditMessages: raw.creditMessages,
+    policy: own(raw, 'policy') === null ? null : shapeQueuePolicy(raw.policy),
   }
 }
 
@@ -1060,6 +1197,9 @@ function checkSubscribe(value: Subscribe, raise: Raise): void {
   }
   checkUint64(value.creditBytes, 'creditBytes', raise)
   checkUint64(value.creditMessages, 'creditMessages', raise)
+  if (value.policy !== null) {
+    checkQueuePolicy(value.policy, raise)
+  }
 }
 
 export function encodeSubscribe(value: Subscribe): Buffer {
@@ -1084,8 +1224,6 @@ export type Subscribed = {
    * @max 512
    */
   readonly queue: string
-  /** Every position below is settled. */
-  readonly floor: number
 }
 
 const codecSubscribed = codec('Subscribed')
@@ -1096,7 +1234,6 @@ function shapeSubscribed(raw: Raw): Subscribed {
     request: raw.request,
     consumer: raw.consumer,
     queue: raw.queue,
-    floor: raw.floor,
   }
 }
 
@@ -1104,7 +1241,6 @@ function checkSubscribed(value: Subscribed, raise: Raise): void {
   checkUint32(value.request, 'request', raise)
   checkUint32(value.consumer, 'consumer', raise)
   checkLength(value.queue.length, 512, 'queue', raise)
-  checkUint64(value.floor, 'floor', raise)
 }
 
 export function encodeSubscribed(value: Subscribed): Buffer {
@@ -1164,13 +1300,17 @@ export const Outcome = {
 } as const
 export type Outcome = (typeof Outcome)[keyof typeof Outcome]
 
-/** Positions from .. from+count-1 of the consumer's queue. */
+/** Positions from .. from+count-1 of a lane of the consumer's queue. */
 export type Settlement = {
   readonly from: number
   readonly count: number
   readonly outcome: Outcome
   /** @max 512 */
   readonly reason: string
+  /** As in DELIVER. */
+  readonly lane: number
+  /** With OUTCOME_RETRY: time until the messages are delivered again. */
+  readonly delayMs: number
 }
 
 const codecSettlement = codec('Settlement')
@@ -1182,6 +1322,8 @@ function shapeSettlement(raw: Raw): Settlement {
     count: raw.count,
     outcome: raw.outcome,
     reason: raw.reason,
+    lane: raw.lane,
+    delayMs: raw.delayMs,
   }
 }
 
@@ -1192,6 +1334,8 @@ function checkSettlement(value: Settlement, raise: Raise): void {
     throw raise('outcome', `unknown value ${value.outcome}`)
   }
   checkLength(value.reason.length, 512, 'reason', raise)
+  checkUint32(value.lane, 'lane', raise)
+  checkUint64(value.delayMs, 'delayMs', raise)
 }
 
 export function encodeSettlement(value: Settlement): Buffer {
@@ -1312,5 +1456,83 @@ export function encodeOrigin(value: Origin): Buffer {
 export function decodeOrigin(bytes: Uint8Array): Origin {
   const value = shapeOrigin(codecOrigin.decode(bytes))
   checkOrigin(value, raiseOrigin.invalid)
+  return value
+}
+
+/**
+ * REPLAY, kind 0x27, agent: everything its subscription retains from there on is open again. Settlements of deliveries
+ * that came before REPLAYED must not be sent afterwards.
+ */
+export type Replay = {
+  readonly request: number
+  readonly consumer: number
+  /** Lane 0 from this position; other lanes whole. Used when from_ms is 0. */
+  readonly fromPosition: number
+  /** Or: what the hub accepted from this time on, milliseconds since 1970 by its own clock. */
+  readonly fromMs: number
+}
+
+const codecReplay = codec('Replay')
+const raiseReplay = raisers('Replay')
+
+function shapeReplay(raw: Raw): Replay {
+  return {
+    request: raw.request,
+    consumer: raw.consumer,
+    fromPosition: raw.fromPosition,
+    fromMs: raw.fromMs,
+  }
+}
+
+function checkReplay(value: Replay, raise: Raise): void {
+  checkUint32(value.request, 'request', raise)
+  checkUint32(value.consumer, 'consumer', raise)
+  checkUint64(value.fromPosition, 'fromPosition', raise)
+  checkUint64(value.fromMs, 'fromMs', raise)
+}
+
+export function encodeReplay(value: Replay): Buffer {
+  checkReplay(value, raiseReplay.unencodable)
+  return codecReplay.encode(value)
+}
+
+/** Fault: SCHEMA_INVALID. Nothing in the result points into `bytes`. */
+export function decodeReplay(bytes: Uint8Array): Replay {
+  const value = shapeReplay(codecReplay.decode(bytes))
+  checkReplay(value, raiseReplay.invalid)
+  return value
+}
+
+/** REPLAYED, kind 0x28, hub. */
+export type Replayed = {
+  readonly request: number
+  /** How many settled messages are open again. */
+  readonly messages: number
+}
+
+const codecReplayed = codec('Replayed')
+const raiseReplayed = raisers('Replayed')
+
+function shapeReplayed(raw: Raw): Replayed {
+  return {
+    request: raw.request,
+    messages: raw.messages,
+  }
+}
+
+function checkReplayed(value: Replayed, raise: Raise): void {
+  checkUint32(value.request, 'request', raise)
+  checkUint64(value.messages, 'messages', raise)
+}
+
+export function encodeReplayed(value: Replayed): Buffer {
+  checkReplayed(value, raiseReplayed.unencodable)
+  return codecReplayed.encode(value)
+}
+
+/** Fault: SCHEMA_INVALID. Nothing in the result points into `bytes`. */
+export function decodeReplayed(bytes: Uint8Array): Replayed {
+  const value = shapeReplayed(codecReplayed.decode(bytes))
+  checkReplayed(value, raiseReplayed.invalid)
   return value
 }

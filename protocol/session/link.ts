@@ -31,7 +31,7 @@ export type Agreed = { readonly keepaliveMs: number; readonly frameBytesMax: num
 
 export type LinkHandler<T extends Agreed> = {
   onReady(agreed: T): void
-  /** A frame after the handshake. `body` may alias the receive chunk. May throw a fault: the link closes with it. */
+  /** A frame after the handshake; `body` is the handler's to keep. May throw a fault: the link closes with it. */
   onFrame(kind: number, channel: number, body: Buffer): void
   /** Exactly once, with the reason. */
   onClosed(fault: Fault): void
@@ -45,7 +45,8 @@ export class Link<T extends Agreed> {
   bytesOut = 0
   private readonly transport: Transport
   private readonly handler: LinkHandler<T>
-  private readonly handshake: Handshake<T>
+  /** Until it is done: what it holds is not needed afterwards. */
+  private handshake: Handshake<T> | null
   private readonly reader: FrameReader
   private readonly handshakeDeadlineMs: number
   private phase: 'handshake' | 'ready' | 'closed' = 'handshake'
@@ -82,9 +83,10 @@ export class Link<T extends Agreed> {
   /** Sends the preface and the first handshake frames. */
   start(): void {
     this.write(PREFACE)
-    this.sendControl(this.handshake.start())
+    this.sendControl(this.handshake?.start() ?? [])
   }
 
+  /** Bytes that arrived. They are the transport's again afterwards: nothing keeps a view of them. */
   receive(nowMs: number, bytes: Buffer): void {
     if (this.phase === 'closed') return
     this.nowMs = nowMs
@@ -165,10 +167,12 @@ export class Link<T extends Agreed> {
   }
 
   private handshakeFrame(kind: number, body: Buffer): void {
+    if (this.handshake === null) return
     const step = this.handshake.receive(kind, body)
     this.sendControl(step.send)
     if (step.done === null) return
     this.phase = 'ready'
+    this.handshake = null
     this.keepaliveMs = step.done.keepaliveMs
     this.reader.batchBytesMax = step.done.frameBytesMax
     this.handler.onReady(step.done)

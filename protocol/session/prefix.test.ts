@@ -8,6 +8,7 @@ import {
   type DeliverPrefix,
   deliverFrameStart,
   FORM_HUB_SEALED,
+  LANES_MAX,
   parseBatchPrefix,
   parseDeliverPrefix,
 } from './mod.ts'
@@ -15,7 +16,15 @@ import {
 const content = Buffer.from('content')
 const bodyOf = (start: Buffer): Buffer => Buffer.concat([start.subarray(FRAME_HEADER_BYTES), content])
 
-const prefix: DeliverPrefix = { consumer: 3, form: 1, attempt: 2, position: 2 ** 40 + 7, floor: 2 ** 33, count: 5 }
+const prefix: DeliverPrefix = {
+  consumer: 3,
+  form: 1,
+  attempt: 2,
+  lane: 4,
+  position: 2 ** 40 + 7,
+  floor: 2 ** 33,
+  count: 5,
+}
 
 t.test('BATCH on the wire', async (t) => {
   const start = batchFrameStart(CHANNEL_BULK, 0x01020304, content.length)
@@ -32,7 +41,7 @@ t.test('DELIVER on the wire', async (t) => {
       '03000000' +
       '01' +
       '02' +
-      '0000' +
+      '0400' +
       '0700000000010000' +
       '0000000002000000' +
       '05000000' +
@@ -51,6 +60,7 @@ t.test('prefixes come back, attempts stay at 255', async (t) => {
       consumer: random.u32(),
       form: random.below(FORM_HUB_SEALED + 1),
       attempt: random.below(256),
+      lane: random.below(LANES_MAX),
       position: random.u53(),
       floor: random.u53(),
       count: random.u32(),
@@ -85,7 +95,7 @@ t.test('what does not follow the layout is refused', async (t) => {
     )
   }
   const deliver = deliverFrameStart(CHANNEL_MESSAGES, prefix, content.length)
-  for (const at of [6, 7, 28, 29, 30, 31]) {
+  for (const at of [7, 28, 29, 30, 31]) {
     t.equal(
       faultCode(() => parseDeliverPrefix(changed(deliver, at, 1))),
       'SESSION_BODY_INVALID',
@@ -96,6 +106,12 @@ t.test('what does not follow the layout is refused', async (t) => {
     faultCode(() => parseDeliverPrefix(changed(deliver, 4, FORM_HUB_SEALED + 1))),
     'SESSION_BODY_INVALID',
     'form 3',
+  )
+  t.equal(parseDeliverPrefix(changed(deliver, 6, LANES_MAX - 1)).lane, LANES_MAX - 1)
+  t.equal(
+    faultCode(() => parseDeliverPrefix(changed(deliver, 6, LANES_MAX))),
+    'SESSION_BODY_INVALID',
+    'lane 192',
   )
   for (const at of [15, 23])
     t.equal(

@@ -7,8 +7,13 @@ import { sessionFault } from './faults.ts'
 /** BATCH: u32 stream id, u32 zero. */
 export const BATCH_PREFIX_BYTES = 8
 
-/** DELIVER: u32 consumer, u8 form, u8 attempt, u16 zero, u64 position, u64 floor, u32 count, u32 zero. */
+/** DELIVER: u32 consumer, u8 form, u8 attempt, u16 lane, u64 position, u64 floor, u32 count, u32 zero. */
 export const DELIVER_PREFIX_BYTES = 32
+
+export const PRIORITIES = 3
+export const PARTITIONS_MAX = 64
+/** Lanes of one queue: each partition has one for each priority. */
+export const LANES_MAX = PARTITIONS_MAX * PRIORITIES
 
 export const FORM_BATCH = 0
 export const FORM_EXTRACT = 1
@@ -20,7 +25,9 @@ export type DeliverPrefix = {
   readonly form: number
   /** 1 at the first delivery; stays at 255. */
   readonly attempt: number
-  /** Position of the first message in its queue; the others follow without gaps. */
+  /** Which lane of the queue: partition * 3 + priority (0 normal, 1 urgent, 2 bulk). */
+  readonly lane: number
+  /** Position of the first message in its lane; the others follow without gaps. */
   readonly position: number
   /** Every position below is settled. */
   readonly floor: number
@@ -48,7 +55,7 @@ export function deliverFrameStart(channel: number, prefix: DeliverPrefix, conten
   let at = out.writeUInt32LE(prefix.consumer, FRAME_HEADER_BYTES)
   out[at++] = prefix.form
   out[at++] = Math.min(prefix.attempt, 255)
-  at = out.writeUInt16LE(0, at)
+  at = out.writeUInt16LE(prefix.lane, at)
   at = writeU53(out, at, prefix.position)
   at = writeU53(out, at, prefix.floor)
   at = out.writeUInt32LE(prefix.count, at)
@@ -61,11 +68,13 @@ export function parseDeliverPrefix(body: Buffer): DeliverPrefix {
   const invalid = sessionFault.bind(null, 'SESSION_BODY_INVALID', { where: 'frame DELIVER' })
   if (body.length <= DELIVER_PREFIX_BYTES) throw invalid()
   const form = body[4] as number
-  if (form > FORM_HUB_SEALED || body.readUInt16LE(6) !== 0 || body.readUInt32LE(28) !== 0) throw invalid()
+  const lane = body.readUInt16LE(6)
+  if (form > FORM_HUB_SEALED || lane >= LANES_MAX || body.readUInt32LE(28) !== 0) throw invalid()
   return {
     consumer: body.readUInt32LE(0),
     form,
     attempt: body[5] as number,
+    lane,
     position: readU53(body, 8, 'frame DELIVER'),
     floor: readU53(body, 16, 'frame DELIVER'),
     count: body.readUInt32LE(24),

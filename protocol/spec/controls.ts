@@ -13,6 +13,8 @@ import {
   FRAME_PROOF,
   FRAME_READY,
   FRAME_REFUSED,
+  FRAME_REPLAY,
+  FRAME_REPLAYED,
   FRAME_SETTLE,
   FRAME_SETTLED,
   FRAME_STREAM_OPENED,
@@ -40,6 +42,12 @@ function sample<T extends object>(
   return { kind, message, value, bytes: encode(value) }
 }
 
+/** The same with a retired field behind it, as a former sender wrote it. */
+const withRetired = (made: ControlSample, field: Buffer): ControlSample => ({
+  ...made,
+  bytes: Buffer.concat([made.bytes, field]),
+})
+
 const limits: schema.Limits = {
   frameBytesMax: 4_718_592,
   batchBytesMax: 4_194_304,
@@ -58,9 +66,12 @@ const fault: schema.FaultReport = {
   retry: true,
 }
 
+/** Field 4 of Subscribed (`floor`, here 40) is retired: no sender writes it, receivers skip it. */
+const RETIRED_FLOOR = Buffer.from('2028', 'hex')
+
 const id = (byte: number): Buffer => Buffer.alloc(16, byte)
 
-/** By frame name. */
+/** By frame name, and what else is worth showing of it. */
 export const controlSamples = {
   HELLO: sample(FRAME_HELLO, 'Hello', schema.encodeHello, {
     versionMin: 1,
@@ -129,13 +140,38 @@ export const controlSamples = {
     ephemeral: false,
     creditBytes: 8_388_608,
     creditMessages: 20_000,
+    policy: null,
   }),
-  SUBSCRIBED: sample(FRAME_SUBSCRIBED, 'Subscribed', schema.encodeSubscribed, {
-    request: 2,
-    consumer: 2,
-    queue: 'civil-affairs:library',
-    floor: 40,
+  'SUBSCRIBE, with a policy': sample(FRAME_SUBSCRIBE, 'Subscribe', schema.encodeSubscribe, {
+    request: 4,
+    queue: '',
+    name: 'library',
+    topics: ['division/#'],
+    where: [],
+    ephemeral: false,
+    creditBytes: 8_388_608,
+    creditMessages: 20_000,
+    policy: {
+      order: schema.QueueOrder.KEY,
+      partitions: 8,
+      messagesMax: 1_000_000,
+      bytesMax: 10_000_000_000,
+      ageMsMax: 604_800_000,
+      onFull: schema.OnFull.DEAD_LETTER,
+      maxDeliver: 5,
+      onExpire: schema.OnExpire.DROP,
+      retainMs: 86_400_000,
+      retainBytes: 1_073_741_824,
+    },
   }),
+  SUBSCRIBED: withRetired(
+    sample(FRAME_SUBSCRIBED, 'Subscribed', schema.encodeSubscribed, {
+      request: 2,
+      consumer: 2,
+      queue: 'civil-affairs:library',
+    }),
+    RETIRED_FLOOR,
+  ),
   UNSUBSCRIBE: sample(FRAME_UNSUBSCRIBE, 'Unsubscribe', schema.encodeUnsubscribe, {
     request: 3,
     consumer: 2,
@@ -145,11 +181,26 @@ export const controlSamples = {
     consumer: 2,
     settleId: 9,
     ranges: [
-      { from: 40, count: 100, outcome: schema.Outcome.PROCESSED, reason: '' },
-      { from: 140, count: 1, outcome: schema.Outcome.REJECTED, reason: '主键重复' },
-      { from: 141, count: 2, outcome: schema.Outcome.RETRY, reason: '' },
+      { from: 40, count: 100, outcome: schema.Outcome.PROCESSED, reason: '', lane: 0, delayMs: 0 },
+      { from: 140, count: 1, outcome: schema.Outcome.REJECTED, reason: '主键重复', lane: 0, delayMs: 0 },
+      { from: 141, count: 2, outcome: schema.Outcome.RETRY, reason: '', lane: 0, delayMs: 0 },
+    ],
+  }),
+  'SETTLE, in two lanes': sample(FRAME_SETTLE, 'Settle', schema.encodeSettle, {
+    consumer: 2,
+    settleId: 10,
+    ranges: [
+      { from: 143, count: 7, outcome: schema.Outcome.PROCESSED, reason: '', lane: 0, delayMs: 0 },
+      { from: 5, count: 1, outcome: schema.Outcome.RETRY, reason: '', lane: 4, delayMs: 30_000 },
     ],
   }),
   SETTLED: sample(FRAME_SETTLED, 'Settled', schema.encodeSettled, { consumer: 2, settleId: 9 }),
   ORIGIN: sample(FRAME_ORIGIN, 'Origin', schema.encodeOrigin, { name: AGENT_NAME, certificate: AGENT_CERTIFICATE }),
+  REPLAY: sample(FRAME_REPLAY, 'Replay', schema.encodeReplay, {
+    request: 5,
+    consumer: 2,
+    fromPosition: 0,
+    fromMs: NOW_MS,
+  }),
+  REPLAYED: sample(FRAME_REPLAYED, 'Replayed', schema.encodeReplayed, { request: 5, messages: 1234 }),
 } as const

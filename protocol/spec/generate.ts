@@ -36,6 +36,8 @@ const KINDS: Readonly<Record<string, readonly [from: string, body: string, when:
   SETTLE: ['agent', 'Settle', 'for messages that were delivered'],
   SETTLED: ['hub', 'Settled', 'a SETTLE became durable'],
   ORIGIN: ['hub', 'Origin', 'before the first DELIVER of a key id'],
+  REPLAY: ['agent', 'Replay', 'request; for a subscription of its own'],
+  REPLAYED: ['hub', 'Replayed', 'answer to REPLAY; a new turn begins'],
 }
 
 const byte = (value: number): string => `0x${value.toString(16).padStart(2, '0')}`

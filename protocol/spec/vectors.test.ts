@@ -8,7 +8,7 @@ import protobuf from 'protobufjs'
 import t from 'tap'
 import { ByteReader } from '#protocol/bytes/mod.ts'
 import { faultCode } from '#protocol/bytes/testing.ts'
-import { decodeHeaders, openBatch, openExtract, parseRecord } from '#protocol/codec/mod.ts'
+import { attributesOf, decodeHeaders, openBatch, openExtract, parseRecord } from '#protocol/codec/mod.ts'
 import { BATCH_FRAME_BYTES_MAX, FrameReader } from '#protocol/frame/mod.ts'
 import { parseToken } from '#protocol/handshake/mod.ts'
 import { parseBatchPrefix, parseDeliverPrefix } from '#protocol/session/mod.ts'
@@ -99,6 +99,8 @@ function unpack(reader: Plain): unknown {
   if (type === 0xc0) return null
   if (type === 0xc2 || type === 0xc3) return type === 0xc3
   if (type === 0xcb) return reader.take(8).readDoubleBE(0)
+  if (type === 0xcd) return reader.take(2).readUInt16BE(0)
+  if (type === 0xce) return reader.take(4).readUInt32BE(0)
   if (type === 0xd9) return reader.take(reader.take(1)[0] as number).toString()
   throw new Error(`type ${type}`)
 }
@@ -204,7 +206,7 @@ t.test('control messages, by the .proto files', async (t) => {
     const expected = bytesAsText(value)
     t.strictSame(arraysAsHex(decoded, expected), expected, name)
   }
-  t.equal(vectors.controls.length, 18)
+  t.equal(vectors.controls.length, 22)
 })
 
 /** Turns lists of numbers into "hex:…" where `like` has such a text. */
@@ -406,12 +408,13 @@ t.test('frames that carry batches', async (t) => {
       consumer: body.readUInt32LE(0),
       form: body.readUInt8(4),
       attempt: body.readUInt8(5),
+      lane: body.readUInt16LE(6),
       position: Number(body.readBigUInt64LE(8)),
       floor: Number(body.readBigUInt64LE(16)),
       count: body.readUInt32LE(24),
     }
     t.strictSame(found, prefix)
-    t.strictSame([body.readUInt16LE(6), body.readUInt32LE(28)], [0, 0])
+    t.equal(body.readUInt32LE(28), 0)
     t.equal(
       body.toString('hex', 32),
       prefix.form === 0 ? named(vectors.batches, 'minimal').bytes : vectors.extract.bytes,
@@ -439,6 +442,8 @@ t.test('what must be refused', async (t) => {
   const takers: Record<string, (bytes: Buffer) => unknown> = {
     batch: (bytes) => openBatch(bytes).verify(publicKey('agent')),
     headers: decodeHeaders,
+    attributes: (bytes) => attributesOf(decodeHeaders(bytes)),
+    deliver: parseDeliverPrefix,
     varint: (bytes) => new ByteReader(bytes, 'test').varint(),
     stream(bytes) {
       const reader = new FrameReader(() => {})

@@ -90,6 +90,10 @@ function sealed(messages: readonly Message[], changes: Partial<SealOptions> = {}
 
 const minimal: readonly Message[] = [{ topic: 'a', headers: {}, key: '', body: '!' }]
 
+const urgentCall: readonly Message[] = [
+  { topic: 'to/civil-affairs/call', headers: { ':priority': 'urgent', ':ttl': 60_000 }, key: '', body: '!' },
+]
+
 const record = (code: string, name: string): Message => ({
   topic: 'division/village',
   headers: { ':content-type': 'application/json', 级别: 5 },
@@ -248,6 +252,10 @@ const varint = (value: number): string => {
   return hex(out.subarray(0, writeVarint(out, 0, value)))
 }
 
+/** Headers `:priority` = "asap" and `:ttl` = "5". */
+const ATTRIBUTE_ASAP = hex(encodeHeaders({ ':priority': 'asap' }))
+const ATTRIBUTE_TEXT = hex(encodeHeaders({ ':ttl': '5' }))
+
 /** What a receiver must refuse, and the code this implementation gives it. */
 function refused(good: Buffer): object[] {
   const { headBytes } = parseHead(good)
@@ -305,6 +313,9 @@ function refused(good: Buffer): object[] {
       bytes: `${hex(PREFACE)}0100010006000000`,
       code: 'FRAME_TOO_LARGE',
     },
+    { what: 'attributes', why: 'an unknown priority', bytes: ATTRIBUTE_ASAP, code: 'ATTRIBUTE_INVALID' },
+    { what: 'attributes', why: 'a time that is a text', bytes: ATTRIBUTE_TEXT, code: 'ATTRIBUTE_INVALID' },
+    { what: 'deliver', why: 'lane 192', bytes: `020000000001c000${'00'.repeat(25)}`, code: 'SESSION_BODY_INVALID' },
   ]
 }
 
@@ -316,11 +327,13 @@ function vectors(): object {
     consumer: 2,
     form: FORM_EXTRACT,
     attempt: 1,
+    lane: 0,
     position: 1_000_000_000_000,
     floor: 999_999_999_990,
     count: 2,
   }
-  const whole = { consumer: 2, form: FORM_BATCH, attempt: 3, position: 40, floor: 40, count: 1 }
+  const whole = { consumer: 2, form: FORM_BATCH, attempt: 3, lane: 0, position: 40, floor: 40, count: 1 }
+  const urgent = { ...whole, attempt: 1, lane: 4, position: 5, floor: 3 }
   return {
     about:
       'Test vectors of the Causeway protocol, version 1; bytes in hexadecimal. Kept for ever: later versions add to them.',
@@ -340,6 +353,7 @@ function vectors(): object {
       {},
       { ':content-type': 'application/json', 级别: 5 },
       { a: true, b: null, c: -1.5, d: 1_780_272_000_000, e: '' },
+      { ':priority': 'urgent', ':ttl': 86_400_000, ':delay': 5000, ':deliver-at': 1_780_272_000_000 },
     ].map((headers) => ({ headers, bytes: hex(encodeHeaders(headers as Headers)) })),
     stream: frameStream(),
     controls: Object.entries(controlSamples).map(([name, { kind, message, value, bytes }]) => ({
@@ -354,6 +368,7 @@ function vectors(): object {
       describeBatch('minimal', minimalBytes, minimal),
       describeBatch('unsigned, no tree', sealed(minimal, { key: null, tree: false }), minimal),
       describeBatch('two envelopes, keys, zstd', villagesBytes, villages),
+      describeBatch('urgent, all receipts wanted', sealed(urgentCall, { receipts: 'all' }), urgentCall),
     ],
     extract: {
       of: 'two envelopes, keys, zstd',
@@ -373,6 +388,12 @@ function vectors(): object {
         kind: FRAME_DELIVER,
         prefix: whole,
         bytes: hex(Buffer.concat([deliverFrameStart(CHANNEL_MESSAGES, whole, minimalBytes.length), minimalBytes])),
+      },
+      {
+        name: 'DELIVER, urgent lane of partition 1',
+        kind: FRAME_DELIVER,
+        prefix: urgent,
+        bytes: hex(Buffer.concat([deliverFrameStart(CHANNEL_MESSAGES, urgent, minimalBytes.length), minimalBytes])),
       },
       {
         name: 'DELIVER, extract',
