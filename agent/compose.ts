@@ -137,6 +137,7 @@ function startClient(identity: Identity, log: Log): Client {
     identity,
     onConnected: () => log('info', 'connected', { hub: identity.hubName }),
     onDisconnected: (fault) => log('warn', 'not connected', { fault: fault.toJSON() }),
+    onUnproven: (fault) => log('error', 'not what its origin sealed', { fault: fault.toJSON() }),
   })
 }
 

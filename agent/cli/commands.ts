@@ -1,26 +1,21 @@
 // The commands of causeway-agent besides `start`.
 
 import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
-import { createInterface } from 'node:readline'
-import { Client, enroll as enrollAgent } from '#agent/client/mod.ts'
-import { loadIdentity } from '#agent/identity/mod.ts'
-import { patternProblem } from '#protocol/codec/mod.ts'
+import { enroll as enrollAgent } from '#agent/client/mod.ts'
 import { command, EXIT_FAILED, EXIT_OK, EXIT_USAGE, f, faultsText } from '#protocol/fields/mod.ts'
 import { readFlow, startAgent, tryComponents } from '../compose.ts'
-import { type AgentStatus, agentFault, isRunning, openLog, readStatus } from '../telemetry/mod.ts'
+import { type AgentStatus, openLog, readStatus } from '../telemetry/mod.ts'
+import { data, identityPath, json } from './common.ts'
+import { receive, send } from './messages.ts'
 
-export const data = f.text({ doc: "the agent's data folder", maxLength: 4096, default: './agent-data' })
-export const json = f.boolean({ doc: 'print JSON for machines', default: false })
+export { data, json }
+
 export const spoolBytes = f.bytes({
   doc: 'bound of the spool on this disk; flows wait when it is full',
   min: 2 ** 20,
   max: 2 ** 42,
   default: 2 ** 30,
 })
-const topic = f.text({ doc: 'topic', maxLength: 255, example: 'division/village' })
-
-const identityPath = (dataDir: string): string => join(dataDir, 'identity')
 
 const enroll = command({
   summary: 'become a known agent of a hub, with a one-time token',
@@ -63,128 +58,6 @@ const status = command({
     const now = readStatus(settings.data)
     console.log(settings.json ? JSON.stringify(now) : statusText(now))
     return EXIT_OK
-  },
-})
-
-/** A connection for one command. An agent that runs with the same identity would be cut off by it. Faults: `AGENT_RUNNING`. */
-function connect(dataDir: string): Promise<Client> {
-  if (isRunning(dataDir)) throw agentFault('AGENT_RUNNING', { where: dataDir })
-  return Client.connect({ identity: loadIdentity(identityPath(dataDir)) })
-}
-
-const send = command({
-  summary: 'send one message, or one for each line of standard input',
-  spec: f.object({
-    data,
-    topic,
-    body: f.text({
-      doc: 'the message; without it, every line of standard input is one',
-      minLength: 0,
-      maxLength: 2 ** 20,
-      optional: true,
-    }),
-    key: f.text({ doc: 'key of the message', maxLength: 1024, optional: true }),
-    header: f.record(f.text({ doc: 'value', minLength: 0 }), { doc: 'headers, as name=value', max: 64, default: {} }),
-    json,
-  }),
-  run: async (settings) => {
-    const client = await connect(settings.data)
-    try {
-      const publisher = client.publisher({
-        stream: `send-${process.pid}-${Date.now()}`,
-        proof: 'message',
-        compression: 'zstd',
-      })
-      const { header: headers, key } = settings
-      let sent = 0
-      for await (const line of bodies(settings.body)) {
-        await publisher.room()
-        const message = { topic: settings.topic, body: Buffer.from(line), headers }
-        // Told of a failure by `flush`.
-        void publisher.publish(key === undefined ? message : { ...message, key: Buffer.from(key) })
-        sent++
-      }
-      if (sent === 0) throw agentFault('INPUT_EMPTY')
-      await publisher.flush()
-      const unrouted = publisher.unroutedMessages
-      if (settings.json) console.log(JSON.stringify({ sent, unrouted }))
-      else
-        console.log(`${sent} sent and stored by the hub${unrouted > 0 ? `; no queue wanted ${unrouted} of them` : ''}.`)
-      return EXIT_OK
-    } finally {
-      await client.close()
-    }
-  },
-})
-
-const receive = command({
-  summary: 'receive messages and print them, one JSON object a line',
-  spec: f.object({
-    data,
-    queue: f.text({ doc: 'a queue of the hub', maxLength: 200, optional: true }),
-    name: f.text({
-      doc: 'with --topic: a durable subscription of this name, which goes on collecting; without it ends with this command',
-      maxLength: 100,
-      optional: true,
-    }),
-    topic: f.list(f.text({ doc: 'topic pattern', check: patternProblem }), {
-      doc: 'topics; may be repeated',
-      min: 0,
-      max: 64,
-      default: [],
-    }),
-    where: f.record(f.text({ doc: 'value' }), { doc: 'only with this header, as name=value', max: 16, default: {} }),
-    count: f.integer({ doc: 'stop after this many; 0 goes on until Ctrl-C', min: 0, max: 2 ** 31, default: 0 }),
-    timeout: f.duration({
-      doc: 'stop when nothing came for so long; 0 waits for ever',
-      min: 0,
-      max: 86_400_000,
-      default: 0,
-    }),
-    json,
-  }),
-  run: async (settings) => {
-    const { queue, name, where } = settings
-    if ((queue === undefined) === (settings.topic.length === 0)) {
-      console.error('Give either --queue or --topic.')
-      return EXIT_USAGE
-    }
-    const client = await connect(settings.data)
-    try {
-      const own = { name: name ?? `receive-${process.pid}`, ephemeral: name === undefined }
-      const source = queue === undefined ? { ...own, topics: settings.topic, where } : { queue }
-      const limits = settings.count > 0 ? { creditMessages: settings.count } : {}
-      const subscription = await client.subscribe({ ...source, ...limits })
-      const stop = () => subscription.close()
-      process.once('SIGINT', stop).once('SIGTERM', stop)
-      let timer = armed(settings.timeout, stop)
-      let received = 0
-      for await (const delivery of subscription) {
-        if (timer !== null) clearTimeout(timer)
-        // More than was asked for goes back to the queue when the subscription closes.
-        const taken = settings.count > 0 ? Math.min(delivery.count, settings.count - received) : delivery.count
-        for (let i = 0; i < taken; i++) {
-          const { envelope, key, body } = delivery.message(i)
-          const line = {
-            topic: envelope.topic,
-            from: delivery.origin,
-            position: delivery.position + i,
-            headers: envelope.headers,
-            ...(key.length > 0 ? { key: key.toString() } : {}),
-            body: body.toString(),
-          }
-          console.log(JSON.stringify(line))
-        }
-        delivery.settle(0, taken)
-        received += taken
-        if (settings.count > 0 && received >= settings.count) break
-        timer = armed(settings.timeout, stop)
-      }
-      subscription.close()
-      return settings.count > 0 && received < settings.count ? EXIT_FAILED : EXIT_OK
-    } finally {
-      await client.close()
-    }
   },
 })
 
@@ -244,16 +117,6 @@ const run = command({
     }
   },
 })
-
-async function* bodies(body: string | undefined): AsyncGenerator<string> {
-  if (body !== undefined) yield body
-  else
-    for await (const line of createInterface({ input: process.stdin, crlfDelay: Number.POSITIVE_INFINITY })) yield line
-}
-
-function armed(ms: number, stop: () => void): NodeJS.Timeout | null {
-  return ms === 0 ? null : setTimeout(stop, ms)
-}
 
 const mib = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(1)} MiB`
 

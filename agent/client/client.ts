@@ -10,6 +10,7 @@ import {
   FRAME_DELIVER,
   FRAME_ORIGIN,
   FRAME_REFUSED,
+  FRAME_REPLAYED,
   FRAME_SETTLED,
   FRAME_STREAM_OPENED,
   FRAME_SUBSCRIBED,
@@ -18,16 +19,20 @@ import {
   decodeAccepted,
   decodeCredit,
   decodeRefused,
+  decodeReplayed,
   decodeStreamOpened,
   decodeSubscribed,
 } from '#protocol/schema/mod.ts'
 import { parseDeliverPrefix } from '#protocol/session/mod.ts'
 import { HubConnection } from './connection.ts'
+import type { Dial } from './dial.ts'
 import { clientFault } from './faults.ts'
+import { Origins } from './origins.ts'
 import { Publisher, type PublisherOptions } from './publisher.ts'
+import { ReceiptFeed } from './receipts.ts'
 import { Requester, type RequestOptions, respond } from './requests.ts'
 import { type BatchStore, ProducingCredit, type SenderEvents, StreamSender } from './sender.ts'
-import { Origins, type SubscribeOptions, Subscription } from './subscription.ts'
+import { type SubscribeOptions, Subscription } from './subscription.ts'
 
 export type ClientOptions = {
   readonly identity: Identity
@@ -37,10 +42,17 @@ export type ClientOptions = {
   readonly reconnectMsMax?: number
   /** 0 ≤ random < 1. */
   readonly random?: () => number
+  /** Opens connections in another way than over the system's network: through a tunnel, or a simulation. */
+  readonly dial?: Dial
   readonly onConnected?: () => void
   /** The connection could not be made, or ended; the client tries again. */
   readonly onDisconnected?: (fault: Fault) => void
+  /** Something the hub presented is not what its origin sealed or not by whom it says. What was delivered of it is rejected. */
+  readonly onUnproven?: (fault: Fault) => void
 }
+
+/** How much of what waits the hub may send ahead. */
+export type Credit = Pick<SubscribeOptions, 'creditBytes' | 'creditMessages'>
 
 export class Client {
   readonly name: string
@@ -48,6 +60,8 @@ export class Client {
   bytesOut = 0
   /** Uncompressed bytes of the messages received. */
   rawBytesIn = 0
+  /** Messages received that were rejected because they could not be proven. */
+  unprovenMessages = 0
   /** The fault of the last failed attempt, while disconnected. */
   lastFault: Fault | null = null
   private readonly options: ClientOptions
@@ -57,6 +71,7 @@ export class Client {
   private origins: Origins | null = null
   private readonly senders = new Set<StreamSender>()
   private readonly subscriptions = new Map<Subscription, PromiseWithResolvers<void>>()
+  /** Of this connection: requests whose answer a subscription must see at once. */
   private readonly bySubscriptionRequest = new Map<number, Subscription>()
   private readonly consumers = new Map<number, Subscription>()
   private requester: Requester | null = null
@@ -136,12 +151,33 @@ export class Client {
    */
   async subscribe(options: SubscribeOptions): Promise<Subscription> {
     if (this.closing !== null) throw this.closing
-    const subscription = new Subscription(options, (ended) => this.subscriptions.delete(ended))
+    const subscription = new Subscription(options, {
+      onRequest: (request, asker) => this.bySubscriptionRequest.set(request, asker),
+      onUnproven: (fault, messages) => {
+        this.unprovenMessages += messages
+        this.options.onUnproven?.(fault)
+      },
+      onEnd: (ended) => this.subscriptions.delete(ended),
+    })
     const confirmed = Promise.withResolvers<void>()
     this.subscriptions.set(subscription, confirmed)
     if (this.connected) void this.attachSubscription(subscription)
     await confirmed.promise
     return subscription
+  }
+
+  /** What is addressed to this agent (`to/<name>/…`), to a group of its or to all: needs no right. Faults: as `subscribe`. */
+  inbox(credit: Credit = {}): Promise<Subscription> {
+    return this.subscribe({ queue: `inbox/${this.name}`, ...credit })
+  }
+
+  /**
+   * What became of messages whose publishers ask for receipts; they wait at the hub until they are settled here. It needs no
+   * right. Faults: as `subscribe`.
+   */
+  async receipts(credit: Credit = {}): Promise<ReceiptFeed> {
+    const subscription = await this.subscribe({ queue: `receipts/${this.name}`, ...credit })
+    return new ReceiptFeed(subscription, this.options.identity.hubName)
   }
 
   /** Asks and waits for one answer. Faults: `REQUEST_TIMEOUT`, `PUBLISH_REFUSED`, `REQUEST_REFUSED`, `CLIENT_CLOSED`. */
@@ -203,10 +239,11 @@ export class Client {
   }
 
   private async open(address: string): Promise<HubConnection> {
-    const { identity } = this.options
+    const { identity, dial } = this.options
     const connection = await HubConnection.open({
       address,
       identity,
+      ...(dial === undefined ? {} : { dial }),
       onDrain: () => this.pump(),
       onBytes: (bytesIn, bytesOut) => {
         this.bytesIn += bytesIn
@@ -221,6 +258,7 @@ export class Client {
     this.credit = new ProducingCredit(connection.terms.limits.creditBytesMax)
     this.origins = new Origins(identity.caCertificate, identity.hubName)
     this.consumers.clear()
+    this.bySubscriptionRequest.clear()
     this.listen(connection)
     this.lastFault = null
     for (const sender of this.senders) this.attachSender(sender)
@@ -233,11 +271,16 @@ export class Client {
     connection.listen(FRAME_STREAM_OPENED, (_kind, body) => connection.answer(decodeStreamOpened(body).request, body))
     connection.listen(FRAME_SUBSCRIBED, (_kind, body) => {
       const { request, consumer } = decodeSubscribed(body)
-      const subscription = this.bySubscriptionRequest.get(request)
+      const subscription = this.asker(request)
       if (subscription !== undefined) {
         subscription.subscribed(body)
         this.consumers.set(consumer, subscription)
       }
+      connection.answer(request, body)
+    })
+    connection.listen(FRAME_REPLAYED, (_kind, body) => {
+      const { request } = decodeReplayed(body)
+      this.asker(request)?.replayed()
       connection.answer(request, body)
     })
     connection.listen(FRAME_ACCEPTED, (_kind, body) => {
@@ -254,12 +297,22 @@ export class Client {
       this.credit?.raise(decodeCredit(body).bytes)
       this.pump()
     })
-    connection.listen(FRAME_ORIGIN, (_kind, body) => this.origins?.introduce(body))
+    connection.listen(FRAME_ORIGIN, (_kind, body) => {
+      const fault = this.origins?.introduce(body) ?? null
+      if (fault !== null) this.options.onUnproven?.(fault)
+    })
     connection.listen(FRAME_DELIVER, (_kind, body) => {
       const subscription = this.consumers.get(parseDeliverPrefix(body).consumer)
       this.rawBytesIn += subscription?.receive(connection, body) ?? 0
     })
     connection.listen(FRAME_SETTLED, () => undefined)
+  }
+
+  /** Who asked; each answer comes once. */
+  private asker(request: number): Subscription | undefined {
+    const subscription = this.bySubscriptionRequest.get(request)
+    this.bySubscriptionRequest.delete(request)
+    return subscription
   }
 
   private lost(fault: Fault): void {
@@ -296,7 +349,7 @@ export class Client {
     if (connection === null || origins === null) return
     const confirmed = this.subscriptions.get(subscription)
     try {
-      await subscription.attach(connection, origins, (request) => this.bySubscriptionRequest.set(request, subscription))
+      await subscription.attach(connection, origins)
       confirmed?.resolve()
     } catch (error) {
       if (!connection.alive) return

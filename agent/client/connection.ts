@@ -2,7 +2,6 @@
 // the client makes the next one.
 
 import { randomBytes } from 'node:crypto'
-import type { Duplex } from 'node:stream'
 import type { Identity } from '#agent/identity/mod.ts'
 import { type Fault, systemClock } from '#protocol/base/mod.ts'
 import { CHANNEL_CONTROL, FRAME_FAILED } from '#protocol/frame/mod.ts'
@@ -10,7 +9,7 @@ import { AgentHandshake, type AgentStep, type SessionTerms } from '#protocol/han
 import { decodeFailed } from '#protocol/schema/mod.ts'
 import { CorkedWriter, Link, sessionFault } from '#protocol/session/mod.ts'
 import { parseAddress } from './address.ts'
-import { type Dialled, dial } from './dial.ts'
+import { type Dial, type Dialled, dial, readChunks } from './dial.ts'
 import { clientFault } from './faults.ts'
 import { HANDSHAKE_MS_MAX, LIMITS, QUEUED_BYTES_MAX, SOFTWARE, VERSIONS } from './limits.ts'
 
@@ -52,12 +51,13 @@ export class HubConnection {
   static async open(options: {
     address: string
     identity: Identity
+    dial?: Dial
     onDrain: () => void
     onBytes: (bytesIn: number, bytesOut: number) => void
   }): Promise<HubConnection> {
     const { identity } = options
     const address = parseAddress(options.address)
-    const dialled = await dial({
+    const dialled = await (options.dial ?? dial)({
       address,
       caPem: identity.caCertificate.toString(),
       hubName: identity.hubName,
@@ -141,11 +141,12 @@ export function refusal(
 }
 
 function establish(
-  { stream, channelBinding }: Dialled,
+  dialled: Dialled,
   options: { identity: Identity; onDrain: () => void; onBytes: (bytesIn: number, bytesOut: number) => void },
   kind: 'tcp' | 'tls' | 'websocket',
 ): Promise<HubConnection> {
   const { identity } = options
+  const { stream, channelBinding } = dialled
   const handshake = new AgentHandshake({
     name: identity.name,
     hubName: identity.hubName,
@@ -186,16 +187,17 @@ function establish(
     handshakeMsMax: HANDSHAKE_MS_MAX,
   })
   const timer = setInterval(() => link.tick(systemClock.nowMs()), 1000)
-  attach(stream, link, options)
+  attach(dialled, link, options)
   link.start()
   return ready.promise
 }
 
 function attach(
-  stream: Duplex,
+  dialled: Dialled,
   link: Link<Terms>,
   { onDrain, onBytes }: { onDrain: () => void; onBytes: (bytesIn: number, bytesOut: number) => void },
 ): void {
+  const { stream } = dialled
   let countedIn = 0
   let countedOut = 0
   const count = () => {
@@ -203,7 +205,7 @@ function attach(
     countedIn = link.bytesIn
     countedOut = link.bytesOut
   }
-  stream.on('data', (chunk: Buffer) => {
+  readChunks(dialled, (chunk) => {
     link.receive(systemClock.nowMs(), chunk)
     count()
   })

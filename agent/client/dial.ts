@@ -1,15 +1,39 @@
 // Opens a connection to one address: TCP, TLS 1.3 or WebSocket; gives the byte stream and its channel binding.
 
 import type { EventEmitter } from 'node:events'
-import { connect as connectTcp } from 'node:net'
+import { connect as connectTcp, type OnReadOpts } from 'node:net'
 import type { Duplex } from 'node:stream'
-import { connect as connectTls, type TLSSocket } from 'node:tls'
+import {
+  type ConnectionOptions,
+  connect as connectTls,
+  createSecureContext,
+  type SecureContext,
+  type TLSSocket,
+} from 'node:tls'
 import { createWebSocketStream, WebSocket } from 'ws'
 import { BINDING_BYTES, EXPORTER_LABEL } from '#protocol/handshake/mod.ts'
 import type { HubAddress } from './address.ts'
 import { clientFault } from './faults.ts'
 
-export type Dialled = { readonly stream: Duplex; readonly channelBinding: Buffer | null }
+export type Dialled = {
+  readonly stream: Duplex
+  readonly channelBinding: Buffer | null
+  /** Hands on what arrives, where the stream itself does not: see `readChunks`. */
+  readonly read?: (onChunk: OnChunk) => void
+}
+
+/** A chunk lies in a buffer that the next one overwrites: it is the listener's only until it returns. */
+export type OnChunk = (chunk: Buffer) => void
+
+/** Hands on what arrives, from the first byte; call it once, as soon as the connection stands. */
+export function readChunks({ stream, read }: Pick<Dialled, 'stream' | 'read'>, onChunk: OnChunk): void {
+  if (read === undefined) stream.on('data', onChunk)
+  else read(onChunk)
+}
+
+/** What one read takes off a socket at most. */
+const RECEIVE_BYTES = 256 * 1024
+let shared: Buffer | null = null
 
 export type DialOptions = {
   readonly address: HubAddress
@@ -20,22 +44,78 @@ export type DialOptions = {
   readonly timeoutMs: number
 }
 
-/** Faults: `HUB_UNREACHABLE`, `HUB_TLS_FAILED`. */
+/** Opens a connection. Faults: `HUB_UNREACHABLE`, `HUB_TLS_FAILED`. */
+export type Dial = (options: DialOptions) => Promise<Dialled>
+
+/** Over the system's network. Faults: `HUB_UNREACHABLE`, `HUB_TLS_FAILED`. */
 export async function dial(options: DialOptions): Promise<Dialled> {
   switch (options.address.kind) {
-    case 'tcp':
-      return {
-        stream: await opened(connectTcp({ ...options.address, noDelay: true }), 'connect', options),
-        channelBinding: null,
-      }
+    case 'tcp': {
+      const { host, port } = options.address
+      const inlet = new Inlet()
+      const socket = connectTcp({ host, port, noDelay: true, onread: inlet.onread })
+      return { stream: await opened(socket, 'connect', options), channelBinding: null, read: inlet.read }
+    }
     case 'tls': {
-      const socket = connectTls({ ...tlsOptions(options), host: options.address.host, port: options.address.port })
+      const { host, port } = options.address
+      const inlet = new Inlet()
+      // Node documents `onread` for tls.connect as for net.connect; its types lack it there.
+      const settings: ConnectionOptions & { onread: OnReadOpts } = {
+        ...tlsOptions(options),
+        host,
+        port,
+        onread: inlet.onread,
+      }
+      const socket = connectTls(settings)
       socket.setNoDelay(true)
       const stream = await opened(socket, 'secureConnect', options)
-      return { stream, channelBinding: bindingOf(stream) }
+      return { stream, channelBinding: bindingOf(stream), read: inlet.read }
     }
     case 'websocket':
       return await dialWebSocket(options, options.address)
+  }
+}
+
+/**
+ * Where sockets read to: one buffer for all connections of a thread, since what was read is used up before the loop reads
+ * again. On Windows the system may be given memory ahead of the bytes: there each connection has its own.
+ */
+function receiveBuffer(): Buffer {
+  if (process.platform === 'win32') return Buffer.allocUnsafeSlow(RECEIVE_BYTES)
+  shared ??= Buffer.allocUnsafeSlow(RECEIVE_BYTES)
+  return shared
+}
+
+/** Has a socket read into that. Streams take a fresh 64 KiB for every read, and collecting those is a third of receiving. */
+class Inlet {
+  readonly onread: OnReadOpts
+  private early: Buffer[] = []
+  private listener: OnChunk | null = null
+
+  constructor() {
+    const buffer = receiveBuffer()
+    const callback = (bytes: number): boolean => {
+      this.take(buffer.subarray(0, bytes))
+      return true
+    }
+    this.onread = { buffer, callback }
+  }
+
+  /** See `readChunks`. */
+  readonly read = (onChunk: OnChunk): void => {
+    this.listener = onChunk
+    const { early } = this
+    this.early = []
+    // As from a stream: what waits comes when the caller is done, and before anything else can arrive.
+    queueMicrotask(() => {
+      for (const chunk of early) onChunk(chunk)
+    })
+  }
+
+  /** What comes in the same turn as the connection itself comes before anybody can listen. */
+  private take(chunk: Buffer): void {
+    if (this.listener !== null) this.listener(chunk)
+    else this.early.push(Buffer.from(chunk))
   }
 }
 
@@ -47,16 +127,26 @@ async function dialWebSocket(options: DialOptions, { url, tls }: { url: string; 
   })
   const stream = createWebSocketStream(socket)
   await opened(stream, 'open', options, socket)
-  return { stream, channelBinding: tls && transport !== null ? bindingOf(transport as TLSSocket) : null }
+  const channelBinding = tls && transport !== null ? bindingOf(transport as TLSSocket) : null
+  return { stream, channelBinding }
 }
 
 function tlsOptions({ caPem, hubName }: DialOptions) {
   return {
     minVersion: 'TLSv1.3' as const,
     servername: hubName,
-    ...(caPem === null ? { rejectUnauthorized: false } : { ca: caPem }),
+    ...(caPem === null ? { rejectUnauthorized: false } : { secureContext: contextFor(caPem) }),
   }
 }
+
+/** Reading a certificate takes longer than the rest of a handshake; agents have one authority, and dial again and again. */
+function contextFor(caPem: string): SecureContext {
+  if (lastContext?.caPem !== caPem) {
+    lastContext = { caPem, context: createSecureContext({ ca: caPem, minVersion: 'TLSv1.3' }) }
+  }
+  return lastContext.context
+}
+let lastContext: { readonly caPem: string; readonly context: SecureContext } | null = null
 
 function bindingOf(socket: TLSSocket): Buffer {
   return socket.exportKeyingMaterial(BINDING_BYTES, EXPORTER_LABEL, Buffer.alloc(0))

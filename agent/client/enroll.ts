@@ -7,7 +7,7 @@ import { type AgentDone, AgentHandshake } from '#protocol/handshake/mod.ts'
 import { CorkedWriter, Link } from '#protocol/session/mod.ts'
 import { parseAddress } from './address.ts'
 import { lineBroken } from './connection.ts'
-import { dial } from './dial.ts'
+import { dial, readChunks } from './dial.ts'
 import { clientFault } from './faults.ts'
 import { HANDSHAKE_MS_MAX, LIMITS, SOFTWARE, VERSIONS } from './limits.ts'
 
@@ -47,12 +47,13 @@ export async function enroll(options: {
 
 async function redeem(text: string, token: ReturnType<typeof parseToken>, key: Identity['key']): Promise<Enrolled> {
   const address = parseAddress(text)
-  const { stream, channelBinding } = await dial({
+  const dialled = await dial({
     address,
     caPem: null,
     hubName: token.hubName,
     timeoutMs: HANDSHAKE_MS_MAX,
   })
+  const { stream, channelBinding } = dialled
   const handshake = new AgentHandshake({
     name: token.agent,
     hubName: token.hubName,
@@ -83,7 +84,7 @@ async function redeem(text: string, token: ReturnType<typeof parseToken>, key: I
     handshakeMsMax: HANDSHAKE_MS_MAX,
   })
   const timer = setInterval(() => link.tick(systemClock.nowMs()), 1000)
-  stream.on('data', (chunk: Buffer) => link.receive(systemClock.nowMs(), chunk))
+  readChunks(dialled, (chunk) => link.receive(systemClock.nowMs(), chunk))
   stream.on('error', (error) => link.ended(lineBroken(error)))
   stream.on('close', () => link.ended(null))
   link.start()

@@ -26,6 +26,10 @@ export const clientFault = declareFaults('client', {
     meaning: 'more is waiting for acknowledgement than the publisher may hold',
     remedy: 'Await room() before publishing more, or raise windowBytes',
   },
+  GROUP_TOO_LARGE: {
+    meaning: 'messages that belong together do not fit into one batch',
+    remedy: 'Publish fewer or smaller ones together: at most 65,536 messages and 2 MiB with their keys',
+  },
   REQUEST_REFUSED: { meaning: 'the hub refused a request', remedy: 'Correct what the hub names' },
   REQUEST_TIMEOUT: {
     meaning: 'no reply came before the deadline',
@@ -39,8 +43,20 @@ export const clientFault = declareFaults('client', {
     meaning: 'a message was settled a second time',
     remedy: 'Settle each message of a delivery once',
   },
+  RETRY_DELAY_INVALID: {
+    meaning: 'a time until the next delivery is no such time',
+    remedy: 'Give whole milliseconds from 0 on, ten years at most',
+  },
   DELIVERY_INVALID: {
     meaning: 'a delivery contradicts itself',
     remedy: "Report it to the hub's operator; the messages were not used",
+  },
+  DELIVERY_UNPROVEN: {
+    meaning: 'delivered messages are not what their origin sealed; they were rejected, and the hub has set them aside',
+    remedy: "Report it to the hub's operator; have the origin send them again",
+  },
+  RECEIPT_INVALID: {
+    meaning: 'a receipt cannot be read',
+    remedy: "It was rejected and lies among the hub's dead letters; report it to the hub's operator",
   },
 })

@@ -18,7 +18,7 @@ export const LIMITS = {
   subscriptionsMax: 256,
 }
 
-export const HANDSHAKE_MS_MAX = 10_000
+export const HANDSHAKE_MS_MAX = 30_000
 
 /** What is queued on the socket before producers wait. */
 export const QUEUED_BYTES_MAX = 1024 * 1024
@@ -32,3 +32,20 @@ export const WINDOW_BYTES = 8 * 1024 * 1024
 /** What a subscription lets the hub send ahead: about sixteen batches. */
 export const DELIVERY_CREDIT_BYTES = 4 * 1024 * 1024
 export const DELIVERY_CREDIT_MESSAGES = 65_536
+
+/**
+ * Pauses of a stream whose batch was refused for the moment (a full queue): short enough to use the room a consumer makes,
+ * long enough that a thousand waiting senders cost a hub some hundred refusals a second.
+ */
+export const REFUSED_RETRY_MS_FIRST = 100
+export const REFUSED_RETRY_MS_MAX = 5000
+/** And when only an operator can change the answer. */
+export const UNCURED_RETRY_MS_FIRST = 2000
+
+/** One SETTLE carries at most so many ranges, and so many bytes: a range takes 40 and its reason, of a frame's 64 KiB. */
+export const SETTLE_RANGES_MAX = 512
+export const SETTLE_BYTES_MAX = 48 * 1024
+export const SETTLE_RANGE_BYTES = 40
+
+/** What a fault says of a delivery is cut to the length of a settlement's reason. */
+export const REASON_LENGTH_MAX = 512

@@ -2,20 +2,13 @@
 // `publish` gives the promise of the batch the message is in: one promise for many messages.
 
 import { randomBytes } from 'node:crypto'
-import { asFault, type Fault } from '#protocol/base/mod.ts'
-import { BatchBuilder, type Compression, type Headers, NO_HEADERS } from '#protocol/codec/mod.ts'
+import { asFault, Fault } from '#protocol/base/mod.ts'
+import { BatchBuilder, type Compression, openBatch, type Receipts } from '#protocol/codec/mod.ts'
 import type { SigningKey } from '#protocol/crypto/mod.ts'
 import { clientFault } from './faults.ts'
 import { BATCH_BYTES, WINDOW_BYTES } from './limits.ts'
+import { HeaderSets, type OutgoingMessage } from './outgoing.ts'
 import { type BatchStore, StreamSender } from './sender.ts'
-
-export type OutgoingMessage = {
-  readonly topic: string
-  readonly body: Uint8Array
-  readonly key?: Uint8Array
-  /** Share one object among messages with equal headers: it is encoded once. */
-  readonly headers?: Headers
-}
 
 export type PublisherOptions = {
   /** The producer stream's name; messages of one stream stay in order. */
@@ -26,28 +19,49 @@ export type PublisherOptions = {
    * proof of its own, for subscriptions that take some messages of a batch, and for evidence.
    */
   readonly proof?: 'batch' | 'message'
+  /**
+   * What the hub tells later, by messages that `client.receipts()` gives: nothing (default), what became of each message in
+   * the end, or also its delivery.
+   */
+  readonly receipts?: Receipts
   /** Raw bytes after which a batch is sealed. */
   readonly batchBytes?: number
   /** Bytes held until acknowledged; `room` waits below it. */
   readonly windowBytes?: number
 }
 
+/** Messages of this publisher's stream that became durable together: sequence numbers, both included. */
+export type Published = { readonly epoch: number; readonly firstSeq: number; readonly lastSeq: number }
+
 type Pending = { readonly firstSeq: number; readonly count: number; readonly bytes: Buffer; readonly open: OpenBatch }
 
-type OpenBatch = { readonly promise: Promise<void>; resolve(): void; reject(fault: Fault): void }
+type OpenBatch = PromiseWithResolvers<Published>
 
-export class Publisher implements BatchStore {
+export class Publisher {
   readonly name: string
+  /** Of the stream; a new one begins, with numbers from 1, when the hub has refused messages for good. */
   epoch = newEpoch()
   readonly sender: StreamSender
   unroutedMessages = 0
+  /** Why the hub does not take the next batch at present (a full queue): it is offered again; `null` since it took one. */
+  refused: Fault | null = null
+  private readonly onRestart: () => void
   private readonly origin: string
   private readonly key: SigningKey
   private readonly options: Required<PublisherOptions>
-  private readonly builder = new BatchBuilder()
-  private nextSeq = 1
+  private readonly headerSets = new HeaderSets()
+  private builder = new BatchBuilder()
+  /** The number the next sealed batch begins with. */
+  private sealSeq = 1
+  /** The highest number the hub has acknowledged in the epoch that is being sent. */
+  private releasedSeq = 0
   private pending: Pending[] = []
   private pendingBytes = 0
+  /**
+   * A batch was refused for good while others before it were on their way to the hub's disk: they are waited for, in their
+   * epoch, before the new one begins at the hub.
+   */
+  private former: { readonly epoch: number; readonly pending: Pending[] } | null = null
   private current: OpenBatch | null = null
   private scheduled = false
   private waiting: (() => void)[] = []
@@ -65,16 +79,19 @@ export class Publisher implements BatchStore {
     this.options = {
       compression: 'none',
       proof: 'batch',
+      receipts: 'none',
       batchBytes: BATCH_BYTES,
       windowBytes: WINDOW_BYTES,
       ...options,
     }
-    this.sender = new StreamSender(this, {
-      onAccepted: () => undefined,
-      onRefused: (fault) => {
-        if (fault.details.retry === true) return
-        this.fail(fault)
-        options.onRestart(this)
+    this.onRestart = () => options.onRestart(this)
+    this.sender = new StreamSender(this.batchStore(), {
+      onAccepted: () => {
+        this.refused = null
+      },
+      onRefused: (fault, firstSeq) => {
+        if (fault.details.retry === true) this.refused = fault
+        else this.refuseFrom(firstSeq, fault)
       },
       onUnrouted: (messages) => {
         this.unroutedMessages += messages
@@ -83,20 +100,51 @@ export class Publisher implements BatchStore {
     })
   }
 
+  /** The sequence number the next message gets: with `epoch` and the stream's name its identity, which receipts name. */
+  get nextSeq(): number {
+    return this.sealSeq + this.builder.count
+  }
+
   /**
-   * Adds a message to the open batch; resolves when the hub has that batch on disk.
-   * Faults: `BODY_TOO_LARGE`, `TOPIC_INVALID`, `HEADERS_INVALID`, `PUBLISH_WINDOW_FULL`, `CLIENT_CLOSED` (thrown at once, nothing
-   * added); `PUBLISH_REFUSED` (the promise rejects for all that was not stored).
+   * Adds a message to the open batch; resolves when the hub has that batch on disk, with the numbers of all its messages.
+   * Faults: `BODY_TOO_LARGE`, `TOPIC_INVALID`, `HEADERS_INVALID`, `ATTRIBUTE_INVALID`, `PUBLISH_WINDOW_FULL`, `CLIENT_CLOSED`
+   * (thrown at once, nothing added); `PUBLISH_REFUSED` (the promise rejects for all that was not stored).
    */
-  publish({ topic, body, key = undefined, headers = NO_HEADERS }: OutgoingMessage): Promise<void> {
-    if (this.closedBy !== null) throw this.closedBy
-    if (this.pendingBytes > 2 * this.options.windowBytes) throw clientFault('PUBLISH_WINDOW_FULL')
+  publish(message: OutgoingMessage): Promise<Published> {
+    this.checkOpen()
+    const { topic, body, key } = message
+    const headers = this.headerSets.of(message)
     if (!this.builder.fits(body.length, key?.length ?? 0) && this.builder.count > 0) this.seal()
     this.builder.add(topic, headers, key ?? null, body)
-    this.current ??= openBatch()
+    this.current ??= newOpenBatch()
     const { promise } = this.current
     if (this.builder.rawBytes >= this.options.batchBytes) this.seal()
     else this.schedule()
+    return promise
+  }
+
+  /**
+   * Publishes messages, to any topics, all or none: they are a batch of their own, so the hub stores every one of them or
+   * refuses them together, and nobody else's message is refused with them. Resolves with their numbers, in the order given.
+   * Faults: those of `publish`, `GROUP_TOO_LARGE` (thrown at once, nothing added).
+   */
+  publishAll(messages: readonly OutgoingMessage[]): Promise<Published> {
+    this.checkOpen()
+    if (this.builder.count > 0) this.seal()
+    const { epoch, sealSeq } = this
+    if (messages.length === 0) return Promise.resolve({ epoch, firstSeq: sealSeq, lastSeq: sealSeq - 1 })
+    try {
+      for (const message of messages) {
+        this.builder.add(message.topic, this.headerSets.of(message), message.key ?? null, message.body)
+      }
+    } catch (error) {
+      this.builder = new BatchBuilder()
+      if (!(error instanceof Fault) || error.code !== 'BATCH_TOO_LARGE') throw error
+      throw clientFault('GROUP_TOO_LARGE', { why: `${messages.length} messages`, cause: error })
+    }
+    this.current = newOpenBatch()
+    const { promise } = this.current
+    this.seal()
     return promise
   }
 
@@ -114,7 +162,7 @@ export class Publisher implements BatchStore {
   async flush(): Promise<void> {
     if (this.builder.count > 0) this.seal()
     // What fails this promise is also remembered, and told below.
-    await this.pending.at(-1)?.open.promise.catch(() => undefined)
+    await (this.pending.at(-1) ?? this.former?.pending.at(-1))?.open.promise.catch(() => undefined)
     const { untold } = this
     this.untold = null
     if (untold !== null) throw untold
@@ -124,32 +172,78 @@ export class Publisher implements BatchStore {
   close(fault: Fault): void {
     this.closedBy = fault
     this.sender.stop()
+    this.current?.reject(fault)
     this.fail(fault)
   }
 
-  read({ seq, bytesMax }: { seq: number; bytesMax: number }): readonly Pending[] {
-    const from = this.pending.findIndex((batch) => batch.firstSeq >= seq)
+  /** What the sender sees: one epoch at a time. */
+  private batchStore(): BatchStore {
+    const publisher = this
+    return {
+      name: this.name,
+      get epoch() {
+        return publisher.sending.epoch
+      },
+      read: (options) => publisher.read(options),
+      release: async (seq) => publisher.release(seq),
+      resumed: (lastSeq) => publisher.resumed(lastSeq),
+    }
+  }
+
+  private get sending(): { readonly epoch: number; readonly pending: Pending[] } {
+    return this.former ?? { epoch: this.epoch, pending: this.pending }
+  }
+
+  private read({ seq, bytesMax }: { seq: number; bytesMax: number }): readonly Pending[] {
+    const { pending } = this.sending
+    const from = pending.findIndex((batch) => batch.firstSeq >= seq)
     if (from < 0) return []
     let bytes = 0
     let to = from
-    while (to < this.pending.length && (to === from || bytes < bytesMax))
-      bytes += (this.pending[to++] as Pending).bytes.length
-    return this.pending.slice(from, to)
+    while (to < pending.length && (to === from || bytes < bytesMax)) bytes += (pending[to++] as Pending).bytes.length
+    return pending.slice(from, to)
   }
 
-  async release(seq: number): Promise<void> {
+  private release(seq: number): void {
+    const { epoch, pending } = this.sending
     let released = 0
-    for (const batch of this.pending) {
-      if (batch.firstSeq + batch.count - 1 > seq) break
+    for (const batch of pending) {
+      const { firstSeq, count, open } = batch
+      if (firstSeq + count - 1 > seq) break
       released++
       this.pendingBytes -= batch.bytes.length
-      batch.open.resolve()
+      open.resolve({ epoch, firstSeq, lastSeq: firstSeq + count - 1 })
     }
+    this.releasedSeq = Math.max(this.releasedSeq, seq)
     if (released === 0) return
-    this.pending.splice(0, released)
-    const waiting = this.waiting
-    this.waiting = []
-    for (const resolve of waiting) resolve()
+    pending.splice(0, released)
+    this.wake()
+    this.leaveFormer()
+  }
+
+  /** A hub that lost what it had acknowledged (an older store was put back) would refuse all that follows: it gets a new epoch. */
+  private resumed(lastSeq: number): boolean {
+    if (lastSeq >= this.releasedSeq) return false
+    const kept = [...(this.former?.pending ?? []), ...this.pending]
+    this.former = null
+    this.begin()
+    this.releasedSeq = 0
+    this.pendingBytes = 0
+    for (const { bytes, count, open } of kept) {
+      const message = openBatch(bytes).messages()
+      const builder = new BatchBuilder()
+      for (let i = 0; i < count; i++) {
+        const { envelope, key, body } = message(i)
+        builder.add(envelope.topic, envelope.headers, key.length === 0 ? null : key, body)
+      }
+      this.hold(builder, open)
+    }
+    return true
+  }
+
+  private checkOpen(): void {
+    if (this.closedBy !== null) throw this.closedBy
+    if (this.pendingBytes > 2 * this.options.windowBytes) throw clientFault('PUBLISH_WINDOW_FULL')
   }
 
   private schedule(): void {
@@ -164,22 +258,11 @@ export class Publisher implements BatchStore {
   private seal(): void {
     const open = this.current as OpenBatch
     this.current = null
-    const { count } = this.builder
     try {
-      const bytes = this.builder.seal({
-        origin: this.origin,
-        stream: this.name,
-        epoch: this.epoch,
-        firstSeq: this.nextSeq,
-        sealedAtMs: Date.now(),
-        key: this.key,
-        compression: this.options.compression,
-        tree: this.options.proof === 'message',
-      })
-      this.pending.push({ firstSeq: this.nextSeq, count, bytes, open })
-      this.pendingBytes += bytes.length
-      this.nextSeq += count
+      this.hold(this.builder, open)
     } catch (error) {
+      // What cannot be sealed must not stay in the way of what follows.
+      this.builder = new BatchBuilder()
       this.untold ??= asFault(error)
       open.reject(asFault(error))
       return
@@ -187,26 +270,82 @@ export class Publisher implements BatchStore {
     this.sender.pump()
   }
 
-  /** Nothing pending will be stored: say so, and begin a new epoch, in which numbers start again. */
+  /** Seals what is in `builder` and keeps it until it is acknowledged. */
+  private hold(builder: BatchBuilder, open: OpenBatch): void {
+    const { count } = builder
+    const bytes = builder.seal({
+      origin: this.origin,
+      stream: this.name,
+      epoch: this.epoch,
+      firstSeq: this.sealSeq,
+      sealedAtMs: Date.now(),
+      key: this.key,
+      compression: this.options.compression,
+      tree: this.options.proof === 'message',
+      receipts: this.options.receipts,
+    })
+    this.pending.push({ firstSeq: this.sealSeq, count, bytes, open })
+    this.pendingBytes += bytes.length
+    this.sealSeq += count
+  }
+
+  /** The batch that begins at `firstSeq` will never be stored, nor what follows it: say so, and begin a new epoch. */
+  private refuseFrom(firstSeq: number, fault: Fault): void {
+    const { epoch, pending } = this.sending
+    const refused = pending.filter((batch) => batch.firstSeq >= firstSeq)
+    const waiting = pending.filter((batch) => batch.firstSeq < firstSeq)
+    if (this.former === null) this.begin()
+    this.former = { epoch, pending: waiting }
+    this.tell(refused, fault)
+    this.leaveFormer()
+  }
+
+  /** Once nothing of the former epoch is waited for, the stream goes on in the present one. */
+  private leaveFormer(): void {
+    if (this.former === null || this.former.pending.length > 0) return
+    this.former = null
+    this.releasedSeq = 0
+    this.onRestart()
+  }
+
+  /** Nothing pending will be acknowledged any more. */
   private fail(fault: Fault): void {
-    const { pending } = this
-    if (pending.length > 0) this.untold ??= fault
+    const pending = [...(this.former?.pending ?? []), ...this.pending]
+    this.former = null
+    this.begin()
+    this.releasedSeq = 0
+    this.tell(pending, fault)
+  }
+
+  private tell(lost: readonly Pending[], fault: Fault): void {
+    if (lost.length > 0) this.untold ??= fault
+    for (const { bytes, open } of lost) {
+      this.pendingBytes -= bytes.length
+      open.reject(fault)
+    }
+    this.wake()
+  }
+
+  /** A new epoch, in which numbers start again. */
+  private begin(): void {
     this.pending = []
-    this.pendingBytes = 0
     this.epoch = newEpoch()
-    this.nextSeq = 1
-    for (const { open } of pending) open.reject(fault)
+    this.sealSeq = 1
+    this.refused = null
+  }
+
+  private wake(): void {
     const waiting = this.waiting
     this.waiting = []
     for (const resolve of waiting) resolve()
   }
 }
 
-function openBatch(): OpenBatch {
-  const { promise, resolve, reject } = Promise.withResolvers<void>()
+function newOpenBatch(): OpenBatch {
+  const open = Promise.withResolvers<Published>()
   // Whoever publishes without awaiting is told by `flush` and by later promises; a rejection alone must not end the process.
-  promise.catch(() => undefined)
-  return { promise, resolve, reject }
+  open.promise.catch(() => undefined)
+  return open
 }
 
 /** A random 48-bit number, never 0. */

@@ -90,16 +90,25 @@ export class Requester {
 
   private async receive(subscription: Subscription): Promise<void> {
     for await (const delivery of subscription) {
-      for (const message of delivery) {
-        const number = Number(message.envelope.headers[HEADER_CORRELATION])
-        const waiting = this.waiting.get(number)
-        if (waiting === undefined) continue
-        this.waiting.delete(number)
-        clearTimeout(waiting.timer)
-        waiting.resolve(message)
+      for (let i = 0; i < delivery.count; i++) {
+        try {
+          this.answered(delivery.message(i))
+        } catch (error) {
+          // Its origin signed something unreadable; the other answers are as good as before.
+          delivery.reject(asFault(error).message, i, 1)
+        }
       }
-      delivery.settle()
+      delivery.settleOpen()
     }
+  }
+
+  private answered(message: MessageView): void {
+    const number = Number(message.envelope.headers[HEADER_CORRELATION])
+    const waiting = this.waiting.get(number)
+    if (waiting === undefined) return
+    this.waiting.delete(number)
+    clearTimeout(waiting.timer)
+    waiting.resolve(message)
   }
 }
 

@@ -6,6 +6,7 @@ import { CHANNEL_MESSAGES, FRAME_HEADER_BYTES, FRAME_OPEN_STREAM } from '#protoc
 import { type Accepted, decodeStreamOpened, encodeOpenStream, type Refused } from '#protocol/schema/mod.ts'
 import { batchFrameStart } from '#protocol/session/mod.ts'
 import { type HubConnection, refusal } from './connection.ts'
+import { REFUSED_RETRY_MS_FIRST, REFUSED_RETRY_MS_MAX, UNCURED_RETRY_MS_FIRST } from './limits.ts'
 
 /** Where a stream's sealed batches are kept until the hub has them; an agent's spool stream is one. */
 export type BatchStore = {
@@ -13,20 +14,27 @@ export type BatchStore = {
   readonly epoch: number
   read(options: { seq: number; bytesMax: number }): readonly { firstSeq: number; count: number; bytes: Buffer }[]
   release(seq: number): Promise<void>
+  /**
+   * The hub has said up to which number it has the stream. True when that is less than it once acknowledged and the store
+   * has begun a new epoch because of it: the stream is opened again. Without it such a stream stays refused (`STREAM_GAP`).
+   */
+  resumed?(lastSeq: number): boolean
 }
 
 export type SenderEvents = {
   /** The hub has more of the stream on its disk, and the store has released it. */
   onAccepted(): void
-  /** The hub will not take a batch, now or ever (`details.retry`). The sender tries again by itself unless it is stopped. */
-  onRefused(fault: Fault): void
+  /**
+   * The hub will not take the batch that begins at `firstSeq`, now or ever (`details.retry`); batches before it may still be
+   * acknowledged. The sender tries again by itself unless it is stopped.
+   */
+  onRefused(fault: Fault, firstSeq: number): void
   /** Messages that no queue at the hub wanted. */
   onUnrouted(messages: number): void
   onError(fault: Fault): void
 }
 
 const READ_BYTES = 1024 * 1024
-const REFUSED_RETRY_MS = 2000
 
 /** Producing credit is one account for all streams of a connection. */
 export class ProducingCredit {
@@ -57,28 +65,50 @@ export class StreamSender {
   private readonly events: SenderEvents
   private connection: HubConnection | null = null
   private credit: ProducingCredit | null = null
+  private readonly random: () => number
   private nextSeq = 1
   private retryTimer: NodeJS.Timeout | null = null
+  /** Refusals since the hub last took something. */
+  private refusals = 0
+  /** What the hub is known to have of the stream. */
+  private readonly known = { epoch: 0, seq: 0 }
+  /** Counts attachments: what an older one finds out is out of date. */
+  private attachment = 0
   private stopped = false
 
-  constructor(store: BatchStore, events: SenderEvents) {
+  /** `random` gives numbers in [0, 1). */
+  constructor(store: BatchStore, events: SenderEvents, random: () => number = Math.random) {
     this.store = store
     this.events = events
+    this.random = random
   }
 
   /** Continues the stream on a new connection. */
   async attach(connection: HubConnection, credit: ProducingCredit): Promise<void> {
     this.detach()
+    const { attachment } = this
     const { name: stream, epoch } = this.store
     const body = await connection.request(FRAME_OPEN_STREAM, (request) => encodeOpenStream({ request, stream, epoch }))
     const opened = decodeStreamOpened(body)
-    if (this.stopped || !connection.alive) return
+    if (this.stopped || !connection.alive || attachment !== this.attachment) return
+    if (this.store.resumed?.(opened.lastSeq) === true) return await this.attach(connection, credit)
     await this.store.release(opened.lastSeq)
+    if (attachment !== this.attachment) return
     this.connection = connection
     this.credit = credit
     this.streamId = opened.streamId
     this.nextSeq = opened.lastSeq + 1
+    // Its acknowledgement was lost with the connection: nobody else will tell.
+    if (this.learn(opened.lastSeq)) this.events.onAccepted()
     this.pump()
+  }
+
+  /** Whether that is more than was known. */
+  private learn(seq: number): boolean {
+    const { epoch } = this.store
+    const isMore = seq > (epoch === this.known.epoch ? this.known.seq : 0)
+    if (isMore) Object.assign(this.known, { epoch, seq })
+    return isMore
   }
 
   report(fault: Fault): void {
@@ -86,6 +116,7 @@ export class StreamSender {
   }
 
   detach(): void {
+    this.attachment++
     this.connection = null
     this.streamId = 0
     if (this.retryTimer !== null) clearTimeout(this.retryTimer)
@@ -115,6 +146,8 @@ export class StreamSender {
   }
 
   accepted({ lastSeq, unrouted }: Accepted): void {
+    this.refusals = 0
+    this.learn(lastSeq)
     this.store.release(lastSeq).then(
       () => this.events.onAccepted(),
       (error: unknown) => this.events.onError(asFault(error)),
@@ -123,15 +156,30 @@ export class StreamSender {
     this.pump()
   }
 
-  /** Starts again after the last number the hub has, a little later; batches behind a refused one are refused as well. */
-  refused({ fault, lastSeq }: Refused): void {
+  /**
+   * Starts again after the last number the hub has, a little later, and later each time; batches behind a refused one are
+   * refused as well, and other streams of the connection go on meanwhile.
+   */
+  refused({ fault, firstSeq, lastSeq }: Refused): void {
     if (this.retryTimer !== null) return
+    const pauseMs = refusedPauseMs({ refusals: this.refusals++, retry: fault?.retry === true, random: this.random })
     this.retryTimer = setTimeout(() => {
       this.retryTimer = null
       this.nextSeq = lastSeq + 1
       this.pump()
-    }, REFUSED_RETRY_MS)
+    }, pauseMs)
     // Last: whoever hears of it may stop the sender or begin a new epoch, and both end this waiting.
-    this.events.onRefused(refusal('PUBLISH_REFUSED', fault))
+    this.events.onRefused(refusal('PUBLISH_REFUSED', fault), firstSeq)
   }
+}
+
+/**
+ * How long to wait after `refusals` refusals in a row: doubled each time, its upper half at random, so that the senders to a
+ * full queue spread out and none comes back before the hub has answered what is still under way. What only an operator
+ * cures (`retry` false) is asked about less eagerly.
+ */
+export function refusedPauseMs(options: { refusals: number; retry: boolean; random: () => number }): number {
+  const firstMs = options.retry ? REFUSED_RETRY_MS_FIRST : UNCURED_RETRY_MS_FIRST
+  const ceilingMs = Math.min(REFUSED_RETRY_MS_MAX, firstMs * 2 ** Math.min(options.refusals, 30))
+  return Math.ceil(ceilingMs * (0.5 + options.random() / 2))
 }

@@ -1,23 +1,24 @@
 // Consumes a queue or a subscription: deliveries come in order, proven; settlements go back as ranges. Credit is given for what
 // was settled, not for what arrived, so a slow consumer is never flooded.
+//
+// A turn lasts from SUBSCRIBED to the end of the connection or to the next replay. Deliveries belong to a turn; settlements of
+// an earlier one are dropped, because the hub delivers those messages again.
 
-import { type KeyObject, X509Certificate } from 'node:crypto'
-import type { Fault } from '#protocol/base/mod.ts'
-import { type BatchHead, keyIdIn, type MessageView, openBatch, openExtract } from '#protocol/codec/mod.ts'
-import { keyIdOf } from '#protocol/crypto/mod.ts'
+import { asFault, type Fault } from '#protocol/base/mod.ts'
 import {
   CHANNEL_CONTROL,
   CHANNEL_RECEIPTS,
   FRAME_CREDIT,
+  FRAME_REPLAY,
   FRAME_SETTLE,
   FRAME_SUBSCRIBE,
   FRAME_UNSUBSCRIBE,
 } from '#protocol/frame/mod.ts'
-import { checkCertificate } from '#protocol/handshake/mod.ts'
 import {
-  decodeOrigin,
+  decodeReplayed,
   decodeSubscribed,
   encodeCredit,
+  encodeReplay,
   encodeSettle,
   encodeSubscribe,
   encodeUnsubscribe,
@@ -25,16 +26,19 @@ import {
   type Settlement,
   type Subscribe,
 } from '#protocol/schema/mod.ts'
-import {
-  DELIVER_PREFIX_BYTES,
-  type DeliverPrefix,
-  FORM_EXTRACT,
-  parseDeliverPrefix,
-  RangeSet,
-} from '#protocol/session/mod.ts'
+import { DELIVER_PREFIX_BYTES, type DeliverPrefix, parseDeliverPrefix } from '#protocol/session/mod.ts'
 import type { HubConnection } from './connection.ts'
+import { type Content, Delivery, openContent, reasonText, type Settler } from './delivery.ts'
 import { clientFault } from './faults.ts'
-import { DELIVERY_CREDIT_BYTES, DELIVERY_CREDIT_MESSAGES } from './limits.ts'
+import {
+  DELIVERY_CREDIT_BYTES,
+  DELIVERY_CREDIT_MESSAGES,
+  SETTLE_BYTES_MAX,
+  SETTLE_RANGE_BYTES,
+  SETTLE_RANGES_MAX,
+} from './limits.ts'
+import type { Origins } from './origins.ts'
+import { policyMessage, type SubscriptionPolicy } from './policy.ts'
 
 export type SubscribeOptions = {
   /** An existing queue, shared with other consumers; or, instead, `name` and `topics`. */
@@ -46,154 +50,25 @@ export type SubscribeOptions = {
   readonly where?: Readonly<Record<string, string | readonly string[]>>
   /** Ends with the connection. */
   readonly ephemeral?: boolean
+  /** Of a subscription of its own: order among consumers, limits, retention. A queue has the hub's. */
+  readonly policy?: SubscriptionPolicy
   readonly creditBytes?: number
   readonly creditMessages?: number
 }
 
-/** Certificates the hub presented on this connection, by key id. */
-export class Origins {
-  private readonly keys = new Map<string, { name: string; key: KeyObject }>()
-  private readonly ca: X509Certificate
-  private readonly hubName: string
+/** From where a replay begins: a position of the normal lane (others are replayed whole), or a time of the hub's clock. */
+export type ReplayFrom = { readonly fromPosition: number } | { readonly fromMs: number }
 
-  constructor(ca: X509Certificate, hubName: string) {
-    this.ca = ca
-    this.hubName = hubName
-  }
-
-  /** Takes an ORIGIN frame. Faults: `CERTIFICATE_*`. */
-  introduce(body: Buffer): void {
-    const { name, certificate } = decodeOrigin(body)
-    const role = name === this.hubName ? 'hub' : 'agent'
-    // What was signed while the certificate was valid stays true afterwards: its own dates are no reason to refuse.
-    const parsed = new X509Certificate(certificate)
-    const nowMs = Math.min(Date.now(), Date.parse(parsed.validTo))
-    const checked = checkCertificate(Buffer.from(certificate), {
-      ca: this.ca,
-      role,
-      name,
-      nowMs,
-      clockSkewMs: 86_400_000,
-    })
-    this.keys.set(keyIdOf(checked.publicKey).toString('hex'), { name, key: checked.publicKey })
-  }
-
-  /** The key a batch is signed with. Faults: `ORIGIN_UNKNOWN`. */
-  keyOf(head: BatchHead): KeyObject {
-    const known = this.keys.get(keyIdIn(head).toString('hex'))
-    if (known === undefined || known.name !== head.origin) throw clientFault('ORIGIN_UNKNOWN', { where: head.origin })
-    return known.key
-  }
+/** What a subscription tells its client. */
+export type SubscriptionHooks = {
+  /** It has asked the hub something: the answer with this number belongs to it. */
+  onRequest(request: number, subscription: Subscription): void
+  /** Messages were not what their origin sealed; they were rejected. */
+  onUnproven(fault: Fault, messages: number): void
+  onEnd(subscription: Subscription): void
 }
 
-/** Messages delivered together: all of one sealed batch, proven to come from `origin`, at consecutive queue positions. */
-export class Delivery {
-  readonly queue: string
-  /** Who vouches for the messages: the agent that sealed them (or the hub, for parts of a batch sealed without a tree). */
-  readonly origin: string
-  readonly stream: string
-  readonly sealedAtMs: number
-  /** Position of the first message in its queue. */
-  readonly position: number
-  readonly count: number
-  /** Every position below is settled. */
-  readonly floor: number
-  /** 1 at the first delivery. */
-  readonly attempt: number
-  readonly wireBytes: number
-  /** Uncompressed bytes of the messages. */
-  readonly rawBytes: number
-  /** The hub's store: positions mean something only within it. */
-  readonly storeId: string
-  private readonly subscription: Subscription
-  private readonly connection: HubConnection
-  private readonly message_: (i: number) => MessageView
-  /** Positions already settled, one way or another. */
-  private open: RangeSet
-
-  /** Made by `Subscription`. */
-  constructor(parts: {
-    subscription: Subscription
-    connection: HubConnection
-    prefix: DeliverPrefix
-    head: BatchHead
-    wireBytes: number
-    rawBytes: number
-    message: (i: number) => MessageView
-  }) {
-    this.subscription = parts.subscription
-    this.connection = parts.connection
-    this.queue = parts.subscription.queueName
-    this.origin = parts.head.origin
-    this.stream = parts.head.stream
-    this.sealedAtMs = parts.head.sealedAtMs
-    this.position = parts.prefix.position
-    this.count = parts.prefix.count
-    this.floor = parts.prefix.floor
-    this.attempt = parts.prefix.attempt
-    this.wireBytes = parts.wireBytes
-    this.rawBytes = parts.rawBytes
-    this.storeId = parts.connection.terms.storeId.toString('hex')
-    this.message_ = parts.message
-    this.open = new RangeSet(this.position)
-  }
-
-  /** Message `i` (0 ≤ i < count); its key and body are views that live as long as the delivery. */
-  message(i: number): MessageView {
-    return this.message_(i)
-  }
-
-  *[Symbol.iterator](): Generator<MessageView> {
-    for (let i = 0; i < this.count; i++) yield this.message_(i)
-  }
-
-  /** Whether message `i` was settled, one way or another. */
-  isSettled(i: number): boolean {
-    return this.open.has(this.position + i)
-  }
-
-  /** Whether message `i` has not been settled yet. */
-  isOpen(i: number): boolean {
-    return !this.open.has(this.position + i)
-  }
-
-  /** Everything was processed; or the part from … from+count-1 (places in this delivery). */
-  settle(from = 0, count = this.count - from): void {
-    this.send(from, count, Outcome.PROCESSED, '')
-  }
-
-  /** These messages can never be processed: the hub keeps them aside with the reason. */
-  reject(reason: string, from = 0, count = this.count - from): void {
-    this.send(from, count, Outcome.REJECTED, reason.slice(0, 512).toWellFormed())
-  }
-
-  /** Deliver these messages again. */
-  retry(from = 0, count = this.count - from): void {
-    this.send(from, count, Outcome.RETRY, '')
-  }
-
-  /** Settles as processed whatever of it has not been settled in another way. */
-  settleOpen(): void {
-    for (const [from, to] of this.open.missing(this.position, this.position + this.count)) {
-      this.settle(from - this.position, to - from)
-    }
-  }
-
-  /** Without effect when the connection is gone: the hub delivers again what it does not know to be settled. */
-  private send(from: number, count: number, outcome: Outcome, reason: string): void {
-    if (count <= 0) return
-    const start = this.position + from
-    const [first] = this.open.missing(start, start + count)
-    if (first === undefined || first[0] !== start || first[1] !== start + count) {
-      throw clientFault('SETTLED_TWICE', { where: `position ${start}` })
-    }
-    this.open.add(start, start + count)
-    const done = this.open.floor >= this.position + this.count
-    this.subscription.settle(this.connection, { from: start, count, outcome, reason }, done ? this.wireBytes : 0)
-  }
-}
-
-export class Subscription implements AsyncIterable<Delivery> {
+export class Subscription implements AsyncIterable<Delivery>, Settler {
   readonly options: SubscribeOptions
   /** The queue's name at the hub, once subscribed. */
   queueName = ''
@@ -209,35 +84,45 @@ export class Subscription implements AsyncIterable<Delivery> {
   private ended = false
   private forgotten = false
   private failure: Fault | null = null
+  private storeId = ''
+  private turn: object = {}
+  /** Replays asked for and not answered yet: meanwhile nothing is handed out and no settlement is sent. */
+  private replaying = 0
+  private receivedBytes = 0
+  private receivedMessages = 0
   private settledBytes = 0
   private settledMessages = 0
   private grantedBytes = 0
   private grantedMessages = 0
   private settlements: Settlement[] = []
+  private settlementBytes = 0
   private settleId = 0
-  private readonly onEnd: (subscription: Subscription) => void
+  private readonly hooks: SubscriptionHooks
 
   /** Use `client.subscribe()`. */
-  constructor(options: SubscribeOptions, onEnd: (subscription: Subscription) => void) {
+  constructor(options: SubscribeOptions, hooks: SubscriptionHooks) {
     this.options = options
-    this.onEnd = onEnd
+    this.hooks = hooks
   }
 
   /** Subscribes on a new connection; deliveries of the old one are dropped, the hub sends them again. */
-  async attach(connection: HubConnection, origins: Origins, onRequest: (request: number) => void): Promise<void> {
-    this.deliveries.length = 0
+  async attach(connection: HubConnection, origins: Origins): Promise<void> {
+    this.begin()
     this.consumer = 0
-    this.settlements = []
     this.settleId = 0
+    this.replaying = 0
+    this.receivedBytes = 0
+    this.receivedMessages = 0
     this.settledBytes = 0
     this.settledMessages = 0
+    this.storeId = connection.terms.storeId.toString('hex')
     this.grantedBytes = this.options.creditBytes ?? DELIVERY_CREDIT_BYTES
     this.grantedMessages = this.options.creditMessages ?? DELIVERY_CREDIT_MESSAGES
     // Deliveries may come in the same chunk as the answer: be ready for them before asking.
     this.connection = connection
     this.origins = origins
     await connection.request(FRAME_SUBSCRIBE, (request) => {
-      onRequest(request)
+      this.hooks.onRequest(request, this)
       return encodeSubscribe(this.requestBody(request))
     })
     // It was closed while the question was on its way: the hub must not go on delivering.
@@ -251,33 +136,81 @@ export class Subscription implements AsyncIterable<Delivery> {
     this.queueName = queue
   }
 
-  /** A DELIVER body for this consumer; gives the uncompressed bytes of its messages. Faults: `DELIVERY_INVALID` and those of proofs; nothing unproven is handed on. */
+  /**
+   * A DELIVER body for this consumer; gives the uncompressed bytes of its messages. What is not what its origin sealed is
+   * rejected with the reason and never handed on. Faults: `SESSION_BODY_INVALID`.
+   */
   receive(connection: HubConnection, body: Buffer): number {
     if (connection !== this.connection || this.origins === null || this.ended) return 0
     const prefix = parseDeliverPrefix(body)
-    const view = body.subarray(DELIVER_PREFIX_BYTES)
-    // A large body has a buffer of its own; a small one lies in the socket's chunk, which it must not keep alive.
-    const content = body.length === body.buffer.byteLength ? view : Buffer.from(view)
-    const { head, rawBytes, message } = openContent(prefix, content, this.origins)
     const wireBytes = body.length
-    this.deliveries.push(new Delivery({ subscription: this, connection, prefix, head, wireBytes, rawBytes, message }))
-    this.wake?.()
-    this.onDelivery()
-    return rawBytes
+    this.receivedBytes += wireBytes
+    this.receivedMessages += prefix.count
+    const view = body.subarray(DELIVER_PREFIX_BYTES)
+    let content: Content
+    try {
+      // A large body has a buffer of its own; a small one lies in the socket's chunk, which it must not keep alive.
+      content = openContent(prefix, body.length === body.buffer.byteLength ? view : Buffer.from(view), this.origins)
+    } catch (error) {
+      this.refuse(prefix, wireBytes, asFault(error))
+      return 0
+    }
+    const { turn, storeId } = this
+    this.deliveries.push(new Delivery({ settler: this, turn, storeId, prefix, content, wireBytes }))
+    this.wakeUp()
+    return content.rawBytes
+  }
+
+  /**
+   * Opens again what the hub has retained of this subscription: it is delivered once more, besides what is open anyway. Gives
+   * how many settled messages that are. From the call on, deliveries that came before have no effect any more: what was
+   * settled of them before the call is settled, the rest comes again. Afterwards as before when the hub refuses.
+   * Faults: `REQUEST_REFUSED` (only an agent's own subscriptions can be replayed), `CONNECTION_LOST` (whether it happened is
+   * not known; repeat it), `CLIENT_CLOSED`.
+   */
+  async replay(from: ReplayFrom): Promise<number> {
+    if (this.ended) throw this.failure ?? clientFault('CLIENT_CLOSED', { where: this.queueName })
+    const { connection, consumer } = this
+    if (connection === null || !connection.alive || consumer === 0)
+      throw clientFault('CONNECTION_LOST', { retry: true })
+    const fromMs = 'fromMs' in from ? Math.max(0, Math.floor(from.fromMs)) : 0
+    const fromPosition = 'fromPosition' in from ? from.fromPosition : 0
+    this.flush()
+    this.replaying++
+    try {
+      const body = await connection.request(FRAME_REPLAY, (request) => {
+        this.hooks.onRequest(request, this)
+        return encodeReplay({ request, consumer, fromPosition, fromMs })
+      })
+      return decodeReplayed(body).messages
+    } catch (error) {
+      if (connection === this.connection) this.resume()
+      throw error
+    }
+  }
+
+  /** @internal REPLAYED, as soon as it arrives, since deliveries may follow at once: a new turn. */
+  replayed(): void {
+    this.begin()
+    // What came before will not be settled any more: its credit is free.
+    this.settledBytes = this.receivedBytes
+    this.settledMessages = this.receivedMessages
+    this.grant()
+    this.resume()
   }
 
   get hasNext(): boolean {
-    return this.deliveries.length > 0
+    return this.deliveries.length > 0 && this.replaying === 0
   }
 
   /** The next delivery if one is here. */
   tryNext(): Delivery | null {
-    return this.deliveries.shift() ?? null
+    return this.hasNext ? (this.deliveries.shift() as Delivery) : null
   }
 
   /** The next delivery; `null` when the subscription was closed. Throws when the hub refuses it after a reconnect. */
   async next(): Promise<Delivery | null> {
-    while (this.deliveries.length === 0 && !this.ended) {
+    while (!this.hasNext && !this.ended) {
       await new Promise<void>((resolve) => {
         this.wake = resolve
       })
@@ -298,7 +231,7 @@ export class Subscription implements AsyncIterable<Delivery> {
     this.flush()
     this.end()
     this.leave({ forget: this.forgotten })
-    this.onEnd(this)
+    this.hooks.onEnd(this)
   }
 
   private leave({ forget }: { forget: boolean }): void {
@@ -323,42 +256,75 @@ export class Subscription implements AsyncIterable<Delivery> {
   }
 
   /** @internal Settlements of one event turn travel together. */
-  settle(connection: HubConnection, range: Settlement, releasedBytes: number): void {
-    if (connection !== this.connection || this.ended) return
+  settle(turn: object, range: Settlement, releasedBytes: number): void {
+    if (turn !== this.turn || this.ended) return
     const last = this.settlements.at(-1)
     this.settledMessages += range.count
     this.settledBytes += releasedBytes
-    if (
-      last !== undefined &&
-      last.from + last.count === range.from &&
-      last.outcome === range.outcome &&
-      last.reason === range.reason
-    ) {
+    if (last !== undefined && continues(last, range)) {
       this.settlements[this.settlements.length - 1] = { ...last, count: last.count + range.count }
-    } else {
-      if (this.settlements.length === 0) setImmediate(() => this.flush())
-      this.settlements.push(range)
-      if (this.settlements.length >= 512) this.flush()
+      return
     }
+    if (this.settlements.length === 0) setImmediate(() => this.flush())
+    this.settlements.push(range)
+    // A character is at most three bytes in UTF-8.
+    this.settlementBytes += SETTLE_RANGE_BYTES + 3 * range.reason.length
+    if (this.settlements.length >= SETTLE_RANGES_MAX || this.settlementBytes >= SETTLE_BYTES_MAX) this.flush()
   }
 
   /** @internal Sends settlements and the credit they give back. */
   flush(): void {
     const { connection, consumer } = this
-    if (this.settlements.length === 0 || connection === null || consumer === 0) return
-    const ranges = this.settlements
+    if (this.settlements.length === 0 || this.replaying > 0 || connection === null || consumer === 0) return
+    for (const ranges of frames(this.settlements)) {
+      connection.send(FRAME_SETTLE, CHANNEL_RECEIPTS, encodeSettle({ consumer, settleId: ++this.settleId, ranges }))
+    }
     this.settlements = []
-    connection.send(FRAME_SETTLE, CHANNEL_RECEIPTS, encodeSettle({ consumer, settleId: ++this.settleId, ranges }))
+    this.settlementBytes = 0
+    this.grant()
+  }
+
+  private grant(): void {
+    const { connection, consumer } = this
     const bytes = this.settledBytes + (this.options.creditBytes ?? DELIVERY_CREDIT_BYTES)
     const messages = this.settledMessages + (this.options.creditMessages ?? DELIVERY_CREDIT_MESSAGES)
-    if (bytes === this.grantedBytes && messages === this.grantedMessages) return
+    if (connection === null || (bytes === this.grantedBytes && messages === this.grantedMessages)) return
     this.grantedBytes = bytes
     this.grantedMessages = messages
     connection.send(FRAME_CREDIT, CHANNEL_CONTROL, encodeCredit({ consumer, bytes, messages }))
   }
 
+  /** A turn begins: nothing of the former one is handed out or settled. */
+  private begin(): void {
+    this.turn = {}
+    this.deliveries.length = 0
+    this.settlements = []
+    this.settlementBytes = 0
+  }
+
+  /** A replay was answered. */
+  private resume(): void {
+    this.replaying = Math.max(0, this.replaying - 1)
+    this.flush()
+    if (this.hasNext) this.wakeUp()
+  }
+
+  /** What cannot be proven goes back as rejected, so that the hub sets it aside and nobody meets it again and again. */
+  private refuse({ lane, position, count }: DeliverPrefix, wireBytes: number, cause: Fault): void {
+    const reason = reasonText(`${cause.code}: ${cause.message}`)
+    this.settle(this.turn, { from: position, count, outcome: Outcome.REJECTED, reason, lane, delayMs: 0 }, wireBytes)
+    const where = `queue ${this.queueName}, lane ${lane}, position ${position}`
+    const fault = clientFault('DELIVERY_UNPROVEN', { where, why: `${cause.code}: ${cause.message}`, count, cause })
+    this.hooks.onUnproven(fault, count)
+  }
+
+  private wakeUp(): void {
+    this.wake?.()
+    this.onDelivery()
+  }
+
   private requestBody(request: number): Subscribe {
-    const { queue = '', name = '', topics = [], where = {}, ephemeral = false } = this.options
+    const { queue = '', name = '', topics = [], where = {}, ephemeral = false, policy } = this.options
     return {
       request,
       queue,
@@ -371,22 +337,34 @@ export class Subscription implements AsyncIterable<Delivery> {
       ephemeral,
       creditBytes: this.grantedBytes,
       creditMessages: this.grantedMessages,
+      policy: policy === undefined ? null : policyMessage(policy),
     }
   }
 }
 
-type Content = { readonly head: BatchHead; readonly rawBytes: number; readonly message: (i: number) => MessageView }
+/** Whether `next` says the same of the positions right behind `last`. */
+function continues(last: Settlement, next: Settlement): boolean {
+  return (
+    last.from + last.count === next.from &&
+    last.lane === next.lane &&
+    last.outcome === next.outcome &&
+    last.reason === next.reason &&
+    last.delayMs === next.delayMs
+  )
+}
 
-function openContent(prefix: DeliverPrefix, content: Buffer, origins: Origins): Content {
-  if (prefix.form === FORM_EXTRACT) {
-    const extract = openExtract(content, (head) => origins.keyOf(head))
-    if (extract.messages.length !== prefix.count)
-      throw clientFault('DELIVERY_INVALID', { why: 'another number of messages' })
-    const rawBytes = extract.messages.reduce((sum, { key, body }) => sum + key.length + body.length, 0)
-    return { head: extract.head, rawBytes, message: (i) => extract.messages[i] as MessageView }
+/** Settlements as they fit into frames: those held back by a replay may be many. */
+function* frames(settlements: readonly Settlement[]): Generator<readonly Settlement[]> {
+  let from = 0
+  let bytes = 0
+  for (let i = 0; i < settlements.length; i++) {
+    const own = SETTLE_RANGE_BYTES + 3 * (settlements[i] as Settlement).reason.length
+    if (i > from && (bytes + own > SETTLE_BYTES_MAX || i - from >= SETTLE_RANGES_MAX)) {
+      yield settlements.slice(from, i)
+      from = i
+      bytes = 0
+    }
+    bytes += own
   }
-  const batch = openBatch(content)
-  if (batch.count !== prefix.count) throw clientFault('DELIVERY_INVALID', { why: 'another number of messages' })
-  batch.verify(origins.keyOf(batch.head))
-  return { head: batch.head, rawBytes: batch.head.payloadRawBytes, message: batch.messages() }
+  yield settlements.slice(from)
 }

@@ -3,7 +3,18 @@
 
 import type { SpoolStream } from '#agent/spool/mod.ts'
 import { asFault, type Fault } from '#protocol/base/mod.ts'
-import { BatchBuilder, HEADER_CONTENT_TYPE, type Headers, type HeaderValue, NO_HEADERS } from '#protocol/codec/mod.ts'
+import {
+  attributesOf,
+  BatchBuilder,
+  HEADER_CONTENT_TYPE,
+  HEADER_DELAY_MS,
+  HEADER_DELIVER_AT_MS,
+  HEADER_PRIORITY,
+  HEADER_TTL_MS,
+  type Headers,
+  type HeaderValue,
+  NO_HEADERS,
+} from '#protocol/codec/mod.ts'
 import type { SigningKey } from '#protocol/crypto/mod.ts'
 import type { Cursor, Destination, Item, Portion, Reject, Row } from '../../contract.ts'
 import { formatJsonRecord } from '../../formats/mod.ts'
@@ -21,6 +32,9 @@ export type HubOutlet = {
   onSealed(rawBytes: number): void
 }
 
+/** Headers the hub reads: a row without a value for one leaves it out. */
+const ATTRIBUTE_HEADERS: readonly string[] = [HEADER_PRIORITY, HEADER_TTL_MS, HEADER_DELAY_MS, HEADER_DELIVER_AT_MS]
+
 /** Distinct header sets remembered, so that equal ones are one object and encoded once. */
 const HEADER_SETS_MAX = 4096
 
@@ -30,6 +44,8 @@ export class HubDestination implements Destination {
   readonly #name: string
   readonly #topic: Template
   readonly #headerFields: readonly (readonly [header: string, field: string])[]
+  /** What every message of the flow has. */
+  readonly #commonHeaders: Headers
   readonly #headerSets = new Map<string, Headers>()
   readonly #builder = new BatchBuilder()
   #lastRow: Row | null = null
@@ -42,6 +58,12 @@ export class HubDestination implements Destination {
     this.#name = flow
     this.#topic = compileTemplate(settings.topic)
     this.#headerFields = Object.entries(settings.headers)
+    this.#commonHeaders = {
+      [HEADER_CONTENT_TYPE]: 'application/json',
+      ...(settings.priority === 'normal' ? {} : { [HEADER_PRIORITY]: settings.priority }),
+      ...(settings.ttlMs === 0 ? {} : { [HEADER_TTL_MS]: settings.ttlMs }),
+      ...(settings.delayMs === 0 ? {} : { [HEADER_DELAY_MS]: settings.delayMs }),
+    }
   }
 
   async open(): Promise<void> {
@@ -97,9 +119,11 @@ export class HubDestination implements Destination {
     // Neighbours mostly agree.
     const last = this.#lastRow
     if (last !== null && this.#headerFields.every(([, field]) => row[field] === last[field])) return this.#lastHeaders
+    // First: a row whose headers cannot be must not pass for one whose headers are those of the row before.
+    const headers = this.#knownHeaders(row)
     this.#lastRow = row
-    this.#lastHeaders = this.#knownHeaders(row)
-    return this.#lastHeaders
+    this.#lastHeaders = headers
+    return headers
   }
 
   #knownHeaders(row: Row): Headers {
@@ -107,8 +131,13 @@ export class HubDestination implements Destination {
     for (const [, field] of this.#headerFields) name += `${typeof row[field]} ${String(row[field] ?? '')}\0`
     const known = this.#headerSets.get(name)
     if (known !== undefined) return known
-    const headers: Record<string, HeaderValue> = { [HEADER_CONTENT_TYPE]: 'application/json' }
-    for (const [header, field] of this.#headerFields) headers[header] = headerValue(row[field])
+    const headers: Record<string, HeaderValue> = { ...this.#commonHeaders }
+    for (const [header, field] of this.#headerFields) {
+      const value = headerValue(row[field])
+      if (value !== null || !ATTRIBUTE_HEADERS.includes(header)) headers[header] = value
+    }
+    // What the hub would refuse must not get into a batch: the batch would be refused, and all that follows.
+    attributesOf(headers)
     if (this.#headerSets.size >= HEADER_SETS_MAX) this.#headerSets.clear()
     this.#headerSets.set(name, headers)
     return headers

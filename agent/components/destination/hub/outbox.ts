@@ -79,7 +79,9 @@ export class Outbox implements HubOutlet {
     const sender = this.#client.sendFrom(stream, {
       onAccepted: () => this.#moved(name, null),
       onRefused: (fault) => {
-        this.#log('warn', 'the hub refuses messages', { stream: name, fault: fault.toJSON() })
+        // A full queue refuses again and again: one line of log says it.
+        const known = this.#lines.get(name)?.refused?.details.hubCode === fault.details.hubCode
+        this.#log(known ? 'debug' : 'warn', 'the hub refuses messages', { stream: name, fault: fault.toJSON() })
         this.#moved(name, fault)
       },
       onUnrouted: (messages) =>

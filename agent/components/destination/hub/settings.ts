@@ -1,5 +1,6 @@
 // Settings of the `hub` destination.
 
+import { ATTRIBUTE_MS_MAX } from '#protocol/codec/mod.ts'
 import { f, type Infer } from '#protocol/fields/mod.ts'
 
 const field = f.text({ doc: 'a field of the rows', maxLength: 128 })
@@ -19,6 +20,20 @@ export const hubDestinationSettings = f.object({
     doc: 'Header name → field whose value it takes; receivers may subscribe by headers',
     max: 32,
     default: {},
+  }),
+  priority: f.choice(['normal', 'urgent', 'bulk'] as const, {
+    doc: 'Urgent messages overtake others, bulk ones let others pass; a header `:priority` of `headers` goes before it',
+    default: 'normal',
+  }),
+  ttlMs: f.duration({
+    doc: 'Time after which a message is worth nothing; the hub sets it aside. 0 is for ever',
+    max: ATTRIBUTE_MS_MAX,
+    default: 0,
+  }),
+  delayMs: f.duration({
+    doc: 'Time the hub waits before it delivers a message',
+    max: ATTRIBUTE_MS_MAX,
+    default: 0,
   }),
   compression: f.choice(['zstd', 'none'] as const, { doc: 'Compression of each batch', default: 'zstd' }),
   proof: f.choice(['message', 'batch'] as const, {

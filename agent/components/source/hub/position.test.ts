@@ -1,21 +1,54 @@
 import t from 'tap'
 import { RangeSet } from '#protocol/session/mod.ts'
-import { copyOf, decodeHubPosition, encodeHubPosition } from './position.ts'
+import { decodeHubPosition, encodeHubPosition, LanePositions, placeOf, refOf } from './position.ts'
 
-t.test('a position survives being written down', async (t) => {
-  const done = new RangeSet(10, [[12, 15]])
+const plain = (done: LanePositions) => done.lanes.map((lane) => [lane, done.of(lane).floor, done.of(lane).above])
+
+t.test('a position survives being written down, lane by lane', async (t) => {
+  const done = new LanePositions()
+  done.set(4, new RangeSet(7))
+  done.set(0, new RangeSet(10, [[12, 15]]))
+  done.of(1).add(3, 5)
   const back = decodeHubPosition(encodeHubPosition({ store: 'ab', queue: 'a:名', done }))
-  t.match(back, { store: 'ab', queue: 'a:名', done: { floor: 10, above: [[12, 15]] } })
+  t.match(back, { store: 'ab', queue: 'a:名' })
+  t.same(plain(back.done), [
+    [0, 10, [[12, 15]]],
+    [1, 0, [[3, 5]]],
+    [4, 7, []],
+  ])
+})
+
+t.test('a cursor from before there were lanes is read as lane 0, and written as it was', async (t) => {
+  const old = '{"store":"ab","queue":"q","floor":10,"above":[[12,15]]}'
+  const { store, queue, done } = decodeHubPosition(old)
+  t.same(plain(done), [[0, 10, [[12, 15]]]])
+  t.equal(encodeHubPosition({ store, queue, done }), old)
+})
+
+t.test('all lanes of a queue fit a cursor', async (t) => {
+  const done = new LanePositions()
+  for (let lane = 0; lane < 192; lane++) {
+    done.set(
+      lane,
+      new RangeSet(2 ** 40, [
+        [2 ** 41, 2 ** 42],
+        [2 ** 43, 2 ** 44],
+      ]),
+    )
+  }
+  t.ok(encodeHubPosition({ store: 'a'.repeat(32), queue: 'q'.repeat(200), done }).length < 65_536)
 })
 
 t.test('a copy is a copy', async (t) => {
-  const set = new RangeSet(3, [[5, 6]])
-  const copy = copyOf(set)
-  copy.add(3, 5)
-  t.same([set.floor, copy.floor], [3, 6])
+  const set = new LanePositions()
+  set.set(2, new RangeSet(3, [[5, 6]]))
+  const copy = set.copy()
+  copy.of(2).add(3, 5)
+  t.same([set.of(2).floor, copy.of(2).floor], [3, 6])
 })
 
 t.test('what is no position is a fault, not a new beginning', async (t) => {
+  const start = '"store":"a","queue":"b","floor":1,"above":[]'
   for (const text of [
     '',
     'null',
@@ -23,8 +56,26 @@ t.test('what is no position is a fault, not a new beginning', async (t) => {
     '{}',
     '7',
     '{"store":"a","queue":"b","floor":1.5,"above":[]}',
+    '{"store":"a","queue":"b","floor":1,"above":[[1]]}',
     '{"store":"a","queue":1,"floor":1,"above":[]}',
+    `{${start},"lanes":7}`,
+    `{${start},"lanes":[[192,0,[]]]}`,
+    `{${start},"lanes":[[1,-1,[]]]}`,
+    `{${start},"lanes":[null]}`,
   ]) {
     t.throws(() => decodeHubPosition(text), { code: 'SOURCE_POSITION_INVALID' }, text)
   }
+})
+
+t.test('references name lane and position, and stay plain numbers in lane 0', async (t) => {
+  t.equal(refOf(0, 17), 17)
+  t.equal(refOf(4, 17), '4:17')
+  t.same(
+    [placeOf(17), placeOf('4:17'), placeOf('17')],
+    [
+      { lane: 0, position: 17 },
+      { lane: 4, position: 17 },
+      { lane: 0, position: 17 },
+    ],
+  )
 })

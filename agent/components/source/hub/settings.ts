@@ -3,6 +3,40 @@
 import { patternProblem } from '#protocol/codec/mod.ts'
 import { f, type Infer } from '#protocol/fields/mod.ts'
 
+const MESSAGES_MAX = 1_000_000_000_000
+const BYTES_MAX = 16 * 2 ** 40
+const KEPT_MS_MAX = 10 * 365 * 86_400_000
+
+/** Named as in hub.yaml, where the queues of the hub have them. */
+const policySettings = {
+  order: f.choice(['none', 'stream', 'key'] as const, {
+    doc: 'Whether messages of one producer stream, or with one key, stay in order when several flows share it',
+    default: 'none',
+  }),
+  limits: f.object(
+    {
+      messages: f.integer({ doc: 'Messages it holds; 0 is no limit', min: 0, max: MESSAGES_MAX, default: 0 }),
+      bytes: f.bytes({ doc: 'Bytes it holds; 0 is no limit', max: BYTES_MAX, default: 0 }),
+      ageMs: f.duration({ doc: 'Time a message may wait in it; 0 is no limit', max: KEPT_MS_MAX, default: 0 }),
+    },
+    { doc: 'What it may hold at the hub' },
+  ),
+  onFull: f.choice(['block', 'drop-oldest', 'dead-letter'] as const, {
+    doc: 'Beyond its limits: senders wait, the oldest message is dropped, or what comes goes to the dead letters',
+    default: 'block',
+  }),
+  maxDeliver: f.integer({
+    doc: 'Deliveries of one message before it goes to the dead letters; 0 is no limit',
+    min: 0,
+    max: 10_000,
+    default: 0,
+  }),
+  onExpire: f.choice(['dead-letter', 'drop'] as const, {
+    doc: 'What becomes of messages that come too late',
+    default: 'dead-letter',
+  }),
+} as const
+
 export const hubSourceSettings = f.object(
   {
     queue: f.text({ doc: 'A queue of the hub, shared with other consumers', maxLength: 200, optional: true }),
@@ -29,6 +63,7 @@ export const hubSourceSettings = f.object(
             default: {},
           },
         ),
+        ...policySettings,
       },
       { doc: 'Topics to receive, instead of a queue', optional: true },
     ),

@@ -1,21 +1,20 @@
-// Source `hub`: messages of a queue or subscription become rows again. Every message has a position in its queue; the cursor
-// says which positions the destination has committed, so what the hub delivers twice is recognised and only settled.
+// Source `hub`: messages of a queue or subscription become rows again. Every message has a position in a lane of its queue; the
+// cursor says which positions the destination has committed, so what the hub delivers twice is recognised and only settled.
 //
 //   taken       positions handed on in portions, committed or not
 //   committed   positions whose portion the destination has committed: only these are settled at the hub
 
 import { join } from 'node:path'
-import type { Client, Delivery, Subscription } from '#agent/client/mod.ts'
+import type { Client, Delivery, SubscribeOptions, Subscription } from '#agent/client/mod.ts'
 import { asFault, type Fault } from '#protocol/base/mod.ts'
 import { HEADER_CONTENT_TYPE, type MessageView } from '#protocol/codec/mod.ts'
-import { RangeSet } from '#protocol/session/mod.ts'
 import type { ComponentContext, Cursor, Item, Portion, Reject, Source } from '../../contract.ts'
 import { componentFault } from '../../faults.ts'
 import { parseJsonRecord } from '../../formats/mod.ts'
 import { PORTION_BYTES_MAX } from '../../limits.ts'
 import { RejectFile, reasonOf } from '../../support/rejects.ts'
 import { waitFor } from '../../support/wait.ts'
-import { copyOf, decodeHubPosition, encodeHubPosition } from './position.ts'
+import { decodeHubPosition, encodeHubPosition, LanePositions, placeOf, refOf } from './position.ts'
 import type { HubSourceSettings } from './settings.ts'
 
 const POLL_MS = 5000
@@ -31,8 +30,8 @@ export class HubSource implements Source {
   #failure: Fault | null = null
   #store = ''
   #queue = ''
-  #taken = new RangeSet()
-  #committed = new RangeSet()
+  #taken = new LanePositions()
+  #committed = new LanePositions()
   /** Deliveries with messages that are not settled yet. */
   #open: Delivery[] = []
   #held: Delivery | null = null
@@ -54,7 +53,7 @@ export class HubSource implements Source {
       this.#store = store
       this.#queue = queue
       this.#committed = done
-      this.#taken = copyOf(done)
+      this.#taken = done.copy()
     }
     this.#subscribe()
   }
@@ -104,9 +103,11 @@ export class HubSource implements Source {
       })),
     )
     for (const { item, fault } of rejects) {
-      const position = Number(item.ref)
+      const { lane, position } = placeOf(item.ref)
       // The last one: after a reconnect the same messages come again, and only their newest delivery counts.
-      const delivery = this.#open.findLast((one) => position >= one.position && position < one.position + one.count)
+      const delivery = this.#open.findLast(
+        (one) => one.lane === lane && position >= one.position && position < one.position + one.count,
+      )
       const place = position - (delivery?.position ?? 0)
       // A write that is repeated refuses the same rows again.
       if (delivery === undefined || delivery.isSettled(place)) continue
@@ -132,7 +133,7 @@ export class HubSource implements Source {
     if (this.#subscribing !== null || this.#closed) return
     const { queue, subscribe } = this.#settings
     this.#subscribing = this.#client
-      .subscribe(queue === undefined ? { ...subscribe } : { queue })
+      .subscribe(queue === undefined ? subscriptionOf(subscribe) : { queue })
       .then((subscription) => {
         if (this.#closed) return subscription.close()
         this.#subscription = subscription
@@ -161,8 +162,9 @@ export class HubSource implements Source {
   /** Takes what is new in a delivery; true when the position moved. */
   async #take(delivery: Delivery, items: Item[]): Promise<boolean> {
     if (delivery.storeId !== this.#store || delivery.queue !== this.#queue) this.#startOver(delivery)
-    const { position, count, floor } = delivery
-    const open = this.#taken.missing(position, position + count)
+    const { lane, position, count, floor } = delivery
+    const taken = this.#taken.of(lane)
+    const open = taken.missing(position, position + count)
     const fresh: Item[] = []
     const broken: Reject[] = []
     for (const [from, to] of open) {
@@ -176,9 +178,9 @@ export class HubSource implements Source {
     if (broken.length > 0) await this.reject(broken)
     this.#brokenRows += broken.length
     for (const item of fresh) items.push(item)
-    for (const [from, to] of open) this.#taken.add(from, to)
+    for (const [from, to] of open) taken.add(from, to)
     // What the hub counts as settled needs no memory here: the set stays at a few numbers.
-    if (floor > 0) this.#taken.raise(Math.min(floor, position))
+    if (floor > 0) taken.raise(Math.min(floor, position))
     if (open.length > 0) return true
     if (this.#settle(delivery)) this.#open = this.#open.filter((one) => one !== delivery)
     return false
@@ -188,7 +190,7 @@ export class HubSource implements Source {
   #settle(delivery: Delivery): boolean {
     const from = delivery.position
     const to = from + delivery.count
-    const waiting = this.#committed.missing(from, to)
+    const waiting = this.#committed.of(delivery.lane).missing(from, to)
     if (waiting.length > 0) return false
     delivery.settleOpen()
     return true
@@ -201,28 +203,37 @@ export class HubSource implements Source {
     }
     this.#store = delivery.storeId
     this.#queue = delivery.queue
-    this.#taken = new RangeSet()
-    this.#committed = new RangeSet()
+    this.#taken = new LanePositions()
+    this.#committed = new LanePositions()
     this.#open = []
   }
 }
 
+function subscriptionOf(settings: HubSourceSettings['subscribe']): SubscribeOptions {
+  if (settings === undefined) return {}
+  const { name, topics, where, order, limits, onFull, maxDeliver, onExpire } = settings
+  const { messages: messagesMax, bytes: bytesMax, ageMs: ageMsMax } = limits
+  const policy = { order, messagesMax, bytesMax, ageMsMax, onFull, maxDeliver, onExpire }
+  return { name, topics, where, policy }
+}
+
 /** The message at a position as a row, or why it is none: also when its origin sealed something unreadable. */
 function itemAt(delivery: Delivery, position: number): Item | Reject {
+  const ref = refOf(delivery.lane, position)
   try {
-    return itemOf(delivery.message(position - delivery.position), position)
+    return itemOf(delivery.message(position - delivery.position), ref)
   } catch (error) {
-    return { item: { row: {}, ref: position }, fault: asFault(error, `from ${delivery.origin}`) }
+    return { item: { row: {}, ref }, fault: asFault(error, `from ${delivery.origin}`) }
   }
 }
 
-function itemOf({ envelope, body }: MessageView, position: number): Item | Reject {
+function itemOf({ envelope, body }: MessageView, ref: Item['ref']): Item | Reject {
   const type = envelope.headers[HEADER_CONTENT_TYPE] ?? 'application/json'
   const refused = (why: string): Reject => ({
-    item: { row: { topic: envelope.topic, body: body.toString('base64') }, ref: position },
+    item: { row: { topic: envelope.topic, body: body.toString('base64') }, ref },
     fault: componentFault('HUB_MESSAGE_NOT_A_ROW', { where: `topic ${envelope.topic}`, why }),
   })
   if (type !== 'application/json') return refused(`its content type is ${String(type)}`)
   const record = parseJsonRecord(body.toString('utf8'))
-  return record.ok ? { row: record.row, ref: position } : refused(record.why)
+  return record.ok ? { row: record.row, ref } : refused(record.why)
 }

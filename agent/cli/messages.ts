@@ -1,0 +1,272 @@
+// causeway-agent send and receive: trying a connection by hand, and scripts.
+
+import { createInterface } from 'node:readline'
+import type { Client, Delivery, Publisher, ReceiptFacts, SubscribeOptions } from '#agent/client/mod.ts'
+import { asFault } from '#protocol/base/mod.ts'
+import { ATTRIBUTE_MS_MAX, patternProblem } from '#protocol/codec/mod.ts'
+import { command, EXIT_FAILED, EXIT_OK, EXIT_USAGE, f, faultsText, formatDuration } from '#protocol/fields/mod.ts'
+import { agentFault } from '../telemetry/mod.ts'
+import { connect, data, json } from './common.ts'
+
+const DAY_MS = 86_400_000
+/** A hub that does not take messages is spoken of after so long. */
+const SILENT_MS = 1000
+
+const topic = f.text({ doc: 'topic', maxLength: 255, example: 'division/village' })
+const key = f.text({ doc: 'key of the message', maxLength: 1024, optional: true })
+const body = f.text({
+  doc: 'the message; without it, every line of standard input is one',
+  minLength: 0,
+  maxLength: 2 ** 20,
+  optional: true,
+})
+
+export const send = command({
+  summary: 'send one message, or one for each line of standard input',
+  spec: f.object({
+    data,
+    topic,
+    body,
+    key,
+    header: f.record(f.text({ doc: 'value', minLength: 0 }), { doc: 'headers, as name=value', max: 64, default: {} }),
+    priority: f.choice(['normal', 'urgent', 'bulk'] as const, {
+      doc: 'urgent ones overtake, bulk ones let others pass',
+      default: 'normal',
+    }),
+    ttl: f.duration({ doc: 'worth nothing after this; 0 is for ever', max: ATTRIBUTE_MS_MAX, default: 0 }),
+    delay: f.duration({ doc: 'deliver after this', max: ATTRIBUTE_MS_MAX, default: 0 }),
+    receipts: f.duration({
+      doc: 'wait so long for what becomes of the messages, and print it; 0 does not ask',
+      max: DAY_MS,
+      default: 0,
+    }),
+    json,
+  }),
+  run: async (settings) => {
+    const client = await connect(settings.data)
+    try {
+      const publisher = client.publisher({
+        stream: `send-${process.pid}-${Date.now()}`,
+        proof: 'message',
+        compression: 'zstd',
+        receipts: settings.receipts > 0 ? 'final' : 'none',
+      })
+      const sent = await publishAll(publisher, settings)
+      const unrouted = publisher.unroutedMessages
+      const fates =
+        settings.receipts === 0 ? null : await fatesOf(client, publisher, sent - unrouted, settings.receipts)
+      if (settings.json) console.log(JSON.stringify({ sent, unrouted, ...fates }))
+      else {
+        console.log(`${sent} sent and stored by the hub${unrouted > 0 ? `; no queue wanted ${unrouted} of them` : ''}.`)
+        for (const line of fateLines(fates, settings.receipts)) console.log(line)
+      }
+      const good = fates === null || (fates.unknown === 0 && fates.receipts.every(({ state }) => state === 'processed'))
+      return good ? EXIT_OK : EXIT_FAILED
+    } finally {
+      await client.close()
+    }
+  },
+})
+
+type Outgoing = Parameters<Publisher['publish']>[0]
+type SendSettings = {
+  readonly topic: string
+  readonly body?: string | undefined
+  readonly key?: string | undefined
+  readonly header: Readonly<Record<string, string>>
+  readonly priority: 'normal' | 'urgent' | 'bulk'
+  readonly ttl: number
+  readonly delay: number
+}
+
+/** Publishes what is given and waits until it is stored; gives how many messages. A full queue makes it wait, and say so. */
+async function publishAll(publisher: Publisher, settings: SendSettings): Promise<number> {
+  const { topic, key, header: headers, priority, ttl: ttlMs, delay: delayMs } = settings
+  const common = { topic, headers, priority, ttlMs, delayMs, ...(key === undefined ? {} : { key: Buffer.from(key) }) }
+  let said = false
+  const watch = setInterval(() => {
+    if (publisher.refused === null || said) return
+    said = true
+    console.error(`Waiting: ${faultsText([publisher.refused], { json: false })}`)
+  }, SILENT_MS)
+  let sent = 0
+  try {
+    for await (const line of bodies(settings.body)) {
+      await publisher.room()
+      const message: Outgoing = { ...common, body: Buffer.from(line) }
+      // Told of a failure by `flush`.
+      void publisher.publish(message)
+      sent++
+    }
+    if (sent === 0) throw agentFault('INPUT_EMPTY')
+    await publisher.flush()
+    return sent
+  } finally {
+    clearInterval(watch)
+  }
+}
+
+type Fates = {
+  /** Messages `from` to `to` in the order they were given, from 1. */
+  readonly receipts: readonly Pick<ReceiptFacts, 'from' | 'to' | 'state' | 'queue' | 'by' | 'reason' | 'atMs'>[]
+  /** Messages nothing was heard of. */
+  readonly unknown: number
+}
+
+/** What became of `count` messages of the publisher, as far as it is known in time. Receipts of others stay where they are. */
+async function fatesOf(client: Client, publisher: Publisher, count: number, waitMs: number): Promise<Fates> {
+  const { name: stream, epoch } = publisher
+  const feed = await client.receipts()
+  const timer = setTimeout(() => feed.close(), waitMs)
+  const receipts: Fates['receipts'][number][] = []
+  let unknown = count
+  while (unknown > 0) {
+    const receipt = await feed.next()
+    if (receipt === null) break
+    if (receipt.stream !== stream || receipt.epoch !== epoch || !receipt.final) continue
+    const { from, to, state, queue, by, reason, atMs } = receipt
+    receipts.push({ from, to, state, queue, by, reason, atMs })
+    unknown -= to - from + 1
+    receipt.settle()
+  }
+  clearTimeout(timer)
+  feed.close()
+  return { receipts, unknown }
+}
+
+function* fateLines(fates: Fates | null, waitMs: number): Generator<string> {
+  for (const { from, to, state, queue, by, reason } of fates?.receipts ?? []) {
+    const which = from === to ? `message ${from}` : `messages ${from} to ${to}`
+    yield `${which}: ${state}${by === '' ? '' : ` by ${by}`} in ${queue}${reason === '' ? '' : `: ${reason}`}`
+  }
+  if (fates !== null && fates.unknown > 0) yield `${fates.unknown} without news after ${formatDuration(waitMs)}.`
+}
+
+export const receive = command({
+  summary: 'receive messages and print them, one JSON object a line',
+  spec: f.object({
+    data,
+    queue: f.text({ doc: 'a queue of the hub', maxLength: 200, optional: true }),
+    inbox: f.boolean({ doc: 'what is addressed to this agent, to a group of its or to all', default: false }),
+    name: f.text({
+      doc: 'with --topic: a durable subscription of this name, which goes on collecting; without it ends with this command',
+      maxLength: 100,
+      optional: true,
+    }),
+    topic: f.list(f.text({ doc: 'topic pattern', check: patternProblem }), {
+      doc: 'topics; may be repeated',
+      min: 0,
+      max: 64,
+      default: [],
+    }),
+    where: f.record(f.text({ doc: 'value' }), { doc: 'only with this header, as name=value', max: 16, default: {} }),
+    retain: f.duration({
+      doc: 'with --name: the hub keeps what was received for so long, for --replay',
+      max: ATTRIBUTE_MS_MAX,
+      default: 0,
+    }),
+    replay: f.duration({
+      doc: 'with --name: first receive again what was sent within this time and is retained',
+      max: ATTRIBUTE_MS_MAX,
+      default: 0,
+    }),
+    count: f.integer({ doc: 'stop after this many; 0 goes on until Ctrl-C', min: 0, max: 2 ** 31, default: 0 }),
+    timeout: f.duration({
+      doc: 'stop when nothing came for so long; 0 waits for ever',
+      min: 0,
+      max: DAY_MS,
+      default: 0,
+    }),
+    json,
+  }),
+  run: async (settings) => {
+    const wrong = receiveProblem(settings)
+    if (wrong !== null) {
+      console.error(wrong)
+      return EXIT_USAGE
+    }
+    const client = await connect(settings.data)
+    try {
+      const limits = settings.count > 0 ? { creditMessages: settings.count } : {}
+      const subscription = await client.subscribe({ ...sourceOf(client, settings), ...limits })
+      if (settings.replay > 0) await subscription.replay({ fromMs: Date.now() - settings.replay })
+      const stop = () => subscription.close()
+      process.once('SIGINT', stop).once('SIGTERM', stop)
+      let timer = armed(settings.timeout, stop)
+      let received = 0
+      for await (const delivery of subscription) {
+        if (timer !== null) clearTimeout(timer)
+        // More than was asked for goes back to the queue when the subscription closes.
+        const taken = settings.count > 0 ? Math.min(delivery.count, settings.count - received) : delivery.count
+        for (let i = 0; i < taken; i++) print(delivery, i)
+        received += taken
+        if (settings.count > 0 && received >= settings.count) break
+        timer = armed(settings.timeout, stop)
+      }
+      subscription.close()
+      return settings.count > 0 && received < settings.count ? EXIT_FAILED : EXIT_OK
+    } finally {
+      await client.close()
+    }
+  },
+})
+
+type ReceiveSettings = {
+  readonly queue?: string | undefined
+  readonly inbox: boolean
+  readonly name?: string | undefined
+  readonly topic: readonly string[]
+  readonly where: Readonly<Record<string, string>>
+  readonly retain: number
+  readonly replay: number
+}
+
+function receiveProblem({ queue, inbox, name, topic, retain, replay }: ReceiveSettings): string | null {
+  const sources = [queue !== undefined, inbox, topic.length > 0].filter((given) => given).length
+  if (sources !== 1) return 'Give either --queue or --topic or --inbox.'
+  const durable = topic.length > 0 && name !== undefined
+  return (retain > 0 || replay > 0) && !durable ? 'Give --name and --topic with --retain and --replay.' : null
+}
+
+function sourceOf(client: Client, { queue, inbox, name, topic, where, retain }: ReceiveSettings): SubscribeOptions {
+  if (inbox) return { queue: `inbox/${client.name}` }
+  if (queue !== undefined) return { queue }
+  const own = { name: name ?? `receive-${process.pid}`, ephemeral: name === undefined, topics: topic, where }
+  return retain > 0 ? { ...own, policy: { retainMs: retain } } : own
+}
+
+/** Prints message `i` and settles it; one that cannot be read is rejected. */
+function print(delivery: Delivery, i: number): void {
+  try {
+    const { envelope, key, body } = delivery.message(i)
+    const line = {
+      topic: envelope.topic,
+      from: delivery.origin,
+      stream: delivery.stream,
+      epoch: delivery.epoch,
+      seq: delivery.seqOf(i),
+      position: delivery.position + i,
+      ...(delivery.lane === 0 ? {} : { lane: delivery.lane }),
+      headers: envelope.headers,
+      ...(key.length > 0 ? { key: key.toString() } : {}),
+      body: body.toString(),
+    }
+    console.log(JSON.stringify(line))
+  } catch (error) {
+    const fault = asFault(error)
+    delivery.reject(`${fault.code}: ${fault.message}`, i, 1)
+    console.error(faultsText([fault], { json: false }))
+    return
+  }
+  delivery.settle(i, 1)
+}
+
+async function* bodies(body: string | undefined): AsyncGenerator<string> {
+  if (body !== undefined) yield body
+  else
+    for await (const line of createInterface({ input: process.stdin, crlfDelay: Number.POSITIVE_INFINITY })) yield line
+}
+
+function armed(ms: number, stop: () => void): NodeJS.Timeout | null {
+  return ms === 0 ? null : setTimeout(stop, ms)
+}

@@ -1,0 +1,119 @@
+// The hub source on a real subscription, with a hub played by the test.
+
+import t, { type Test } from 'tap'
+import type { Client } from '#agent/client/mod.ts'
+import { type SubscribeOptions, Subscription } from '#agent/client/subscription.ts'
+import { delivered, TestConnection, testOrigins } from '#agent/client/testing.ts'
+import { message, sealed } from '#protocol/codec/testing.ts'
+import { FRAME_SETTLE } from '#protocol/frame/mod.ts'
+import { Outcome } from '#protocol/schema/mod.ts'
+import { componentFault } from '../../faults.ts'
+import { rowsOf, settingsOf, testContext } from '../../support/testing.ts'
+import { hubSourceSettings } from './settings.ts'
+import { HubSource } from './source.ts'
+
+const rows = (...names: string[]): Buffer => sealed(names.map((name) => message(JSON.stringify({ name }))))
+
+async function sourceOf(t: Test, settings: object = { queue: 'q' }) {
+  const connection = new TestConnection()
+  const asked: SubscribeOptions[] = []
+  const subscribe = async (options: SubscribeOptions) => {
+    asked.push(options)
+    const hooks = { onRequest: () => undefined, onUnproven: () => undefined, onEnd: () => undefined }
+    const subscription = new Subscription(options, hooks)
+    const attached = subscription.attach(connection.hub, testOrigins)
+    subscription.subscribed(connection.subscribed())
+    await attached
+    receive = (body) => subscription.receive(connection.hub, body)
+    return subscription
+  }
+  let receive: (body: Buffer) => void = () => undefined
+  const client = { subscribe } as unknown as Client
+  const source = new HubSource(settingsOf(hubSourceSettings, settings), client, testContext(t.testdir()))
+  const open = async (position: string | null) => {
+    await source.open(position)
+    await source.idle(AbortSignal.timeout(5000))
+  }
+  return { source, connection, asked, open, receive: (body: Buffer) => receive(body) }
+}
+
+const flushed = () => new Promise((resolve) => setImmediate(resolve))
+
+t.test('equal positions of two lanes are two messages, and the cursor keeps them apart', async (t) => {
+  const { source, connection, receive, open } = await sourceOf(t)
+  await open(null)
+  receive(delivered({ lane: 1, position: 0 }, rows('urgent')))
+  receive(delivered({ lane: 0, position: 0 }, rows('a', 'b')))
+  const portion = await source.next()
+  t.same(portion?.items, [
+    { row: { name: 'urgent' }, ref: '1:0' },
+    { row: { name: 'a' }, ref: 0 },
+    { row: { name: 'b' }, ref: 1 },
+  ])
+  await source.committed(portion?.cursor ?? '')
+  await flushed()
+  t.match(connection.settlements(FRAME_SETTLE), [
+    [
+      { lane: 1, from: 0, count: 1 },
+      { lane: 0, from: 0, count: 2 },
+    ],
+  ])
+  receive(delivered({ lane: 1, position: 0, attempt: 2 }, rows('urgent')))
+  receive(delivered({ lane: 2, position: 0 }, rows('bulk')))
+  t.same(
+    rowsOf([(await source.next()) ?? { items: [], cursor: '' }]),
+    [{ name: 'bulk' }],
+    'what was done is not done again',
+  )
+  await source.close()
+})
+
+t.test('after a restart each lane goes on where the destination is, also from a cursor of former days', async (t) => {
+  const { source, receive, open } = await sourceOf(t)
+  const store = Buffer.alloc(16, 7).toString('hex')
+  await open(JSON.stringify({ store, queue: 'q', floor: 2, above: [] }))
+  receive(delivered({ lane: 0, position: 1 }, rows('done', 'new')))
+  receive(delivered({ lane: 1, position: 0 }, rows('urgent')))
+  const portion = await source.next()
+  t.same(rowsOf(portion === null ? [] : [portion]), [{ name: 'new' }, { name: 'urgent' }])
+  t.same(JSON.parse(portion?.cursor ?? ''), { store, queue: 'q', floor: 3, above: [], lanes: [[1, 1, []]] })
+  await source.close()
+})
+
+t.test('a row that is rejected is rejected in its lane', async (t) => {
+  const { source, connection, receive, open } = await sourceOf(t)
+  await open(null)
+  receive(delivered({ lane: 0, position: 5 }, rows('zero')))
+  receive(delivered({ lane: 4, position: 5 }, rows('four')))
+  const portion = await source.next()
+  const item = portion?.items.find(({ row }) => row.name === 'four')
+  t.equal(item?.ref, '4:5')
+  if (item !== undefined) await source.reject([{ item, fault: componentFault('HUB_MESSAGE_NOT_A_ROW') }])
+  await source.committed(portion?.cursor ?? '')
+  await flushed()
+  t.match(connection.settlements(FRAME_SETTLE).flat(), [
+    { lane: 4, from: 5, outcome: Outcome.REJECTED },
+    { lane: 0, from: 5, outcome: Outcome.PROCESSED },
+  ])
+  await source.close()
+})
+
+t.test("a flow's subscription may have limits, named as in hub.yaml", async (t) => {
+  const settings = {
+    name: 'n',
+    topics: 'a/#',
+    limits: { messages: 5, ageMs: '1h' },
+    maxDeliver: 3,
+    onFull: 'drop-oldest',
+  }
+  const { source, asked, open } = await sourceOf(t, { subscribe: settings })
+  await open(null)
+  t.match(asked, [
+    {
+      name: 'n',
+      topics: ['a/#'],
+      policy: { order: 'none', messagesMax: 5, bytesMax: 0, ageMsMax: 3_600_000, maxDeliver: 3, onFull: 'drop-oldest' },
+    },
+  ])
+  await source.close()
+})
