@@ -1,14 +1,24 @@
 // The only file that names every subsystem: builds a running hub from its data folder, and takes it down again.
 
 import { join } from 'node:path'
-import type { HubConfig } from '#hub/config/mod.ts'
+import { deadLettersPolicy, type HubConfig, inboxPolicy, queuePolicy } from '#hub/config/mod.ts'
 import { Listener } from '#hub/listener/mod.ts'
 import { ManagementServer } from '#hub/management/mod.ts'
 import { Router } from '#hub/router/mod.ts'
-import { openAuthority } from '#hub/security/mod.ts'
-import { Dispatcher } from '#hub/session/mod.ts'
-import { HubStore } from '#hub/store/mod.ts'
-import { type HubStatus, type Log, Metrics } from '#hub/telemetry/mod.ts'
+import { type Authority, openAuthority } from '#hub/security/mod.ts'
+import { CREDIT_BYTES_FIRST, CreditPool, Dispatcher, hubSessionFault, type Route } from '#hub/session/mod.ts'
+import {
+  Admin,
+  HubStore,
+  inboxOf,
+  OWNER_HUB,
+  policyOf,
+  QUEUE_DEAD,
+  QUEUE_UNROUTED,
+  type Queue,
+  type StoreOptions,
+} from '#hub/store/mod.ts'
+import { HubMeters, type HubStatus, type Log, Metrics } from '#hub/telemetry/mod.ts'
 import { systemClock } from '#protocol/base/mod.ts'
 import { BATCH_MESSAGES_MAX, HEADERS_BYTES_MAX } from '#protocol/codec/mod.ts'
 import { signingKey } from '#protocol/crypto/mod.ts'
@@ -16,9 +26,10 @@ import { BATCH_FRAME_BYTES_MAX, BODY_BYTES_MAX } from '#protocol/frame/mod.ts'
 
 export const SOFTWARE = 'causeway-hub/0.1.0'
 
-/** What one connection may have under way before it is on disk: bounds the hub's memory together with sessionsMax. */
-const CREDIT_BYTES_MAX = 8 * 1024 * 1024
 const STREAMS_MAX = 256
+/** How often the agents' folder is looked at. */
+const FOLLOW_MS = 1000
+const NO_RULE = { topics: [], where: {} }
 const SUBSCRIPTIONS_MAX = 256
 
 export type Hub = {
@@ -31,43 +42,83 @@ export type Hub = {
 }
 
 /** Faults: those of security, store, listener and management. What was started before a fault is taken down again. */
-export async function startHub(options: { dataDir: string; config: HubConfig; log: Log }): Promise<Hub> {
-  const { dataDir, config, log } = options
+export async function startHub(options: {
+  dataDir: string
+  config: HubConfig
+  log: Log
+  /** Told of each step of the store on its way to the disk: for tests that end the process there. */
+  onStep?: StoreOptions['onStep']
+}): Promise<Hub> {
+  const { dataDir, config, log, onStep } = options
   const startedAtMs = systemClock.wallMs()
   const authority = openAuthority(join(dataDir, 'security'))
   const store = await HubStore.open({
     dataDir,
     ...config.store,
+    traceKeepMs: config.trace.keepMs,
+    traceBytesMax: config.trace.bytesMax,
     onFault: (fault) => log('error', 'store', { fault: fault.toJSON() }),
+    onStep,
   })
   await using undo = new AsyncDisposableStack()
   undo.defer(() => store.close())
   const router = new Router()
-  store.onQueuesChanged = () => router.compile(store.allQueues())
-  for (const { name, topics, where } of config.queues) {
-    await store.declareQueue({ name, rule: { topics, where }, owner: null, ephemeral: false })
+  const route: Route = (batch, unrouted) => router.route(batch, unrouted)
+  store.queues.onChanged = () => router.stale(() => store.queues.all())
+  for (const name of [QUEUE_DEAD, QUEUE_UNROUTED]) {
+    store.queues.own(name, OWNER_HUB, NO_RULE, policyOf(deadLettersPolicy(config)))
   }
-  router.compile(store.allQueues())
+  for (const queue of config.queues) {
+    const { name, topics, where } = queue
+    await store.queues.declare({
+      name,
+      rule: { topics, where },
+      owner: null,
+      ephemeral: false,
+      policy: policyOf(queuePolicy(queue)),
+    })
+  }
+  store.queues.onChanged()
+  const meters = new HubMeters()
+  store.endings.onSettled = ({ info }, count, afterMs, attempt) => {
+    meters.settleMs(info.name, info.ephemeral).observe(afterMs, count)
+    meters.attempts.observe(attempt, count)
+  }
+  store.onGroup = ({ ms, works, bytes }) => {
+    meters.commitMs.observe(ms)
+    meters.groupWorks.observe(works)
+    meters.groupBytes.observe(bytes)
+  }
   const dispatcher = new Dispatcher()
   const identity = {
     name: authority.hubName,
     key: signingKey(authority.hubKey),
     certificate: authority.hubCertificate,
   }
+  const inboxes = undo.use(keepInboxes({ authority, config, store, log }))
   const listener = new Listener({
     tcp: config.listen.tcp,
     websocket: config.listen.websocket.enabled ? config.listen.websocket : null,
     sessionsMax: config.limits.sessionsMax,
     context: {
       authority,
-      session: { store, route: (batch, unrouted) => router.route(batch, unrouted), dispatcher, identity, log },
+      session: {
+        store,
+        route,
+        dispatcher,
+        identity,
+        credit: new CreditPool(),
+        tally: (agent) => meters.agent(agent),
+        lookForAgents: () => inboxes.look(),
+        log,
+      },
       limits: {
         frameBytesMax: BATCH_FRAME_BYTES_MAX,
         batchBytesMax: BATCH_FRAME_BYTES_MAX,
         bodyBytesMax: BODY_BYTES_MAX,
         batchMessagesMax: BATCH_MESSAGES_MAX,
         headersBytesMax: HEADERS_BYTES_MAX,
-        creditBytesMax: CREDIT_BYTES_MAX,
+        creditBytesMax: CREDIT_BYTES_FIRST,
         streamsMax: STREAMS_MAX,
         subscriptionsMax: SUBSCRIPTIONS_MAX,
       },
@@ -79,8 +130,25 @@ export async function startHub(options: { dataDir: string; config: HubConfig; lo
   })
   undo.defer(() => listener.stop())
   const ports = await listener.start()
-  const status = statusOf({ config, store, listener, dispatcher, startedAtMs, ports })
-  const management = new ManagementServer({ dataDir, status, metrics: new Metrics(status) })
+  const abandon = (queue: Queue) => {
+    for (const consumer of dispatcher.consumers(queue)) {
+      consumer.fail(hubSessionFault('QUEUE_CHANGED', { where: `queue ${queue.info.name}` }))
+    }
+  }
+  const admin = new Admin({
+    store,
+    consumersOf: (queue) => dispatcher.consumersOf(queue),
+    abandon,
+    route: (batch) => route(batch, store.unrouted).placements,
+  })
+  const status = statusOf({ config, store, admin, listener, startedAtMs, ports })
+  const management = new ManagementServer({
+    dataDir,
+    status,
+    metrics: new Metrics(status, { meters }),
+    operator: admin,
+    log,
+  })
   undo.defer(() => management.stop())
   const managementPort = await management.start(config.management.host, config.management.port)
   const resources = undo.move()
@@ -93,15 +161,44 @@ export async function startHub(options: { dataDir: string; config: HubConfig; lo
   return { ...ports, managementPort, status, stop: () => resources.disposeAsync() }
 }
 
+/**
+ * Every agent has an inbox, for what is addressed to it, to a group of its or to all, from the moment it is enrolled:
+ * looked at now and every second, since other processes enrol, regroup and revoke.
+ */
+function keepInboxes(parts: {
+  authority: Authority
+  config: HubConfig
+  store: HubStore
+  log: Log
+}): Disposable & { look(): void } {
+  const { authority, config, store, log } = parts
+  const policy = policyOf(inboxPolicy(config))
+  const poll = authority.agents.follow(
+    ({ name, groups, revokedAtMs }) => {
+      const inbox = store.queues.get(inboxOf(name))
+      if (revokedAtMs === null) {
+        const topics = [`to/${name}/#`, 'all/#', ...groups.map((group) => `group/${group}/#`)]
+        store.queues.own(inboxOf(name), name, { topics, where: {} }, policy)
+      } else if (inbox !== undefined) {
+        void store.queues.forget(inbox)
+      }
+    },
+    (fault) => log('warn', 'agents not read', { fault: fault.toJSON() }),
+  )
+  const timer = setInterval(poll, FOLLOW_MS)
+  timer.unref()
+  return { look: poll, [Symbol.dispose]: () => clearInterval(timer) }
+}
+
 function statusOf(parts: {
   config: HubConfig
   store: HubStore
+  admin: Admin
   listener: Listener
-  dispatcher: Dispatcher
   startedAtMs: number
   ports: { tcpPort: number; websocketPort: number | null }
 }): () => HubStatus {
-  const { config, store, listener, dispatcher, startedAtMs, ports } = parts
+  const { config, store, admin, listener, startedAtMs, ports } = parts
   const { tcp, websocket } = config.listen
   return () => {
     const connections = [...listener.connections]
@@ -130,14 +227,7 @@ function statusOf(parts: {
               },
             ],
       ),
-      queues: [...store.allQueues()].map((queue) => ({
-        name: queue.info.name,
-        topics: queue.info.rule.topics,
-        depth: queue.depth,
-        inFlight: queue.inFlight,
-        consumers: dispatcher.consumersOf(queue),
-        tail: queue.tail,
-      })),
+      queues: admin.queues(),
       messages: {
         accepted: store.appendedMessages,
         duplicate: store.duplicateMessages,

@@ -2,16 +2,21 @@ import { execFileSync } from 'node:child_process'
 import { chmodSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
+import { DEFAULT_POLICY, policyOf, type QueuePolicy } from '#hub/store/policy.ts'
 import { fieldRows, TEXT_BYTES_MAX } from '#protocol/fields/mod.ts'
 import { addressProblem, hostProblem } from './address.ts'
 import {
   advertised,
+  deadLettersPolicy,
   defaultHubConfigText,
   type HubConfig,
   hubSpec,
+  inboxPolicy,
   isLoopback,
   loadHubConfig,
   parseHubConfig,
+  type QueueSettings,
+  queuePolicy,
 } from './mod.ts'
 
 function config(text: string): HubConfig {
@@ -25,6 +30,18 @@ function faults(text: string): { code: string; where: string | null }[] {
   return result.ok ? [] : result.fault.map(({ code, where, message, remedy }) => ({ code, where, message, remedy }))
 }
 
+/** What a queue does that is told nothing but its name and topics. */
+const PLAIN = {
+  where: {},
+  order: 'none',
+  limits: { messages: 0, bytes: 0, ageMs: 0 },
+  onFull: 'block',
+  maxDeliver: 0,
+  deadLetter: '$dead',
+  onExpire: 'dead-letter',
+  retain: { ms: 0, bytes: 0 },
+}
+
 t.test('a name is enough', async (t) => {
   const { advertise, ...rest } = config('name: hub-1')
   t.ok(advertise.length === 0 || advertise[0]?.endsWith(':7400'))
@@ -35,7 +52,10 @@ t.test('a name is enough', async (t) => {
       websocket: { enabled: true, host: '0.0.0.0', port: 7401, tls: true, path: '/causeway' },
     },
     management: { host: '127.0.0.1', port: 7402 },
-    store: { mapBytesMax: 68_719_476_736, cacheBytes: 33_554_432 },
+    store: { mapBytesMax: 68_719_476_736, cacheBytes: 33_554_432, freeBytesMin: 268_435_456 },
+    inbox: { messages: 100_000, bytes: 268_435_456, ageMs: 2_592_000_000 },
+    deadLetters: { keepMs: 0, bytesMax: 0 },
+    trace: { keepMs: 604_800_000, bytesMax: 268_435_456 },
     limits: { sessionsMax: 20_000, handshakeMs: 10_000, keepaliveMs: 20_000 },
     queues: [],
     log: { level: 'info' },
@@ -53,7 +73,13 @@ t.test('the file that init writes', async (t) => {
   t.match(live, /^queues:\n {2}- name: library\/divisions\n {4}topics:/m)
   const { advertise, queues, ...rest } = config(live)
   t.strictSame(advertise, ['hub.example.org:7400'])
-  t.strictSame(queues, [{ name: 'library/divisions', topics: ['divisions/#'], where: { region: ['north', 'south'] } }])
+  t.strictSame(queues, [
+    { ...PLAIN, name: 'library/divisions', topics: ['divisions/#'], where: { region: ['north', 'south'] } },
+  ])
+  for (const { path } of fieldRows(hubSpec)) {
+    const name = path.match(/^queues\[\]\.(?:.*\.)?(\w+)$/)?.[1]
+    if (name !== undefined) t.match(text, new RegExp(`^# .*\\b${name}:`, 'm'), path)
+  }
   const { advertise: _a, queues: _q, ...defaults } = config('name: "null"')
   t.strictSame(rest, defaults)
   const set = { 'listen.tcp.port': 0, 'listen.tcp.host': '127.0.0.1', queues: [{ name: 'a', topics: ['#'] }] }
@@ -100,7 +126,7 @@ t.test('ports, queues, addresses', async (t) => {
     t.match(faults(`name: a\nqueues: [{ name: "${name}", topics: ["#"] }]`), [{ code: 'FIELD_CHECK' }], name)
   }
   t.strictSame(config('name: a\nqueues: [{ name: 人口/变更, topics: 人口/# }]').queues, [
-    { name: '人口/变更', topics: ['人口/#'], where: {} },
+    { ...PLAIN, name: '人口/变更', topics: ['人口/#'] },
   ])
   t.match(faults('name: a\nqueues: [{ name: q }]'), [{ code: 'FIELD_MISSING', where: /queues\[0\]\.topics$/ }])
   for (const address of ['a:1', 'a.b-c.org:65535', '10.0.0.1:7400', '[::1]:7400'])
@@ -113,6 +139,85 @@ t.test('ports, queues, addresses', async (t) => {
   t.strictSame(advertised('10.0.0.1', 7400), ['10.0.0.1:7400'])
   t.strictSame(advertised('::1', 7400), ['[::1]:7400'])
   t.strictSame(advertised('10.0.0.1', 0), [])
+})
+
+t.test('policies of queues', async (t) => {
+  const [first, second] = config(`
+name: a
+queues:
+  - { name: plain, topics: a }
+  - name: full
+    topics: b
+    order: key
+    partitions: 4
+    limits: { messages: 10, bytes: 1 MiB, ageMs: 1h }
+    onFull: dead-letter
+    maxDeliver: 5
+    deadLetter: plain
+    onExpire: drop
+    retain: { ms: 7d, bytes: 1 GiB }
+`).queues
+  // Assigned to the store's own type: what the file says is what the store understands.
+  const policies: Partial<QueuePolicy>[] = [first, second].map((queue) => queuePolicy(queue as QueueSettings))
+  t.strictSame(policies.map(policyOf), [
+    DEFAULT_POLICY,
+    {
+      order: 'key',
+      partitions: 4,
+      messagesMax: 10,
+      bytesMax: 1_048_576,
+      ageMsMax: 3_600_000,
+      onFull: 'dead-letter',
+      maxDeliver: 5,
+      deadLetter: 'plain',
+      onExpire: 'drop',
+      retainMs: 604_800_000,
+      retainBytes: 1_073_741_824,
+    },
+  ])
+  const inboxes = config('name: a\ninbox: { messages: 5, ageMs: 0 }\ndeadLetters: { keepMs: 1d }')
+  const inbox: Partial<QueuePolicy> = inboxPolicy(inboxes)
+  t.match(inbox, { messagesMax: 5, bytesMax: 268_435_456, ageMsMax: 0, onFull: 'drop-oldest' })
+  const dead: Partial<QueuePolicy> = deadLettersPolicy(inboxes)
+  t.match(dead, { ageMsMax: 86_400_000, bytesMax: 0, onExpire: 'drop' })
+  for (const order of ['', ', order: none']) {
+    t.match(faults(`name: a\nqueues: [{ name: q, topics: t, partitions: 2${order} }]`), [
+      { code: 'CONFIG_PARTITIONS_UNORDERED', where: 'hub.yaml:2:44 queues[0].partitions' },
+    ])
+  }
+  for (const bad of [
+    'partitions: 65, order: key',
+    'maxDeliver: -1',
+    'retain: { ms: -1 }',
+    'limits: { messages: 1.5 }',
+  ]) {
+    t.match(faults(`name: a\nqueues: [{ name: q, topics: t, ${bad} }]`), [{ code: /^FIELD_/ }], bad)
+  }
+  t.match(faults('name: a\nqueues: [{ name: q, topics: t, onFull: drop }]'), [{ code: 'FIELD_CHOICE' }])
+  t.match(faults('name: a\nqueues: [{ name: q, topics: t, limit: {} }]'), [{ remedy: /Did you mean limits/ }])
+})
+
+t.test('dead letters end somewhere', async (t) => {
+  const queues = (...pairs: [string, string][]): string => {
+    return `name: a\nqueues: ${JSON.stringify(pairs.map(([name, deadLetter]) => ({ name, topics: ['#'], deadLetter })))}`
+  }
+  t.strictSame(faults(queues(['a', 'b'], ['b', '$dead'], ['c', 'b'])), [])
+  t.match(faults(queues(['failures', '$dead'], ['b', 'failure'])), [
+    { code: 'CONFIG_DEAD_LETTER_UNKNOWN', where: /queues\[1\]\.deadLetter$/, remedy: /Did you mean failures\?/ },
+  ])
+  t.match(faults(queues(['a', '$unrouted'])), [{ code: 'CONFIG_DEAD_LETTER_UNKNOWN' }])
+  t.match(faults(queues(['a', 'a'])), [{ code: 'CONFIG_DEAD_LETTER_LOOP', message: /a → a$/ }])
+  const ring = faults(queues(['leads-in', 'x'], ['x', 'y'], ['y', 'z'], ['z', 'x']))
+  t.match(ring, [
+    { where: /queues\[1\]/, message: /x → y → z → x$/ },
+    { where: /queues\[2\]/ },
+    { where: /queues\[3\]/ },
+  ])
+  t.equal(ring.length, 3)
+  const long = Array.from({ length: 10_000 }, (_, i): [string, string] => [`q${i}`, i === 9999 ? '$dead' : `q${i + 1}`])
+  const startedAt = performance.now()
+  t.strictSame(faults(queues(...long)), [])
+  t.comment(`10,000 queues in a row: ${Math.round(performance.now() - startedAt)} ms`)
 })
 
 t.test('misspelt and misplaced settings', async (t) => {

@@ -23,4 +23,16 @@ export const configFault = declareFaults('config', {
     meaning: 'two queues have the same name',
     remedy: 'Rename one of them, or put the topics of both under one name',
   },
+  CONFIG_PARTITIONS_UNORDERED: {
+    meaning: 'only a queue with an order is divided into partitions',
+    remedy: 'Add order: stream or order: key, or remove partitions',
+  },
+  CONFIG_DEAD_LETTER_UNKNOWN: {
+    meaning: 'dead letters go to a queue that does not exist',
+    remedy: 'Name a queue of this file, or $dead',
+  },
+  CONFIG_DEAD_LETTER_LOOP: {
+    meaning: 'dead letters would come back to the queue they are from, and go round for ever',
+    remedy: 'Let one of these queues send its dead letters to $dead',
+  },
 })

@@ -10,6 +10,15 @@ export const TOPICS_PER_QUEUE_MAX = 1000
 export const WHERE_VALUES_MAX = 1000
 export const WHERE_VALUE_LENGTH_MAX = 1024
 
+/** Messages a queue may hold: counts stay far below 2^53 when all queues are added. */
+export const QUEUE_MESSAGES_MAX = 1_000_000_000_000
+/** Bytes of one queue, or of one kind of record: no more than the store. */
+export const KEPT_BYTES_MAX = 16 * 2 ** 40
+/** Ten years: nothing in an appliance is kept longer by a rule. */
+export const KEPT_MS_MAX = 3650 * 86_400_000
+/** Deliveries of one message; their number travels in 8 bits. */
+export const DELIVER_MAX = 255
+
 /** Each session holds some 40 KiB of buffers and state: 100,000 are 4 GB. */
 export const SESSIONS_MAX = 100_000
 

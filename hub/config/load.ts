@@ -3,10 +3,13 @@
 import { constants, open } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { asFault, type Fault, type Result } from '#protocol/base/mod.ts'
-import { decodeText, parseFields, TEXT_BYTES_MAX, type Where } from '#protocol/fields/mod.ts'
+import { decodeText, nearest, parseFields, TEXT_BYTES_MAX, type Where } from '#protocol/fields/mod.ts'
 import { addressProblem, isLoopback, isWildcard, joinAddress } from './address.ts'
 import { configFault } from './faults.ts'
-import { type HubSettings, hubSpec } from './spec.ts'
+import { type HubSettings, hubSpec, QUEUE_DEAD } from './spec.ts'
+
+/** Queues of a ring that a fault names. */
+const RING_SHOWN_MAX = 5
 
 /** The settings, with defaults. `advertise` is empty only when nothing was written and the TCP port is 0: see `advertised`. */
 export type HubConfig = Omit<HubSettings, 'advertise'> & { advertise: string[] }
@@ -40,7 +43,13 @@ export function advertised(host: string, port: number): string[] {
 
 /** What no setting can tell alone. */
 function inspect(settings: HubSettings, where: Where): Fault[] {
-  return [...plainListeners(settings, where), ...portClashes(settings, where), ...queueDuplicates(settings, where)]
+  return [
+    ...plainListeners(settings, where),
+    ...portClashes(settings, where),
+    ...queueDuplicates(settings, where),
+    ...partitionsWithoutOrder(settings, where),
+    ...deadLetters(settings, where),
+  ]
 }
 
 function plainListeners({ listen }: HubSettings, where: Where): Fault[] {
@@ -86,6 +95,56 @@ function queueDuplicates({ queues }: HubSettings, where: Where): Fault[] {
     }
   }
   return faults
+}
+
+function partitionsWithoutOrder({ queues }: HubSettings, where: Where): Fault[] {
+  return queues.flatMap(({ name, order, partitions }, index) => {
+    if (order !== 'none' || partitions === undefined) return []
+    const why = `queue ${name} has order: none`
+    return [configFault('CONFIG_PARTITIONS_UNORDERED', { where: where(`queues[${index}].partitions`), why })]
+  })
+}
+
+/** They end in a queue of the file or in the hub's own, and never where they came from. */
+function deadLetters({ queues }: HubSettings, where: Where): Fault[] {
+  const next = new Map(queues.map(({ name, deadLetter }) => [name, deadLetter]))
+  const rings = ringsOf(next)
+  const faults: Fault[] = []
+  for (const [index, { name, deadLetter }] of queues.entries()) {
+    const place = where(`queues[${index}].deadLetter`)
+    if (deadLetter !== QUEUE_DEAD && !next.has(deadLetter)) {
+      const near = nearest(deadLetter, [...next.keys(), QUEUE_DEAD])
+      const todo = near === null ? {} : { todo: `Did you mean ${near}? Name a queue of this file, or ${QUEUE_DEAD}` }
+      faults.push(configFault('CONFIG_DEAD_LETTER_UNKNOWN', { where: place, why: deadLetter, ...todo }))
+      continue
+    }
+    const ring = rings.get(name)
+    if (ring === undefined) continue
+    const shown = [...ring.slice(0, RING_SHOWN_MAX), ...(ring.length > RING_SHOWN_MAX ? ['…'] : []), ring[0]]
+    faults.push(configFault('CONFIG_DEAD_LETTER_LOOP', { where: place, why: shown.join(' → ') }))
+  }
+  return faults
+}
+
+/** Names that come back to themselves, each with the way round. Every name is walked over once. */
+function ringsOf(next: ReadonlyMap<string, string>): Map<string, readonly string[]> {
+  const rings = new Map<string, readonly string[]>()
+  const done = new Set<string>()
+  for (const start of next.keys()) {
+    const way: string[] = []
+    const places = new Map<string, number>()
+    let at: string | undefined = start
+    while (at !== undefined && next.has(at) && !done.has(at) && !places.has(at)) {
+      places.set(at, way.length)
+      way.push(at)
+      at = next.get(at)
+    }
+    const from = at === undefined ? undefined : places.get(at)
+    const ring = from === undefined ? [] : way.slice(from)
+    for (const name of ring) rings.set(name, ring)
+    for (const name of way) done.add(name)
+  }
+  return rings
 }
 
 /** At most one byte more than allowed is read: the parser then says that it is too much. */

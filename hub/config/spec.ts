@@ -3,12 +3,17 @@
 import { HEADERS_MAX, patternProblem } from '#protocol/codec/mod.ts'
 import { f, type Infer } from '#protocol/fields/mod.ts'
 import { KEEPALIVE_MS_MAX, TOKEN_ADDRESSES_MAX } from '#protocol/handshake/mod.ts'
+import { PARTITIONS_MAX } from '#protocol/session/mod.ts'
 import { addressProblem, hostProblem } from './address.ts'
 import {
   CACHE_BYTES_MAX,
+  DELIVER_MAX,
   HOST_LENGTH_MAX,
+  KEPT_BYTES_MAX,
+  KEPT_MS_MAX,
   MAP_BYTES_MAX,
   MAP_BYTES_MIN,
+  QUEUE_MESSAGES_MAX,
   QUEUE_NAME_BYTES_MAX,
   QUEUES_MAX,
   SESSIONS_MAX,
@@ -20,6 +25,10 @@ import {
 const MiB = 2 ** 20
 const GiB = 2 ** 30
 const SECOND_MS = 1000
+const DAY_MS = 86_400_000
+
+/** The hub's own queue that is the default of `deadLetter`. The store, which nothing here may import, makes it. */
+export const QUEUE_DEAD = '$dead'
 
 const host = (fallback: string) =>
   f.text({
@@ -63,6 +72,13 @@ const listen = f.object(
   { doc: 'where agents connect' },
 )
 
+const messages = (doc: string, fallback: number) =>
+  f.integer({ doc: `${doc}; 0 is no limit`, min: 0, max: QUEUE_MESSAGES_MAX, default: fallback })
+const bytes = (doc: string, fallback: number) =>
+  f.bytes({ doc: `${doc}; 0 is no limit`, max: KEPT_BYTES_MAX, default: fallback })
+const time = (doc: string, fallback: number) =>
+  f.duration({ doc: `${doc}; 0 is no limit`, max: KEPT_MS_MAX, default: fallback })
+
 const queue = f.object({
   name: f.text({ doc: 'name that consumers ask for', maxLength: QUEUE_NAME_BYTES_MAX, check: queueNameProblem }),
   topics: f.list(
@@ -84,6 +100,50 @@ const queue = f.object({
       max: HEADERS_MAX,
       default: {},
     },
+  ),
+  order: f.choice(['none', 'stream', 'key'], {
+    doc: 'whether messages of one producer stream, or with one key, stay in order with several consumers',
+    default: 'none',
+  }),
+  partitions: f.integer({
+    doc: 'parts of a queue with an order, each at one consumer at a time; 16 when left out',
+    min: 1,
+    max: PARTITIONS_MAX,
+    optional: true,
+  }),
+  limits: f.object(
+    {
+      messages: messages('messages it holds', 0),
+      bytes: bytes('bytes it holds', 0),
+      ageMs: time('time a message may wait before it expires', 0),
+    },
+    { doc: 'what it may hold' },
+  ),
+  onFull: f.choice(['block', 'drop-oldest', 'dead-letter'], {
+    doc: 'beyond its limits: senders wait, the oldest message is dropped, or what comes goes to the dead letters',
+    default: 'block',
+  }),
+  maxDeliver: f.integer({
+    doc: 'deliveries of one message before it goes to the dead letters; 0 is no limit',
+    min: 0,
+    max: DELIVER_MAX,
+    default: 0,
+  }),
+  deadLetter: f.text({
+    doc: 'queue for what was rejected, tried too often, too late or too much',
+    maxLength: QUEUE_NAME_BYTES_MAX,
+    default: QUEUE_DEAD,
+  }),
+  onExpire: f.choice(['dead-letter', 'drop'], {
+    doc: 'what becomes of messages that come too late',
+    default: 'dead-letter',
+  }),
+  retain: f.object(
+    {
+      ms: f.duration({ doc: 'how long settled messages are kept', max: KEPT_MS_MAX, default: 0 }),
+      bytes: f.bytes({ doc: 'how many bytes of settled messages are kept', max: KEPT_BYTES_MAX, default: 0 }),
+    },
+    { doc: 'settled messages kept for replay; with both, whichever is reached first; with neither, none' },
   ),
 })
 
@@ -120,8 +180,35 @@ export const hubSpec = f.object({
         max: CACHE_BYTES_MAX,
         default: 32 * MiB,
       }),
+      freeBytesMin: f.bytes({
+        doc: 'space left free on the disk; senders keep their messages when less is free',
+        max: KEPT_BYTES_MAX,
+        default: 256 * MiB,
+      }),
     },
     { doc: 'what is stored before it is acknowledged' },
+  ),
+  inbox: f.object(
+    {
+      messages: messages('messages it holds', 100_000),
+      bytes: bytes('bytes it holds', 256 * MiB),
+      ageMs: time('time a message may wait before it expires', 30 * DAY_MS),
+    },
+    { doc: "every agent's inbox: what is addressed to it, to its groups or to all" },
+  ),
+  deadLetters: f.object(
+    {
+      keepMs: time('how long they are kept', 0),
+      bytesMax: bytes('bytes of each of the two; the oldest go first', 0),
+    },
+    { doc: "the hub's queues $dead and $unrouted" },
+  ),
+  trace: f.object(
+    {
+      keepMs: f.duration({ doc: 'how long it is kept', max: KEPT_MS_MAX, default: 7 * DAY_MS }),
+      bytesMax: f.bytes({ doc: 'bytes of it; the oldest goes first', max: KEPT_BYTES_MAX, default: 256 * MiB }),
+    },
+    { doc: 'what happened to each message, for causeway-hub trace; 0 for either keeps nothing' },
   ),
   limits: f.object(
     {

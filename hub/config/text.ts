@@ -9,7 +9,27 @@ type Value = string | number | boolean | readonly unknown[]
 /** What stands, commented out, behind settings whose default is nothing or an empty list. */
 const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
   advertise: ['- hub.example.org:7400'],
-  queues: ['- name: library/divisions', '  topics: [divisions/#]', '  where: { region: [north, south] }'],
+  queues: [
+    '- name: library/divisions',
+    '  topics: [divisions/#]',
+    '  where: { region: [north, south] }',
+    ...inner('queues[].').map((line) => `  ${line}`),
+  ],
+}
+
+/** What a queue may be told beside where its messages come from. */
+function inner(prefix: string): string[] {
+  const rows = fieldRows(hubSpec).filter(({ path }) => path.startsWith(prefix))
+  return rows.flatMap(({ path, kind, presence, doc }) => {
+    const [name = '', below] = path.slice(prefix.length).split('.')
+    if (['name', 'topics', 'where'].includes(name.replace(/\[.*/, ''))) return []
+    const indent = below === undefined ? '' : '  '
+    if (kind === 'map') return [`# ${sentence(doc)}`, `${name}:`]
+    const value = presence === 'optional' ? '' : ` ${presence}`
+    // What is left out means something of its own: it is only told of.
+    const line = value === '' ? [] : [`${indent}${below ?? name}:${value}`]
+    return [`${indent}# ${value === '' ? `${name}: ` : ''}${sentence(doc)} (${kind})`, ...line]
+  })
 }
 
 /**

@@ -189,7 +189,6 @@ export class Connection {
       limits: {
         streamsMax: limits.streamsMax,
         subscriptionsMax: limits.subscriptionsMax,
-        creditBytesMax: limits.creditBytesMax,
         frameBytesMax: limits.frameBytesMax,
       },
     })

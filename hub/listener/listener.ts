@@ -1,5 +1,6 @@
 // Accepts connections on TCP, TLS and WebSocket and keeps the list of them.
 
+import { constants } from 'node:crypto'
 import { createServer as createHttpServer, type Server as HttpServer } from 'node:http'
 import { createServer as createHttpsServer } from 'node:https'
 import { createServer as createTcpServer, type Socket, type Server as TcpServer } from 'node:net'
@@ -10,8 +11,11 @@ import { type Fault, systemClock } from '#protocol/base/mod.ts'
 import { BINDING_BYTES, EXPORTER_LABEL } from '#protocol/handshake/mod.ts'
 import { type Accepted, Connection, type ConnectionContext } from './connection.ts'
 import { listenerFault } from './faults.ts'
+import { Gate, remoteOf } from './gate.ts'
 
 const TICK_MS = 1000
+/** Connections the system keeps for us while we are busy: Linux allows 4,096 at once by default. */
+const BACKLOG = 4096
 /** Sessions whose agents are looked up again in one tick: 4,096 file stamps are about 20 ms; 20,000 sessions take five ticks. */
 const RECHECKED_MAX = 4096
 /** What `stop` gives peers to take their leave; half of it is Connection's own. */
@@ -40,6 +44,9 @@ export class Listener {
   /** Every accepted socket, also while it is still in a TLS or HTTP handshake and no connection yet. */
   private readonly sockets = new Set<Socket>()
   private recheckedAt = 0
+  private readonly gate = new Gate()
+  /** The connection each agent's session has. */
+  private readonly byAgent = new Map<string, Connection>()
 
   constructor(options: ListenerOptions) {
     this.options = options
@@ -47,8 +54,13 @@ export class Listener {
       ...options.context,
       nowMs: () => systemClock.nowMs(),
       wallMs: () => systemClock.wallMs(),
-      onSession: (connection) => this.takeOver(connection),
+      onSession: (connection) => {
+        this.gate.leave(connection.remote)
+        this.takeOver(connection)
+      },
       onClosed: (connection, fault) => {
+        this.gate.leave(connection.remote)
+        if (this.byAgent.get(connection.agent ?? '') === connection) this.byAgent.delete(connection.agent ?? '')
         if (!this.connections.delete(connection)) return
         this.closedBytesIn += connection.bytesIn
         this.closedBytesOut += connection.bytesOut
@@ -111,9 +123,22 @@ export class Listener {
   }
 
   private tcpServer({ tls }: ListenAddress): TcpServer {
-    if (!tls) return createTcpServer({ noDelay: true }, (socket) => this.accept(socket, 'tcp', null, false))
+    const inner = tls ? this.tlsServer() : null
+    return createTcpServer({ noDelay: true, pauseOnConnect: true }, (socket) => {
+      this.gate.enter(socket, () => {
+        if (inner === null) this.accept(socket, 'tcp', null, false)
+        else inner.emit('connection', socket)
+        socket.resume()
+      })
+    })
+  }
+
+  /** Does the TLS of sockets that are handed to it; it does not listen itself. */
+  private tlsServer(): TcpServer {
     const { authority, handshakeMsMax } = this.options.context
-    const settings = { ...authority.tls, noDelay: true, handshakeTimeout: handshakeMsMax }
+    // Agents prove themselves anew each time and take up no TLS session: tickets would only cost time and memory.
+    const secureOptions = constants.SSL_OP_NO_TICKET
+    const settings = { ...authority.tls, secureOptions, handshakeTimeout: handshakeMsMax }
     const server = createTlsServer(settings, (socket) => this.accept(socket, 'tls', bindingOf(socket), true))
     server.on('tlsClientError', (error, socket) => {
       this.options.context.log('warn', 'TLS failed', { remote: socket.remoteAddress ?? '', why: error.message })
@@ -162,7 +187,7 @@ export class Listener {
     from?: string,
   ): void {
     const socket = stream as Socket
-    const remote = from ?? `${socket.remoteAddress}:${socket.remotePort}`
+    const remote = from ?? remoteOf(socket)
     this.accepted++
     if (this.connections.size >= this.options.sessionsMax) {
       this.options.context.log('warn', 'connection refused', { remote, fault: listenerFault('HUB_BUSY').toJSON() })
@@ -173,11 +198,10 @@ export class Listener {
   }
 
   private takeOver(newer: Connection): void {
-    for (const older of this.connections) {
-      if (older !== newer && older.agent === newer.agent) {
-        older.close(hubSessionFault('IDENTITY_TAKEN_OVER', { where: `agent ${newer.agent}` }))
-      }
-    }
+    const name = newer.agent ?? ''
+    const older = this.byAgent.get(name)
+    this.byAgent.set(name, newer)
+    older?.close(hubSessionFault('IDENTITY_TAKEN_OVER', { where: `agent ${name}` }))
   }
 
   private listen(server: TcpServer | HttpServer, { host, port }: ListenAddress): Promise<number> {
@@ -189,7 +213,7 @@ export class Listener {
         this.sockets.add(socket)
         socket.once('close', () => this.sockets.delete(socket))
       })
-      server.listen(port, host, () => {
+      server.listen({ port, host, backlog: BACKLOG }, () => {
         this.servers.push(server)
         const address = server.address()
         resolve(typeof address === 'object' && address !== null ? address.port : port)

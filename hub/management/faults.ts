@@ -25,4 +25,40 @@ export const managementFault = declareFaults('management', {
     meaning: 'the folder already holds a hub',
     remedy: 'Choose another --data folder, or go on with this one: causeway-hub start --data FOLDER',
   },
+  HUB_ANSWER_BROKEN: {
+    meaning: 'the hub did not answer to the end',
+    remedy: 'What was done until then stays done. See causeway-hub status, then give the command again',
+  },
+  ADMIN_REQUEST_INVALID: {
+    meaning: 'this is no request the hub knows',
+    remedy: 'Use the causeway-hub of the same version as the hub that runs',
+  },
+  ADMIN_REQUEST_TOO_LARGE: {
+    meaning: 'the request is too large',
+    remedy: 'Name fewer messages at a time, or use a filter',
+  },
+  ADMIN_BUSY: {
+    meaning: 'the hub is doing as many operations for operators as it may at once',
+    remedy: 'Wait for one of them to end',
+  },
+  QUEUE_MISSING: {
+    meaning: 'this hub has no queue of that name',
+    remedy: 'See causeway-hub queues --all',
+  },
+  MESSAGE_MISSING: {
+    meaning: 'the hub knows nothing of that message (any more)',
+    remedy: 'Check the id; write the epoch too when the message is older than trace.keepMs in hub.yaml',
+  },
+  MESSAGES_UNNAMED: {
+    meaning: 'it must be said which messages are meant',
+    remedy: 'Give --all, or filters such as --topic, --reason, --older-than or --id, but not both',
+  },
+  REPLAY_START_UNNAMED: {
+    meaning: 'it must be said from where on',
+    remedy: 'Give one of --from-time, --ago and --from-position',
+  },
+  NOT_CONFIRMED: {
+    meaning: 'this takes messages out for good',
+    remedy: 'Look at them first with causeway-hub peek, then add --yes',
+  },
 })

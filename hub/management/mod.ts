@@ -1,3 +1,18 @@
-export { commands, configOf, data, json } from './commands.ts'
+export { commands, configOf, data, json } from './commands/mod.ts'
+export { askHub, fetchStatus, HubFaults } from './contact.ts'
 export { managementFault } from './faults.ts'
-export { fetchStatus, ManagementServer } from './server.ts'
+export { formatId, type MessageId, parseId } from './message-id.ts'
+export type {
+  CopyView,
+  EventView,
+  LaneView,
+  MessageFilter,
+  MessageView,
+  Operator,
+  Progress,
+  Purged,
+  QueueView,
+  Redriven,
+  TraceView,
+} from './operator.ts'
+export { ManagementServer } from './server.ts'

@@ -1,15 +1,25 @@
 import t from 'tap'
-import { Queue, type QueueRule } from '#hub/store/mod.ts'
+import { placesOf, policyOf, Queue, type QueuePolicy, type QueueRule } from '#hub/store/mod.ts'
 import { Random, testSeed } from '#protocol/bytes/testing.ts'
 import { type Headers, openBatch, topicMatches } from '#protocol/codec/mod.ts'
 import { message, sealed } from '#protocol/codec/testing.ts'
-import { RangeSet } from '#protocol/session/mod.ts'
 import { Router } from './mod.ts'
 
 let ids = 0
-function queueOf(name: string, topics: readonly string[], where: QueueRule['where'] = {}): Queue {
-  const info = { id: ++ids, name, rule: { topics, where }, owner: null, ephemeral: false }
-  return new Queue({ info, settled: new RangeSet(), tail: 0, head: 0, load: () => [], onLeftover: () => undefined })
+function queueOf(
+  name: string,
+  topics: readonly string[],
+  where: QueueRule['where'] = {},
+  policy: Partial<QueuePolicy> = {},
+): Queue {
+  return new Queue({
+    id: ++ids,
+    name,
+    rule: { topics, where },
+    owner: null,
+    ephemeral: false,
+    policy: policyOf(policy),
+  })
 }
 
 const unrouted = queueOf('$unrouted', [])
@@ -117,4 +127,80 @@ t.test('agrees with looking at every message by itself', async (t) => {
       return t.fail(`round ${round}: ${sorted(found)}, expected ${sorted(expected)}`)
   }
   t.pass('200 rounds')
+})
+
+t.test('messages of one queue with other priorities or times go apart, each with what it asked for', async (t) => {
+  const router = new Router()
+  router.compile([queueOf('q', ['a']), queueOf('r', ['a', 'b'])])
+  const batch = batchOf([
+    ['a', { ':priority': 'urgent' }],
+    ['a'],
+    ['a', { ':priority': 'urgent', other: 1 }],
+    ['b', { ':ttl': 500, ':delay': 10 }],
+    ['a', { ':deliver-at': 5 }],
+    ['lost', { ':priority': 'bulk', ':ttl': 1 }],
+  ])
+  const { placements } = router.route(batch, unrouted)
+  const told = placements.map(({ queue, selection, count, attributes }) => {
+    const { priority, ttlMs, delayMs, deliverAtMs } = attributes
+    return `${queue.info.name} ${selection} (${count}): ${priority} ${ttlMs} ${delayMs} ${deliverAtMs}`
+  })
+  t.same(told.sort(), [
+    '$unrouted 5,1 (1): 0 0 0 0',
+    'q 0,1,2,1 (2): 1 0 0 0',
+    'q 1,1 (1): 0 0 0 0',
+    'q 4,1 (1): 0 0 0 5',
+    'r 0,1,2,1 (2): 1 0 0 0',
+    'r 1,1 (1): 0 0 0 0',
+    'r 3,1 (1): 0 500 10 0',
+    'r 4,1 (1): 0 0 0 5',
+  ])
+})
+
+t.test('attributes that mean nothing are refused, whoever wants the message', async (t) => {
+  const router = new Router()
+  router.compile([queueOf('q', ['a'])])
+  for (const headers of [{ ':priority': 'high' }, { ':ttl': -1 }, { ':delay': '5' }, { ':deliver-at': 1.5 }]) {
+    t.throws(() => router.route(batchOf([['a'], ['a', headers as Headers]]), unrouted), { code: 'ATTRIBUTE_INVALID' })
+    t.throws(() => router.route(batchOf([['nobody', headers as Headers]]), unrouted), { code: 'ATTRIBUTE_INVALID' })
+  }
+})
+
+t.test('ordered by key: one partition for each key, that of the stream without one; many keys spread', async (t) => {
+  const router = new Router()
+  const byKey = queueOf('key', ['#'], {}, { order: 'key', partitions: 16 })
+  const byStream = queueOf('stream', ['#'], {}, { order: 'stream', partitions: 16 })
+  router.compile([byKey, byStream])
+  const keys = Array.from({ length: 400 }, (_, i) => (i % 10 === 9 ? null : Buffer.from(`key-${i % 45}`)))
+  const partitions = (stream: string) => {
+    const batch = openBatch(
+      sealed(
+        keys.map((key) => message('x', { key })),
+        { stream },
+      ),
+    )
+    const found = new Map<string, number[]>([
+      ['key', []],
+      ['stream', []],
+    ])
+    for (const { queue, selection, count, partition } of router.route(batch, unrouted).placements) {
+      for (const place of placesOf({ selection, count }, 0, count))
+        (found.get(queue.info.name) as number[])[place] = partition
+    }
+    return { key: found.get('key') as number[], stream: found.get('stream') as number[] }
+  }
+  const one = partitions('one')
+  t.equal(one.key.length, 400)
+  const ofKey = new Map<string, number>()
+  for (const [place, key] of keys.entries()) {
+    const partition = one.key[place] as number
+    if (key === null) t.equal(partition, one.stream[0])
+    else if (ofKey.has(String(key))) t.equal(partition, ofKey.get(String(key)))
+    else ofKey.set(String(key), partition)
+  }
+  t.ok(new Set(ofKey.values()).size > 8, `${new Set(ofKey.values()).size} of 16 partitions`)
+  t.equal(new Set(one.stream).size, 1)
+  t.same(partitions('one'), one, 'always the same')
+  const streams = new Set(Array.from({ length: 40 }, (_, i) => partitions(`stream ${i}`).stream[0]))
+  t.ok(streams.size > 8, `${streams.size} of 16 partitions`)
 })

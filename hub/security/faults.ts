@@ -67,6 +67,14 @@ export const securityFault = declareFaults('security', {
     meaning: 'a record in the security folder cannot be read',
     remedy: 'Restore the file named here from a backup, or remove it and enrol the agent again',
   },
+  GROUP_NAME_INVALID: {
+    meaning: 'this is no name of a group',
+    remedy: 'Use 1 to 64 letters (no capitals) and digits of any script, "_", "-" and "."',
+  },
+  GROUPS_FULL: {
+    meaning: 'the agent belongs to as many groups as it can',
+    remedy: 'Remove it from another group first: causeway-hub groups remove GROUP AGENT',
+  },
   AGENTS_FULL: {
     meaning: 'this hub knows as many agents as it can',
     remedy: 'Remove records of revoked agents from security/agents',

@@ -22,6 +22,9 @@ export const SERIALS_MAX = 8
 /** Patterns of one kind for one agent, and their length: 256 × 256 B = 64 KiB at most in a record. */
 export const PATTERNS_MAX = 256
 export const PATTERN_LENGTH_MAX = 256
+/** Each group is a pattern of the agent's inbox; 64 names of 64 characters are 16 KiB at most in a record. */
+export const GROUPS_PER_AGENT_MAX = 64
+export const GROUP_NAME_LENGTH_MAX = 64
 /** Two pattern lists of 64 KiB, in JSON with quotes and commas, and the rest. */
 export const RECORD_BYTES_MAX = 512 * 1024
 

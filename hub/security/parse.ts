@@ -2,7 +2,7 @@
 
 import { NAME_PATTERN } from '#protocol/handshake/mod.ts'
 import { securityFault } from './faults.ts'
-import { PATTERN_LENGTH_MAX, PATTERNS_MAX, SERIALS_MAX } from './limits.ts'
+import { GROUP_NAME_LENGTH_MAX, GROUPS_PER_AGENT_MAX, PATTERN_LENGTH_MAX, PATTERNS_MAX, SERIALS_MAX } from './limits.ts'
 
 /** Topic patterns an agent may publish to and consume from. Empty means nothing. */
 export type Rights = { readonly publish: readonly string[]; readonly consume: readonly string[] }
@@ -17,6 +17,8 @@ export type AgentRecord = Rights & {
   /** When the invitation was made that led here: an older one can change nothing any more. */
   readonly invitedAtMs: number
   readonly revokedAtMs: number | null
+  /** Groups it belongs to, sorted: it gets what is published to `group/NAME/#`. */
+  readonly groups: readonly string[]
 }
 
 export type InvitationRecord = Rights & {
@@ -39,6 +41,8 @@ export function parseAgent(text: string, where: string): AgentRecord {
     enrolledAtMs: read.time('enrolledAtMs'),
     invitedAtMs: read.time('invitedAtMs'),
     revokedAtMs: read.isNull('revokedAtMs') ? null : read.time('revokedAtMs'),
+    // Records of hubs that knew no groups have none.
+    groups: read.has('groups') ? read.list('groups', { max: GROUPS_PER_AGENT_MAX, form: GROUP_FORM }) : [],
   }
 }
 
@@ -57,6 +61,9 @@ export function parseInvitation(text: string, where: string): InvitationRecord {
 /** A topic pattern as far as this folder cares: printable and bounded; the router knows what it means. */
 export const PATTERN_FORM = new RegExp(`^[^\\p{Cc}\\p{Cf}\\s]{1,${PATTERN_LENGTH_MAX}}$`, 'u')
 
+/** One level of a topic: letters and digits of any script, no capitals, so that no two names differ by case alone. */
+export const GROUP_FORM = new RegExp(`^[\\p{Ll}\\p{Lo}\\p{Lm}\\p{M}\\p{N}_.-]{1,${GROUP_NAME_LENGTH_MAX}}$`, 'u')
+
 type ListRule = { readonly max: number; readonly form: RegExp }
 
 const patternList: ListRule = { max: PATTERNS_MAX, form: PATTERN_FORM }
@@ -71,6 +78,7 @@ function reader(text: string, where: string) {
     return value
   }
   return {
+    has: (field: string): boolean => get(field) !== undefined,
     isNull: (field: string): boolean => get(field) === null,
     name: (field: string): string => matching(field, NAME_PATTERN),
     hex: (field: string): string => matching(field, /^[0-9a-f]{64}$/),

@@ -1,15 +1,24 @@
 // One consumer of a queue within a session: sends while it has credit, remembers what is out, takes settlements.
 
-import type { HubStore, Lease, Queue } from '#hub/store/mod.ts'
+import type { HubStore, Lane, Lease, Queue, Receipt } from '#hub/store/mod.ts'
 import { placesOf } from '#hub/store/mod.ts'
 import { asFault, type Fault } from '#protocol/base/mod.ts'
-import { type Batch, BatchBuilder, type BatchHead, extractFrom, openBatch, parseHead } from '#protocol/codec/mod.ts'
-import { CHANNEL_MESSAGES, FRAME_HEADER_BYTES } from '#protocol/frame/mod.ts'
+import {
+  type Batch,
+  BatchBuilder,
+  type BatchHead,
+  extractFrom,
+  NO_HEADERS,
+  openBatch,
+  parseHead,
+} from '#protocol/codec/mod.ts'
+import { CHANNEL_BULK, CHANNEL_MESSAGES, CHANNEL_URGENT, FRAME_HEADER_BYTES } from '#protocol/frame/mod.ts'
 import { Outcome, type Settlement } from '#protocol/schema/mod.ts'
 import { deliverFrameStart, FORM_BATCH, FORM_EXTRACT, FORM_HUB_SEALED, type Range } from '#protocol/session/mod.ts'
 import { hubSessionFault } from './faults.ts'
 import type { HubIdentity } from './identity.ts'
 import { Leases } from './leases.ts'
+import type { Tally } from './tally.ts'
 
 /** What a consumer needs of its session. */
 export type Outlet = {
@@ -24,6 +33,11 @@ export type Outlet = {
   fail(fault: Fault): void
 }
 
+/** Channels by priority: normal, urgent, bulk. */
+const CHANNELS = [CHANNEL_MESSAGES, CHANNEL_URGENT, CHANNEL_BULK]
+/** A year: nobody waits longer for another try. */
+const RETRY_DELAY_MS_MAX = 366 * 86_400_000
+
 type Content = { readonly form: number; readonly content: Buffer; readonly head: BatchHead }
 
 export class Consumer {
@@ -37,9 +51,14 @@ export class Consumer {
   private creditMessages: number
   private sentBytes = 0
   private sentMessages = 0
-  private readonly leases = new Leases()
+  private readonly agent: string
+  private readonly tally: Tally
+  /** What is out, by lane. */
+  private readonly leases = new Map<Lane, Leases>()
   private settling: Promise<unknown> = Promise.resolve()
   private closed = false
+  /** While a replay is under way: what goes out before its answer, the peer takes for old and drops. */
+  paused = false
 
   constructor(options: {
     id: number
@@ -47,6 +66,9 @@ export class Consumer {
     store: HubStore
     outlet: Outlet
     identity: HubIdentity
+    /** Who consumes. */
+    agent: string
+    tally: Tally
     creditBytes: number
     creditMessages: number
   }) {
@@ -56,6 +78,8 @@ export class Consumer {
     this.store = options.store
     this.outlet = options.outlet
     this.identity = options.identity
+    this.agent = options.agent
+    this.tally = options.tally
     this.creditBytes = options.creditBytes
     this.creditMessages = options.creditMessages
   }
@@ -68,8 +92,10 @@ export class Consumer {
 
   /** Sends one batch or part of one; false when there is nothing to send or no room. Bytes may pass the credit by one frame. */
   sendOne(): boolean {
-    if (this.closed || !this.outlet.writable || this.sentBytes >= this.creditBytes) return false
-    const lease = this.queue.take(this.creditMessages - this.sentMessages)
+    if (this.closed || this.paused || !this.outlet.writable || this.sentBytes >= this.creditBytes) return false
+    // For moments after a failed write: what cannot be read then is not damaged.
+    if (!this.store.readable) return false
+    const lease = this.store.take(this.queue, this.creditMessages - this.sentMessages, this)
     if (lease === null) return false
     let made: Content
     try {
@@ -79,23 +105,29 @@ export class Consumer {
       return true
     }
     const { form, content, head } = made
-    this.leases.add(lease)
+    const { lane } = lease
+    this.leasesOf(lane).add(lease)
     this.outlet.introduce(head)
     const start = deliverFrameStart(
-      CHANNEL_MESSAGES,
+      CHANNELS[lane.priority] as number,
       {
         consumer: this.id,
         form,
         attempt: lease.attempt,
+        lane: lane.number,
         position: lease.from,
-        floor: this.queue.settled.floor,
+        floor: lane.floor,
         count: lease.count,
       },
       content.length,
     )
     this.outlet.sendParts(start, content)
-    this.sentBytes += start.length - FRAME_HEADER_BYTES + content.length
+    const bytes = start.length - FRAME_HEADER_BYTES + content.length
+    this.sentBytes += bytes
     this.sentMessages += lease.count
+    this.tally.delivered += lease.count
+    this.tally.deliveredBytes += bytes
+    this.store.delivered(lease, this.agent)
     return true
   }
 
@@ -106,14 +138,10 @@ export class Consumer {
       checkOutcome(range)
       const to = range.from + range.count
       for (let from = range.from; from < to; ) {
-        const lease = this.leaseAt(from)
+        const lease = this.leaseAt(range.lane, from)
         const end = Math.min(to, lease.from + lease.count)
-        this.leases.cut(lease, from, end)
-        if (range.outcome === Outcome.RETRY) {
-          this.queue.giveBack([{ entry: lease.entry, from, count: end - from, attempt: lease.attempt }])
-        } else {
-          done.push(this.apply(lease, [from, end], range))
-        }
+        this.leasesOf(lease.lane).cut(lease, from, end)
+        done.push(this.apply(lease, [from, end], range))
         from = end
       }
     }
@@ -130,30 +158,62 @@ export class Consumer {
   close(): void {
     if (this.closed) return
     this.closed = true
-    this.queue.giveBack(this.leases.all)
+    this.abandon({ isTry: true })
+  }
+
+  /** Messages out at this consumer. */
+  get messagesOut(): number {
+    let sum = 0
+    for (const leases of this.leases.values()) for (const { count } of leases.all) sum += count
+    return sum
+  }
+
+  /** What is out goes back to the queue; its settlements are not taken any more. */
+  abandon({ isTry }: { isTry: boolean }): void {
+    const out = [...this.leases.values()].flatMap((leases) => leases.all)
     this.leases.clear()
+    this.store.giveBack(isTry ? out : out.map((lease) => ({ ...lease, attempt: lease.attempt - 1 })), this.agent)
   }
 
-  private apply(lease: Lease, range: Range, { outcome, reason }: Settlement): Promise<void> {
-    if (outcome === Outcome.REJECTED) return this.store.settle(this.queue, lease, range, 'rejected', reason)
-    return this.store.settle(this.queue, lease, range, 'processed', '')
+  private apply(lease: Lease, range: Range, { outcome, reason, delayMs }: Settlement): Promise<void> {
+    const told = { reason, by: this.agent }
+    const count = range[1] - range[0]
+    if (outcome === Outcome.PROCESSED) this.tally.processed += count
+    else if (outcome === Outcome.REJECTED) this.tally.rejected += count
+    else this.tally.retried += count
+    if (outcome === Outcome.RETRY) {
+      return this.store.retry(lease, range, { ...told, delayMs: Math.min(delayMs, RETRY_DELAY_MS_MAX) })
+    }
+    return this.store.settle(lease, range, outcome === Outcome.REJECTED ? 'rejected' : 'processed', told)
   }
 
-  private leaseAt(position: number): Lease {
-    const lease = this.leases.at(position)
+  private leasesOf(lane: Lane): Leases {
+    let leases = this.leases.get(lane)
+    if (leases === undefined) {
+      leases = new Leases()
+      this.leases.set(lane, leases)
+    }
+    return leases
+  }
+
+  private leaseAt(number: number, position: number): Lease {
+    const lane = this.queue.lanes.get(number)
+    const lease = lane === undefined ? undefined : this.leases.get(lane)?.at(position)
     if (lease !== undefined) return lease
-    throw hubSessionFault('SETTLEMENT_INVALID', { where: `queue ${this.queue.info.name}`, why: `position ${position}` })
+    const why = `lane ${number}, position ${position}`
+    throw hubSessionFault('SETTLEMENT_INVALID', { where: `queue ${this.queue.info.name}`, why })
   }
 
   /** What nobody can be given (its origin lied, or the disk did) must not stand in the way of what follows. */
   private setAside(lease: Lease, fault: Fault): void {
     this.outlet.onSetAside(fault)
     const range: Range = [lease.from, lease.from + lease.count]
-    void this.store.settle(this.queue, lease, range, 'rejected', `${fault.code}: ${fault.message}`)
+    void this.store.settle(lease, range, 'rejected', { reason: `${fault.code}: ${fault.message}`, by: '' })
   }
 
   /** What goes out for a lease. Faults: those of damaged or dishonest batches. */
   private contentOf(lease: Lease): Content {
+    if (lease.entry.batchSeq === 0) return this.ownMessage(lease)
     const bytes = this.store.batchBytes(lease.entry.batchSeq)
     const batch = openBatch(bytes)
     const { head } = batch
@@ -161,6 +221,24 @@ export class Consumer {
     const places = placesOf(lease.entry, lease.from - lease.entry.position, lease.count)
     if (batch.hasTree) return { form: FORM_EXTRACT, content: extractFrom(batch, places), head }
     const content = this.reseal(batch, places)
+    return { form: FORM_HUB_SEALED, content, head: parseHead(content) }
+  }
+
+  /** One of the hub's own small messages: a receipt. */
+  private ownMessage({ entry, from }: Lease): Content {
+    const builder = new BatchBuilder()
+    const { stream } = JSON.parse(entry.note) as Receipt
+    builder.add(`receipt/${stream}`, NO_HEADERS, null, entry.note)
+    const content = builder.seal({
+      origin: this.identity.name,
+      stream: this.queue.info.name,
+      epoch: 1,
+      firstSeq: from + 1,
+      sealedAtMs: entry.storedAtMs,
+      key: this.identity.key,
+      compression: 'none',
+      tree: false,
+    })
     return { form: FORM_HUB_SEALED, content, head: parseHead(content) }
   }
 

@@ -5,15 +5,15 @@ import { asFault } from '#protocol/base/mod.ts'
 import type { Consumer } from './consumer.ts'
 
 export class Dispatcher {
-  private readonly consumers = new Map<Queue, Consumer[]>()
+  private readonly consumers_ = new Map<Queue, Consumer[]>()
   private readonly waiting = new Set<Queue>()
   private scheduled = false
 
   add(consumer: Consumer): void {
     const { queue } = consumer
-    const list = this.consumers.get(queue)
+    const list = this.consumers_.get(queue)
     if (list === undefined) {
-      this.consumers.set(queue, [consumer])
+      this.consumers_.set(queue, [consumer])
       queue.onReady = () => this.wake(queue)
     } else {
       list.push(consumer)
@@ -23,17 +23,21 @@ export class Dispatcher {
 
   remove(consumer: Consumer): void {
     const { queue } = consumer
-    const list = this.consumers.get(queue)?.filter((other) => other !== consumer) ?? []
+    const list = this.consumers_.get(queue)?.filter((other) => other !== consumer) ?? []
     if (list.length > 0) {
-      this.consumers.set(queue, list)
+      this.consumers_.set(queue, list)
       return
     }
-    this.consumers.delete(queue)
+    this.consumers_.delete(queue)
     queue.onReady = () => {}
   }
 
+  consumers(queue: Queue): readonly Consumer[] {
+    return [...(this.consumers_.get(queue) ?? [])]
+  }
+
   consumersOf(queue: Queue): number {
-    return this.consumers.get(queue)?.length ?? 0
+    return this.consumers_.get(queue)?.length ?? 0
   }
 
   /** The queue may have something, or one of its consumers may take something. Served once per event turn. */
@@ -50,7 +54,7 @@ export class Dispatcher {
   }
 
   private serve(queue: Queue): void {
-    const list = this.consumers.get(queue)
+    const list = this.consumers_.get(queue)
     if (list === undefined) return
     // A consumer that has sent goes to the back, so that competing consumers share the work.
     for (let idle = 0; idle < list.length; ) {

@@ -38,4 +38,8 @@ export const hubSessionFault = declareFaults('hub-session', {
     meaning: 'the same agent has connected again',
     remedy: 'If two machines use one identity (a cloned disk), enrol one of them under a name of its own',
   },
+  QUEUE_CHANGED: {
+    meaning: 'an operator replays or removes a queue this session consumes',
+    remedy: 'Nothing to do: the agent connects again and goes on with what the queue has then',
+  },
 })

@@ -1,10 +1,24 @@
 import t from 'tap'
-import type { Lease } from '#hub/store/mod.ts'
+import type { Entry, Lane, Lease } from '#hub/store/mod.ts'
 import { Random, testSeed } from '#protocol/bytes/testing.ts'
 import { Leases } from './leases.ts'
 
-const entry = { position: 0, count: 1e6, batchSeq: 1, selection: null, reason: '', remaining: 1, attempts: 0 }
-const lease = (from: number, count: number): Lease => ({ entry, from, count, attempt: 1 })
+const entry: Entry = {
+  position: 0,
+  remaining: 1,
+  batchSeq: 1,
+  count: 1e6,
+  bytes: 0,
+  storedAtMs: 0,
+  expiresAtMs: 0,
+  attempts: 0,
+  receiptFlags: 0,
+  home: null,
+  note: '',
+  selection: null,
+}
+const lane = {} as Lane
+const lease = (from: number, count: number): Lease => ({ lane, entry, from, count, attempt: 1, takenAtMs: 0 })
 
 t.test('agrees with a plain map of positions, whatever is leased and settled', (t) => {
   const random = new Random(testSeed())

@@ -1,6 +1,8 @@
+export { CREDIT_BYTES_FIRST, CreditPool } from './credit.ts'
 export { Dispatcher } from './dispatcher.ts'
 export { hubSessionFault } from './faults.ts'
 export type { HubIdentity } from './identity.ts'
+export type { Route } from './producer.ts'
 export {
   Session,
   type SessionAgent,

@@ -1,18 +1,22 @@
 // The producing half on a real store, fed frame by frame.
 
 import t, { type Test } from 'tap'
-import { HubStore } from '#hub/store/mod.ts'
+import { HubStore, policyOf } from '#hub/store/mod.ts'
+import { type Batch, PLAIN } from '#protocol/codec/mod.ts'
 import { KEY, message, sealed } from '#protocol/codec/testing.ts'
 import { FRAME_ACCEPTED, FRAME_CREDIT, FRAME_HEADER_BYTES, FRAME_REFUSED } from '#protocol/frame/mod.ts'
 import { decodeAccepted, decodeCredit, decodeRefused } from '#protocol/schema/mod.ts'
 import { batchFrameStart } from '#protocol/session/mod.ts'
+import { CREDIT_BYTES_FIRST, CreditPool } from './credit.ts'
 import { Producer } from './producer.ts'
+import type { Tally } from './tally.ts'
 
-const CREDIT_BYTES = 100_000
+const CREDIT_BYTES = CREDIT_BYTES_FIRST
 
 async function producerOn(t: Test) {
   const store = await HubStore.open({ dataDir: t.testdir(), mapBytesMax: 2 ** 26, cacheBytes: 2 ** 20 })
   t.teardown(() => store.close())
+  const tally = emptyTally()
   const sent: [kind: number, body: Buffer][] = []
   const answered = new Map<number, (body: Buffer) => void>()
   const producer = new Producer({
@@ -21,11 +25,13 @@ async function producerOn(t: Test) {
     publishPatterns: ['division/#'],
     store,
     route: (batch, unrouted) => ({
-      placements: [{ queue: unrouted, selection: null, count: batch.count }],
+      placements: [{ queue: unrouted, selection: null, count: batch.count, partition: 0, attributes: PLAIN }],
       unroutedCount: batch.count,
     }),
     streamsMax: 2,
-    creditBytes: CREDIT_BYTES,
+    // Nothing beside its first part.
+    credit: new CreditPool(0),
+    tally,
     send: (kind, _channel, body) => {
       sent.push([kind, Buffer.from(body)])
       answered.get(kind)?.(Buffer.from(body))
@@ -33,8 +39,20 @@ async function producerOn(t: Test) {
     onRefused: () => undefined,
   })
   const next = (kind: number) => new Promise<Buffer>((resolve) => answered.set(kind, resolve))
-  return { producer, sent, next }
+  return { producer, sent, next, tally, store }
 }
+
+const emptyTally = (): Tally => ({
+  accepted: 0,
+  acceptedBytes: 0,
+  duplicate: 0,
+  delivered: 0,
+  deliveredBytes: 0,
+  processed: 0,
+  rejected: 0,
+  retried: 0,
+  sessions: 0,
+})
 
 /** A BATCH body with one message. */
 function batchBody(firstSeq: number, of: { bytes?: number; topic?: string; streamId?: number } = {}): Buffer {
@@ -65,8 +83,8 @@ t.test('batches of one turn are acknowledged together, when they are on disk', a
 t.test('who sends beyond his credit is cut off: one batch may begin within it', async (t) => {
   const { producer } = await producerOn(t)
   producer.open(stream)
-  producer.batch(batchBody(1, { bytes: 60_000 }))
-  producer.batch(batchBody(2, { bytes: 60_000 }))
+  producer.batch(batchBody(1, { bytes: 150_000 }))
+  producer.batch(batchBody(2, { bytes: 150_000 }))
   t.throws(() => producer.batch(batchBody(3, { bytes: 1 })), { code: 'SESSION_CREDIT_EXCEEDED' })
 })
 
@@ -93,4 +111,37 @@ t.test('streams: at most as many as agreed, named, and known before batches come
   t.throws(() => producer.open({ ...stream, stream: 'third' }), { code: 'SESSION_LIMIT' })
   t.throws(() => producer.batch(batchBody(1, { streamId: 2 })), { code: 'BATCH_FOREIGN' }, 'another epoch')
   t.throws(() => producer.batch(batchBody(1, { streamId: 3 })), { code: 'STREAM_UNKNOWN' })
+})
+
+t.test('a batch that comes again is acknowledged again, and counted as what it is', async (t) => {
+  const { producer, next, tally } = await producerOn(t)
+  producer.open(stream)
+  for (let i = 0; i < 2; i++) {
+    const accepted = next(FRAME_ACCEPTED)
+    producer.batch(batchBody(1))
+    t.equal(decodeAccepted(await accepted).lastSeq, 1)
+  }
+  t.match(tally, { accepted: 1, duplicate: 1 })
+})
+
+t.test('a full queue is answered with its own code, and may be tried again', async (t) => {
+  const { producer, next, store } = await producerOn(t)
+  const full = await store.queues.declare({
+    name: 'full',
+    rule: { topics: [], where: {} },
+    owner: null,
+    ephemeral: false,
+    policy: policyOf({ messagesMax: 1 }),
+  })
+  Reflect.set(Reflect.get(producer, 'options') as object, 'route', (batch: Batch) => ({
+    placements: [{ queue: full, selection: null, count: batch.count, partition: 0, attributes: PLAIN }],
+    unroutedCount: 0,
+  }))
+  producer.open(stream)
+  const accepted = next(FRAME_ACCEPTED)
+  producer.batch(batchBody(1))
+  await accepted
+  const refused = next(FRAME_REFUSED)
+  producer.batch(batchBody(2))
+  t.match(decodeRefused(await refused), { firstSeq: 2, lastSeq: 1, fault: { code: 'QUEUE_FULL', retry: true } })
 })

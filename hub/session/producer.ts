@@ -8,17 +8,16 @@ import { keyIdOf } from '#protocol/crypto/mod.ts'
 import { CHANNEL_CONTROL, CHANNEL_RECEIPTS, FRAME_ACCEPTED, FRAME_CREDIT, FRAME_REFUSED } from '#protocol/frame/mod.ts'
 import { encodeAccepted, encodeCredit, encodeRefused, type OpenStream } from '#protocol/schema/mod.ts'
 import { BATCH_PREFIX_BYTES, parseBatchPrefix, sessionFault } from '#protocol/session/mod.ts'
+import { CREDIT_BYTES_FIRST, type CreditPool, CreditWindow } from './credit.ts'
 import { hubSessionFault } from './faults.ts'
 import { reportOf } from './report.ts'
+import type { Tally } from './tally.ts'
 
 /** Where the messages of a batch go; what nobody wants goes to `unrouted`. Made by the router, which sessions do not know. */
 export type Route = (batch: Batch, unrouted: Queue) => { placements: readonly Placement[]; unroutedCount: number }
 
 /** A stream of this session. */
 type OpenedStream = { readonly id: number; readonly stream: Stream; ackedSeq: number; unrouted: number }
-
-/** Batches smaller than this are copied out of the receive chunk, which would otherwise be kept alive by them. */
-const COPY_BELOW_BYTES = 32 * 1024
 
 export type ProducerOptions = {
   readonly agent: string
@@ -27,7 +26,8 @@ export type ProducerOptions = {
   readonly store: HubStore
   readonly route: Route
   readonly streamsMax: number
-  readonly creditBytes: number
+  readonly credit: CreditPool
+  readonly tally: Tally
   send(kind: number, channel: number, body: Uint8Array): void
   onRefused(fault: Fault): void
 }
@@ -40,10 +40,14 @@ export class Producer {
   private readonly unacknowledged = new Set<OpenedStream>()
   private receivedBytes = 0
   private storedBytes = 0
+  /** Absolute: never lowered. */
+  private grantedBytes = CREDIT_BYTES_FIRST
+  private readonly window: CreditWindow
   private readonly keyId: Buffer
 
   constructor(options: ProducerOptions) {
     this.options = options
+    this.window = new CreditWindow(options.credit)
     this.keyId = keyIdOf(options.publicKey)
   }
 
@@ -64,6 +68,7 @@ export class Producer {
   close(): void {
     for (const { stream } of this.streams) this.options.store.closeStream(stream)
     this.streams.length = 0
+    this.window.close()
   }
 
   /**
@@ -72,13 +77,15 @@ export class Producer {
    */
   batch(body: Buffer): void {
     this.receivedBytes += body.length
-    if (this.receivedBytes > this.storedBytes + this.options.creditBytes + body.length) {
-      throw sessionFault('SESSION_CREDIT_EXCEEDED', { creditBytes: this.options.creditBytes })
+    if (this.receivedBytes > this.grantedBytes + body.length) {
+      throw sessionFault('SESSION_CREDIT_EXCEEDED', { creditBytes: this.grantedBytes })
     }
+    this.window.used(this.receivedBytes - this.storedBytes)
     const opened = this.streams[parseBatchPrefix(body) - 1]
     if (opened === undefined) throw hubSessionFault('STREAM_UNKNOWN')
     const view = body.subarray(BATCH_PREFIX_BYTES)
-    const batch = openBatch(body.length < COPY_BELOW_BYTES ? Buffer.from(view) : view)
+    // A small body shares its memory with others, which the cache would keep alive with it.
+    const batch = openBatch(body.length < body.buffer.byteLength ? Buffer.from(view) : view)
     const { head } = batch
     const { stream } = opened
     if (head.origin !== stream.origin || head.stream !== stream.name || head.epoch !== stream.epoch) {
@@ -101,8 +108,9 @@ export class Producer {
     try {
       this.checkRights(batch)
       const { placements, unroutedCount } = route(batch, store.unrouted)
+      const isNew = batch.lastSeq > opened.stream.plannedSeq
       await store.append(opened.stream, batch, placements)
-      this.messagesIn += batch.count
+      this.count(batch, isNew)
       opened.unrouted += unroutedCount
     } catch (error) {
       this.storedBytes += bytes
@@ -114,6 +122,17 @@ export class Producer {
     this.unacknowledged.add(opened)
   }
 
+  private count(batch: Batch, isNew: boolean): void {
+    const { tally } = this.options
+    this.messagesIn += batch.count
+    if (!isNew) {
+      tally.duplicate += batch.count
+      return
+    }
+    tally.accepted += batch.count
+    tally.acceptedBytes += batch.bytes.length
+  }
+
   /** One ACCEPTED for all batches of a stream that became durable together. */
   private acknowledge(): void {
     for (const opened of this.unacknowledged) {
@@ -121,13 +140,18 @@ export class Producer {
       const body = encodeAccepted({
         streamId: opened.id,
         lastSeq: opened.ackedSeq,
-        creditBytes: this.storedBytes + this.options.creditBytes,
+        creditBytes: this.grant(),
         unrouted: opened.unrouted,
       })
       opened.unrouted = 0
       this.options.send(FRAME_ACCEPTED, CHANNEL_RECEIPTS, body)
     }
     this.unacknowledged.clear()
+  }
+
+  private grant(): number {
+    this.grantedBytes = Math.max(this.grantedBytes, this.storedBytes + this.window.bytes)
+    return this.grantedBytes
   }
 
   private refuse(opened: OpenedStream, batch: Batch, fault: Fault): void {
@@ -140,7 +164,7 @@ export class Producer {
     })
     this.options.send(FRAME_REFUSED, CHANNEL_RECEIPTS, body)
     // What was refused takes no room any more.
-    const credit = { consumer: 0, bytes: this.storedBytes + this.options.creditBytes, messages: 0 }
+    const credit = { consumer: 0, bytes: this.grant(), messages: 0 }
     this.options.send(FRAME_CREDIT, CHANNEL_CONTROL, encodeCredit(credit))
   }
 

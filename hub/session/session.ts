@@ -2,7 +2,7 @@
 
 import { X509Certificate } from 'node:crypto'
 import type { HubStore, Queue } from '#hub/store/mod.ts'
-import { storeFault } from '#hub/store/mod.ts'
+import { DEFAULT_POLICY, inboxOf, OWNER_HUB, receiptsOf, retains, storeFault } from '#hub/store/mod.ts'
 import { asFault, type Fault } from '#protocol/base/mod.ts'
 import { type BatchHead, keyIdIn, patternCovers, patternProblem } from '#protocol/codec/mod.ts'
 import { keyIdOf } from '#protocol/crypto/mod.ts'
@@ -15,6 +15,8 @@ import {
   FRAME_FAILED,
   FRAME_OPEN_STREAM,
   FRAME_ORIGIN,
+  FRAME_REPLAY,
+  FRAME_REPLAYED,
   FRAME_SETTLE,
   FRAME_SETTLED,
   FRAME_STREAM_OPENED,
@@ -25,23 +27,29 @@ import {
 import {
   decodeCredit,
   decodeOpenStream,
+  decodeReplay,
   decodeSettle,
   decodeSubscribe,
   decodeUnsubscribe,
   encodeFailed,
   encodeOrigin,
+  encodeReplayed,
   encodeSettled,
   encodeStreamOpened,
   encodeSubscribed,
+  type Replay,
   type Subscribe,
 } from '#protocol/schema/mod.ts'
 import { sessionFault } from '#protocol/session/mod.ts'
 import { Consumer, type Outlet } from './consumer.ts'
+import type { CreditPool } from './credit.ts'
 import type { Dispatcher } from './dispatcher.ts'
 import { hubSessionFault } from './faults.ts'
 import type { HubIdentity } from './identity.ts'
+import { policyFrom } from './policy.ts'
 import { Producer, type Route } from './producer.ts'
 import { reportOf } from './report.ts'
+import type { Tally } from './tally.ts'
 
 /** What the hub lends every session. */
 export type SessionContext = {
@@ -49,6 +57,12 @@ export type SessionContext = {
   readonly route: Route
   readonly dispatcher: Dispatcher
   readonly identity: HubIdentity
+  /** Shared by all producing connections. */
+  readonly credit: CreditPool
+  /** Makes the inboxes of agents that are new. */
+  lookForAgents(): void
+  /** The agent's account, the same object for all its sessions. */
+  tally(agent: string): Tally
   log(level: 'debug' | 'info' | 'warn', message: string, details: Readonly<Record<string, unknown>>): void
 }
 
@@ -70,17 +84,17 @@ export type SessionConnection = {
 export type SessionLimits = {
   readonly streamsMax: number
   readonly subscriptionsMax: number
-  readonly creditBytesMax: number
   readonly frameBytesMax: number
 }
 
 export class Session {
   readonly agent: SessionAgent
   messagesOut = 0
-  readonly producer: Producer
+  private producer_: Producer | null = null
   private readonly context: SessionContext
   private readonly connection: SessionConnection
   private readonly limits: SessionLimits
+  private readonly tally: Tally
   private readonly consumers = new Map<number, Consumer>()
   private readonly introduced = new Set<string>()
   private nextConsumer = 1
@@ -96,19 +110,31 @@ export class Session {
     this.context = options.context
     this.connection = options.connection
     this.limits = options.limits
-    const { publicKey } = new X509Certificate(this.agent.certificate)
-    this.context.store.rememberOrigin(this.agent.name, keyIdOf(publicKey).toString('hex'), this.agent.certificate)
-    this.producer = new Producer({
-      agent: this.agent.name,
+    this.tally = this.context.tally(this.agent.name)
+    this.tally.sessions++
+  }
+
+  /** Made for the first stream: most agents of a large hub are idle, and a key takes memory. */
+  get producer(): Producer {
+    this.producer_ ??= this.makeProducer()
+    return this.producer_
+  }
+
+  private makeProducer(): Producer {
+    const { agent, context } = this
+    const { publicKey } = new X509Certificate(agent.certificate)
+    context.store.rememberOrigin(agent.name, keyIdOf(publicKey).toString('hex'), agent.certificate)
+    return new Producer({
+      agent: agent.name,
       publicKey,
-      publishPatterns: this.agent.publish,
-      store: this.context.store,
-      route: this.context.route,
+      publishPatterns: agent.publish,
+      store: context.store,
+      route: context.route,
       streamsMax: this.limits.streamsMax,
-      creditBytes: this.limits.creditBytesMax,
+      credit: context.credit,
+      tally: this.tally,
       send: (kind, channel, body) => this.connection.send(kind, channel, body),
-      onRefused: (fault) =>
-        this.context.log('warn', 'batch refused', { agent: this.agent.name, fault: fault.toJSON() }),
+      onRefused: (fault) => context.log('warn', 'batch refused', { agent: agent.name, fault: fault.toJSON() }),
     })
   }
 
@@ -137,6 +163,9 @@ export class Session {
       case FRAME_UNSUBSCRIBE:
         this.unsubscribe(body)
         return
+      case FRAME_REPLAY:
+        void this.replay(decodeReplay(body))
+        return
       default:
         throw sessionFault('SESSION_FRAME_UNEXPECTED', { where: `frame kind 0x${kind.toString(16)}` })
     }
@@ -150,7 +179,7 @@ export class Session {
   /** The connection is gone: consumers give back what is not settled. */
   close(): void {
     this.closed = true
-    this.producer.close()
+    this.producer_?.close()
     for (const consumer of this.consumers.values()) this.end(consumer, consumer.ephemeral)
     this.consumers.clear()
   }
@@ -182,6 +211,8 @@ export class Session {
         store: this.context.store,
         outlet: this.outlet(),
         identity: this.context.identity,
+        agent: this.agent.name,
+        tally: this.tally,
         creditBytes: request.creditBytes,
         creditMessages: request.creditMessages,
       })
@@ -190,7 +221,6 @@ export class Session {
         request: request.request,
         consumer: consumer.id,
         queue: queue.info.name,
-        floor: queue.settled.floor,
       }
       this.connection.send(FRAME_SUBSCRIBED, CHANNEL_CONTROL, encodeSubscribed(answer))
       this.context.dispatcher.add(consumer)
@@ -202,19 +232,14 @@ export class Session {
   /** The queue a SUBSCRIBE means, made when it is a new subscription; checks the agent's rights. */
   private async queueFor(request: Subscribe): Promise<Queue> {
     const { store } = this.context
-    if (request.queue !== '') {
-      this.mayConsume(`queue ${request.queue}`, (pattern) => patternCovers(pattern, request.queue))
-      const queue = store.queue(request.queue)
-      if (queue === undefined || queue.info.owner !== null) throw storeFault('QUEUE_UNKNOWN', { where: request.queue })
-      return queue
-    }
+    if (request.queue !== '') return this.existingQueue(request.queue)
     if (request.name === '' || request.topics.length === 0) throw hubSessionFault('SUBSCRIPTION_INVALID')
     for (const topic of request.topics) {
       const why = patternProblem(topic)
       if (why !== null) throw hubSessionFault('SUBSCRIPTION_INVALID', { where: `topic ${topic}`, why })
       this.mayConsume(`topic ${topic}`, (pattern) => patternCovers(pattern, topic))
     }
-    return await store.declareQueue({
+    return await store.queues.declare({
       name: `${this.agent.name}:${request.name}`,
       rule: {
         topics: request.topics,
@@ -222,7 +247,50 @@ export class Session {
       },
       owner: this.agent.name,
       ephemeral: request.ephemeral,
+      policy: request.policy === null ? DEFAULT_POLICY : policyFrom(request.policy),
     })
+  }
+
+  private existingQueue(name: string): Queue {
+    const { store } = this.context
+    const isOwn = name === inboxOf(this.agent.name) || name === receiptsOf(this.agent.name)
+    if (isOwn) {
+      // Enrolled a moment ago, perhaps by another process.
+      if (store.queues.get(name) === undefined) this.context.lookForAgents()
+      return store.queues.get(name) ?? store.queues.own(name, this.agent.name)
+    }
+    this.mayConsume(`queue ${name}`, (pattern) => patternCovers(pattern, name))
+    const queue = store.queues.get(name)
+    // Those of the hub itself can be consumed by who has the right; another agent's cannot.
+    const isOpen = queue?.info.owner === null || queue?.info.owner === OWNER_HUB
+    if (queue === undefined || !isOpen) throw storeFault('QUEUE_UNKNOWN', { where: name })
+    return queue
+  }
+
+  /** Everything the subscription retains from there on is open again. Refused, it takes nothing from the consumer. */
+  private async replay({ request, consumer: id, fromMs, fromPosition }: Replay): Promise<void> {
+    try {
+      const consumer = this.consumer(id)
+      const { queue } = consumer
+      const where = `queue ${queue.info.name}`
+      if (queue.info.owner !== this.agent.name) throw hubSessionFault('RIGHT_MISSING', { where, why: 'replay it' })
+      if (!retains(queue.info.policy)) throw storeFault('QUEUE_NOT_RETAINED', { where })
+      const elsewhere = queue.inFlight - consumer.messagesOut
+      if (elsewhere > 0) throw storeFault('QUEUE_BUSY', { where, why: `${elsewhere} messages are out elsewhere` })
+      consumer.paused = true
+      try {
+        // It is the agent's wish, not a failure: no try is lost by it.
+        consumer.abandon({ isTry: false })
+        const messages = await this.context.store.replay(queue, fromMs > 0 ? { fromMs } : { fromPosition })
+        if (this.closed) return
+        this.connection.send(FRAME_REPLAYED, CHANNEL_CONTROL, encodeReplayed({ request, messages }))
+      } finally {
+        consumer.paused = false
+      }
+      this.context.dispatcher.wake(queue)
+    } catch (error) {
+      this.failed(request, asFault(error))
+    }
   }
 
   private mayConsume(what: string, allows: (pattern: string) => boolean): void {
@@ -250,7 +318,7 @@ export class Session {
   /** Unless somebody else still consumes it: with the last one it goes. */
   private forget(queue: Queue): void {
     if (this.context.dispatcher.consumersOf(queue) > 0) return
-    this.context.store.forgetQueue(queue).catch((error: unknown) => {
+    this.context.store.queues.forget(queue).catch((error: unknown) => {
       this.context.log('warn', 'subscription not removed', { queue: queue.info.name, fault: asFault(error).toJSON() })
     })
   }

@@ -1,15 +1,16 @@
 // References, the memory bound, and damage.
 
-import { mkdirSync } from 'node:fs'
-import { join } from 'node:path'
-import { open } from 'lmdb'
 import t, { type Test } from 'tap'
 import { Random, testSeed } from '#protocol/bytes/testing.ts'
+import type { BatchRow } from './batch-row.ts'
+import { BatchRows } from './batch-rows.ts'
 import { Batches } from './batches.ts'
-import { Engine, type Work } from './engine.ts'
-import { sealed } from './testing.ts'
+import { flipBit, sealed, store } from './disk.testing.ts'
+import { Engine } from './engine.ts'
+import { INLINE_BYTES_MAX } from './limits.ts'
 
 const MIB = 1024 * 1024
+const NAME = { origin: 'agent', stream: 's', epoch: 1, firstSeq: 1, count: 1 }
 
 function opened(t: Test, cacheBytesMax: number) {
   const engine = Engine.open(t.testdir(), 64 * MIB)
@@ -17,20 +18,23 @@ function opened(t: Test, cacheBytesMax: number) {
   return {
     engine,
     batches: new Batches(engine, cacheBytesMax),
-    rows: engine.table('batches'),
+    rows: new BatchRows(engine),
     shares: engine.table('shares'),
   }
 }
 
-function store(engine: Engine, batches: Batches, bytes: Buffer, references: number): Promise<number> {
-  const seq = batches.nextSeq++
-  const work: Work = { write: () => batches.put(seq, bytes, references), done: () => batches.stored(seq, bytes) }
-  return engine.append(bytes.length, work).then(() => seq)
+const numbers = (rows: BatchRows): number[] => [...rows.all()].map(({ seq }) => seq).sort((a, b) => a - b)
+
+for (const [kind, bodyBytes] of [
+  ['small', 8],
+  ['large', 10_000],
+] as const) {
+  t.test(`a ${kind} batch lives as long as somebody refers to it`, (t) => livesAsLongAsReferredTo(t, bodyBytes))
 }
 
-t.test('a batch lives as long as somebody refers to it', async (t) => {
+async function livesAsLongAsReferredTo(t: Test, bodyBytes: number): Promise<void> {
   const { engine, batches, rows, shares } = opened(t, MIB)
-  const { bytes } = sealed({ firstSeq: 1, count: 3 })
+  const { bytes } = sealed({ firstSeq: 1, count: 3, bodyBytes })
   const seq = await store(engine, batches, bytes, 3)
   const release = () => engine.maintain(batches.release(seq))
   await release()
@@ -38,9 +42,9 @@ t.test('a batch lives as long as somebody refers to it', async (t) => {
   await engine.maintain(batches.retain(seq))
   t.same(shares.get(seq), Buffer.from([3, 0, 0, 0]))
   await Promise.all([release(), release()])
-  t.same(rows.get(seq), bytes)
+  t.same(batches.get(seq), bytes)
   await release()
-  t.strictSame([rows.keys(), shares.keys()], [[], []])
+  t.strictSame([numbers(rows), shares.keys()], [[], []])
   t.throws(() => batches.get(seq), { code: 'STORE_DAMAGED' })
 
   const alone = await store(engine, batches, bytes, 1)
@@ -48,7 +52,25 @@ t.test('a batch lives as long as somebody refers to it', async (t) => {
   await engine.maintain(batches.retain(alone))
   await engine.maintain(batches.release(alone))
   await engine.maintain(batches.release(alone))
-  t.strictSame([rows.keys(), shares.keys()], [[], []])
+  t.strictSame([numbers(rows), shares.keys()], [[], []])
+}
+
+t.test('the bound between rows and segments', async (t) => {
+  const { engine, batches, rows } = opened(t, 0)
+  const rest = sealed({ firstSeq: 1, count: 1, bodyBytes: 1000 }).bytes.length - 1000
+  for (const more of [-1, 0, 1]) {
+    const { bytes } = sealed({ firstSeq: 1, count: 1, bodyBytes: INLINE_BYTES_MAX - rest + more })
+    // Lengths in a batch take a byte more here and there.
+    const inline = bytes.length <= INLINE_BYTES_MAX
+    const batch = batches.add(bytes, 1)
+    t.equal(batch.blob === null, inline, `${bytes.length} bytes`)
+    t.equal(batch.rowBytes > bytes.length, inline)
+    await engine.append(100 + batch.rowBytes, batch, batch.blob)
+    t.equal(batches.row(batch.seq) === null, inline)
+    t.equal(rows.stored(batch.seq)?.inline, inline)
+    if (inline) t.equal(rows.stored(batch.seq)?.value.length, batch.rowBytes, 'it is what was counted')
+    t.ok(batches.has(batch.seq) && batches.get(batch.seq).equals(bytes))
+  }
 })
 
 t.test('references agree with a count, however they are bundled', async (t) => {
@@ -56,13 +78,13 @@ t.test('references agree with a count, however they are bundled', async (t) => {
   t.comment(`SEED=${seed}`)
   const random = new Random(seed)
   const { engine, batches, rows, shares } = opened(t, 1000)
-  const { bytes } = sealed({ firstSeq: 1, count: 1 })
+  const kinds = [8, 20_000].map((bodyBytes) => sealed({ firstSeq: 1, count: 1, bodyBytes }).bytes)
   const model = new Map<number, number>()
   for (let step = 0; step < 1500; step++) {
     const seqs = [...model.keys()]
     if (seqs.length < 20 && random.oneIn(4)) {
       const references = 1 + random.below(4)
-      model.set(await store(engine, batches, bytes, references), references)
+      model.set(await store(engine, batches, random.pick(kinds), references), references)
     } else if (seqs.length > 0) {
       const seq = random.pick(seqs)
       const now = (model.get(seq) as number) + (random.oneIn(2) ? 1 : -1)
@@ -74,7 +96,7 @@ t.test('references agree with a count, however they are bundled', async (t) => {
   }
   await engine.maintain({ write: () => undefined, done: () => undefined })
   t.strictSame(
-    rows.keys(),
+    numbers(rows),
     [...model.keys()].sort((a, b) => a - b),
   )
   for (const [seq, count] of model) {
@@ -104,19 +126,51 @@ t.test('memory stays within its bound; what fell out is read and checked', async
   t.equal(batches.cachedBytes, 0)
 })
 
-t.test('a damaged batch is not given out', async (t) => {
-  const folder = join(t.testdir(), 'store')
-  mkdirSync(folder)
+t.test('a damaged batch is not given out, and is named', async (t) => {
+  const folder = t.testdir()
   const engine = Engine.open(folder, 64 * MIB)
-  const { bytes } = sealed({ firstSeq: 1, count: 2, bodyBytes: 100 })
-  const seq = await store(engine, new Batches(engine, 0), bytes, 1)
+  const batches = new Batches(engine, 0)
+  const { bytes } = sealed({ firstSeq: 1, count: 2, bodyBytes: 20_000 })
+  const seq = await store(engine, batches, bytes, 1)
+  const other = await store(engine, batches, bytes, 1)
+  const { place } = batches.row(seq) as BatchRow
+  const path = engine.segments.files.pathOf(place.segment)
   await engine.close()
-  const file = open<Buffer, number>({ path: join(folder, 'store.mdb'), noSubdir: true, encoding: 'binary' })
-  const damaged = Buffer.from(bytes)
-  damaged[damaged.length - 20] = (damaged.at(-20) as number) ^ 1
-  await file.openDB<Buffer, number>({ name: 'batches', encoding: 'binary' }).put(seq, damaged)
-  await file.close()
+  flipBit(path, 8 * (place.offset + place.bytes - 20))
   const again = Engine.open(folder, 64 * MIB)
-  t.throws(() => new Batches(again, MIB).get(seq), { code: 'STORE_DAMAGED', where: `batch ${seq}` })
-  await again.close()
+  t.teardown(() => again.close())
+  const read = new Batches(again, MIB)
+  t.throws(() => read.get(seq), { code: 'STORE_DAMAGED', where: `batch ${seq} of agent/s, epoch 1, 1–2` })
+  t.ok(read.get(other).equals(bytes))
 })
+
+for (const bodyBytes of [8, 20_000]) {
+  t.test(`a number is never given twice, bodies of ${bodyBytes} bytes`, (t) => givesNoNumberTwice(t, bodyBytes))
+}
+
+t.test('nor below one that lies in a row', async (t) => {
+  const folder = t.testdir()
+  const engine = Engine.open(folder, 64 * MIB)
+  const rows = new BatchRows(engine)
+  const write = () => rows.putInline(200_000, { bytes: sealed({ firstSeq: 1, count: 1 }).bytes, name: NAME })
+  await engine.append(0, { write, done: () => undefined })
+  t.equal(new Batches(engine, 0).nextSeq, 200_001)
+  await engine.close()
+})
+
+async function givesNoNumberTwice(t: Test, bodyBytes: number): Promise<void> {
+  const folder = t.testdir()
+  const seqs: number[] = []
+  for (let start = 0; start < 3; start++) {
+    const engine = Engine.open(folder, 64 * MIB)
+    const batches = new Batches(engine, 0)
+    const seq = await store(engine, batches, sealed({ firstSeq: 1, count: 1, bodyBytes }).bytes, 1)
+    await engine.maintain(batches.release(seq))
+    seqs.push(seq)
+    await engine.close()
+  }
+  t.ok(
+    seqs.every((seq, i) => i === 0 || seq > (seqs[i - 1] as number)),
+    seqs.join(' '),
+  )
+}

@@ -15,7 +15,7 @@ import { type Database, type Key as LmdbKey, open, type RootDatabase } from 'lmd
 import { assert, Fault } from '#protocol/base/mod.ts'
 import { storeFault } from './faults.ts'
 import { checkFile, markMade, syncFolder } from './header.ts'
-import { mapReserveBytes } from './limits.ts'
+import { MAP_BYTES } from './limits.ts'
 import { meansNoSpace } from './reserve.ts'
 
 export type Key = number | string | (number | string)[]
@@ -150,10 +150,9 @@ export class Disk {
     return advanced
   }
 
-  /** Is there room for `bytes` more under the bound, with what upkeep may need left over? */
-  room(bytes: number): boolean {
-    const limit = this.bytesMax - mapReserveBytes(this.bytesMax)
-    return this.fileBytes + bytes <= limit || this.usedBytes() + bytes <= limit
+  /** Bytes of the file, pages that are free in it included. */
+  get allBytes(): number {
+    return this.fileBytes
   }
 
   /** Bytes of the pages in use. */
@@ -162,6 +161,15 @@ export class Disk {
     let pages = META_PAGES + pagesOf(root) + pagesOf(free)
     for (const table of this.tables.values()) pages += pagesOf(table.getStats() as TreeStats)
     return pages * this.pageBytes
+  }
+
+  /** Copies the tables, without free pages, to a new file. Faults: `STORE_FULL`, `STORE_IO`. */
+  async copy(path: string): Promise<void> {
+    try {
+      await (this.root ?? this.unreadable()).backup(path, true)
+    } catch (error) {
+      throw this.fault(error, this.fileBytes)
+    }
   }
 
   async close(): Promise<void> {
@@ -180,8 +188,8 @@ export class Disk {
       this.root = open<Buffer, LmdbKey>({
         path: this.file,
         noSubdir: true,
-        mapSize: this.bytesMax,
-        maxDbs: 16,
+        mapSize: Math.min(this.bytesMax, MAP_BYTES),
+        maxDbs: 32,
         encoding: 'binary',
         overlappingSync: false,
         eventTurnBatching: true,

@@ -10,13 +10,18 @@ export const storeFault = declareFaults('store', {
     meaning: 'another process has this data folder open',
     remedy: 'Stop the other hub first, or start this one with another --data folder',
   },
+  STORE_MISSING: {
+    meaning: 'there is no store in this folder',
+    remedy: 'Give the data folder of a hub: the one that holds the folder "store"',
+  },
   STORE_VERSION: {
     meaning: 'the data folder was written by another version of the store',
     remedy: 'Start the version that wrote it, or migrate the folder',
   },
   STORE_DAMAGED: {
     meaning: 'something read back from the store is not what was written',
-    remedy: 'Check the disk; restore the data folder from a backup, agents then send again what is missing',
+    remedy:
+      'Check the disk; stop the hub and run store check, then store repair: it names the messages that are lost; or restore a backup',
   },
   STORE_IO: {
     meaning: "the disk failed while the hub's store was writing or reading",
@@ -57,5 +62,21 @@ export const storeFault = declareFaults('store', {
   QUEUE_CONFLICT: {
     meaning: 'a queue of that name exists with other rules',
     remedy: 'Choose another name, or change the rules in one place',
+  },
+  QUEUE_FULL: {
+    meaning: 'a queue is as full as it may be',
+    remedy: 'Nothing is lost: the sender keeps the batch and tries again; consume the queue, or raise its limits',
+  },
+  QUEUE_BUSY: {
+    meaning: 'a queue cannot be replayed while consumers have messages of it out',
+    remedy: 'Stop its consumers, or wait until they have settled, then try again',
+  },
+  QUEUE_NOT_RETAINED: {
+    meaning: 'a queue keeps nothing that could be replayed',
+    remedy: 'Give it retain: { ms: … } or retain: { bytes: … } first; what was settled before is gone',
+  },
+  QUEUE_NOT_OWNED: {
+    meaning: 'only subscriptions and other queues of an agent can be forgotten',
+    remedy: 'Take it out of queues: in hub.yaml and purge it, or purge it alone',
   },
 })

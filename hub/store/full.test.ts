@@ -5,10 +5,11 @@ import { existsSync, mkdtempSync, rmdirSync, rmSync, writeFileSync } from 'node:
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import type { Lease, Queue } from './queue.ts'
+import type { Lease } from './lane.ts'
+import type { Queue } from './queue.ts'
 import { freeBytes } from './reserve.ts'
 import type { HubStore } from './store.ts'
-import { cannotMount, contentsOf, openStore, sealed } from './testing.ts'
+import { cannotMount, contentsOf, openStore, placement, sealed } from './testing.ts'
 
 t.test('a full disk', { skip: cannotMount() }, async (t) => {
   const path = mkdtempSync(join(tmpdir(), 'causeway-full-'))
@@ -25,8 +26,8 @@ type Parts = { store: HubStore; queue: Queue; number: number }
 
 async function onFullDisk(t: Test, path: string): Promise<void> {
   const dataDir = join(path, 'hub')
-  const store = await openStore(dataDir)
-  const queue = await store.declareQueue({
+  const store = await openStore(dataDir, { freeBytesMin: 0 })
+  const queue = await store.queues.declare({
     name: 'q',
     rule: { topics: ['t'], where: {} },
     owner: null,
@@ -43,11 +44,11 @@ async function onFullDisk(t: Test, path: string): Promise<void> {
   // Someone else takes what is left, to the last block: settling still works, and its space is used again.
   writeFileSync(join(path, 'other'), Buffer.alloc(freeBytes(path)))
   t.equal(freeBytes(path), 0)
-  await drain(parts, 20)
+  await drain(parts, 60)
   const refill = await fill(parts)
   t.match(refill, { code: 'STORE_FULL' })
   t.ok(parts.number >= stored + 10, `${parts.number - stored} more`)
-  t.equal(queue.depth, parts.number - 20)
+  t.equal(queue.depth, parts.number - 60)
   await drain(parts, queue.depth)
   t.equal(queue.depth, 0)
   const emptied = parts.number
@@ -57,8 +58,8 @@ async function onFullDisk(t: Test, path: string): Promise<void> {
 
   // Nor does a full disk keep the store from being opened.
   t.strictSame((await contentsOf(dataDir)).problems, [])
-  const again = await openStore(dataDir)
-  const same = again.queue('q') as Queue
+  const again = await openStore(dataDir, { freeBytesMin: 0 })
+  const same = again.queues.get('q') as Queue
   t.equal(same.depth, parts.number - emptied)
   rmSync(join(path, 'other'))
   await drain({ store: again, queue: same, number: 0 }, same.depth)
@@ -75,7 +76,7 @@ async function fill(parts: Parts): Promise<unknown> {
   for (let tries = 0; tries < 500; tries++) {
     const batch = sealed({ firstSeq: stream.plannedSeq + 1, count: 1, bodyBytes: 200_000 })
     try {
-      await store.append(stream, batch, [{ queue, selection: null, count: 1 }])
+      await store.append(stream, batch, [placement(queue, batch)])
       parts.number++
     } catch (fault) {
       return fault
@@ -86,8 +87,8 @@ async function fill(parts: Parts): Promise<unknown> {
 
 async function drain({ store, queue }: Parts, messages: number): Promise<void> {
   for (let i = 0; i < messages; i++) {
-    const { entry, from, count, attempt } = queue.take(1) as Lease
-    store.batchBytes(entry.batchSeq)
-    await store.settle(queue, { entry, from, count, attempt }, [from, from + 1], 'processed', '')
+    const lease = store.take(queue, 1, store) as Lease
+    store.batchBytes(lease.entry.batchSeq)
+    await store.settle(lease, [lease.from, lease.from + 1], 'processed', { reason: '', by: 'reader' })
   }
 }

@@ -17,6 +17,11 @@ export const APPEND_OVERHEAD_BYTES = 4 * KIB + 256
 export const ENTRY_OVERHEAD_BYTES = 256
 
 /**
+ * Address space LMDB's map begins with; the package widens it when rows need more. 4 GiB are the rows of 20 M batches.
+ */
+export const MAP_BYTES = 4096 * MIB
+
+/**
  * Part of the map that appends leave free for settlement, which copies pages before it frees them: a state of 1 MiB,
  * the leaves of 1,000 entries, a free list of some hundred pages. An eighth of a small map.
  */
@@ -51,3 +56,76 @@ export const REASON_LENGTH_MAX = 512
 export const WINDOW_ENTRIES = 1024
 /** Entries read from disk at a time. */
 export const LOAD_ENTRIES = 256
+
+/** Deliveries of one priority in a row while less urgent ones wait: they get at least a ninth of the line. */
+export const RUN_OF_ONE_PRIORITY = 8
+/** Expired entries taken away before a consumer's turn goes on; the rest when those are off the disk. */
+export const EXPIRED_PER_TAKE = 256
+/** Entries dropped in one transaction to make room. */
+export const DROPS_PER_STEP = 256
+/** Timers that fall due in one transaction. */
+export const TIMERS_PER_STEP = 512
+/** Entries looked at in one step of a sweep. */
+export const SWEEP_ENTRIES = 512
+/** Places of one batch that its trace lists; a broadcast to more says how many there were. */
+export const TRACE_PLACES_MAX = 64
+
+/**
+ * A segment file: freed as a whole, so small beside what is stored, and large beside a group, so that files change
+ * seldom (at 500 MB/s eight times a second). 64 GiB are 1,024 files. On small stores a 64th of it, so that freeing
+ * one frees a noticeable part of little.
+ */
+export const SEGMENT_BYTES_MAX = 64 * MIB
+export const SEGMENT_BYTES_MIN = MIB
+export function segmentBytesFor(storeBytesMax: number): number {
+  return Math.min(SEGMENT_BYTES_MAX, Math.max(SEGMENT_BYTES_MIN, 2 ** Math.floor(Math.log2(storeBytesMax / 64))))
+}
+
+/** Freed segment files kept to be overwritten: written blocks are twice as fast as new ones. 256 MiB at most. */
+export const SEGMENT_SPARES_MAX = 4
+/** Segment files kept open: a few being written, the rest for reading; far below the usual 1,024 a process may open. */
+export const SEGMENT_FILES_OPEN_MAX = 64
+
+/** One gathered write: 4 MiB take about 1 ms, and so long a batch behind it waits at most. 512 stays below IOV_MAX. */
+export const WRITE_BYTES_MAX = 4 * MIB
+export const WRITE_BUFFERS_MAX = 512
+
+/** A gather of this size ends with its page, so that no page is written twice; padding takes 4 KiB of 64 at most. */
+export const PAGE_END_BYTES_MIN = 64 * KIB
+
+/** Flushed while more of the same group is being written: below this one flush at its end is as fast. */
+export const FLUSH_AHEAD_BYTES = MIB
+
+/** Appends are refused below this much free disk: what else lives on the disk (logs, the system) must go on. */
+export const FREE_BYTES_MIN = 64 * MIB
+
+/**
+ * Segments below this live share are copied together, once waste passes `compactionWasteBytes`: one byte is copied for
+ * each byte freed at worst, and files stay below twice what is live, plus that waste.
+ */
+export const COMPACT_SHARE = 0.5
+/** The same when the store is nearly full: nine bytes copied for one freed are better than refusing. */
+export const COMPACT_SHARE_FULL = 0.9
+export const compactionWasteBytes = (segmentBytes: number): number => 2 * segmentBytes
+/** Copied in one step: 2 MiB are read, checked and handed over in about 3 ms of the hub's thread. */
+export const COMPACT_STEP_BYTES = 2 * MIB
+
+/**
+ * Batches up to this lie in their row. One in a segment waits for that file's flush and then for the transaction's, each
+ * 0.2–1 ms; in the row only for the second: alone it is there in three quarters of the time, and eight at a time are
+ * 1.2–1.5 times as many a second. What it costs: LMDB copies it (16 KiB: some µs) and writes whole pages, at most one
+ * of five too many, all of it after the group is closed, whereas segments are written ahead. So with 200 on the way rows
+ * win at 4 KiB (1.2), draw at 10 KiB and lose at 16 KiB (0.75); but who sends that much sends larger batches.
+ */
+export const INLINE_BYTES_MAX = 16 * KIB
+
+/** Batch numbers reserved at a time, so that none is given twice however often the hub starts. */
+export const BATCH_NUMBERS_RESERVED = 65_536
+
+/** Moved in one transaction of a migration: a second of work at most on a slow disk, lost when the hub is killed. */
+export const MIGRATE_STEP_BYTES = 8 * MIB
+export const MIGRATE_STEP_ROWS = 1000
+/** Time between looks at what was kept long enough. */
+export const SWEEP_MS = 1000
+/** Entries an operator's command works on between two turns of other work. */
+export const ADMIN_ENTRIES = 256

@@ -1,12 +1,11 @@
-// One queue: positions given out in order, entries waiting in a bounded window, what is out at consumers, what is
-// settled. Only references are kept in memory; entries beyond the window wait on disk.
-//
-//   floor ≤ … settled, in flight, ready … ≤ loadedTo ≤ … on disk only … ≤ tail ≤ … planned only … ≤ plannedTail
+// A queue: its rule, its policy, and the lanes its messages lie in. Urgent lanes come first, but not for ever: after a
+// number of deliveries in a row, what is less urgent has its turn.
 
-import { assert } from '#protocol/base/mod.ts'
-import type { RangeSet } from '#protocol/session/mod.ts'
-import type { Entry } from './entry.ts'
-import { LOAD_ENTRIES, WINDOW_ENTRIES } from './limits.ts'
+import { PRIORITY_BULK, PRIORITY_NORMAL, PRIORITY_URGENT } from '#protocol/codec/mod.ts'
+import { PRIORITIES } from '#protocol/session/mod.ts'
+import type { Lane, Lease } from './lane.ts'
+import { RUN_OF_ONE_PRIORITY } from './limits.ts'
+import type { QueuePolicy } from './policy.ts'
 
 /** How a queue gets its messages. An empty `topics` is a queue only the hub itself writes to. */
 export type QueueRule = {
@@ -23,153 +22,145 @@ export type QueueInfo = {
   readonly owner: string | null
   /** Ends with its consumer's session and with the hub's restart. */
   readonly ephemeral: boolean
+  readonly policy: QueuePolicy
 }
 
-/** Part of an entry handed to a consumer: positions from … from+count-1. */
-export type Lease = { readonly entry: Entry; readonly from: number; readonly count: number; attempt: number }
+/** Messages since the hub started. */
+export type QueueCounters = {
+  in: number
+  delivered: number
+  processed: number
+  rejected: number
+  retried: number
+  expired: number
+  dropped: number
+  deadLettered: number
+  redriven: number
+}
 
 export class Queue {
   readonly info: QueueInfo
-  readonly settled: RangeSet
-  /** One past the last flushed position. */
-  tail: number
-  /** One past the last position given out, flushed or not. */
-  plannedTail: number
-  inFlight = 0
-  /** Settled messages that are not in a written state. */
-  dirty = false
+  readonly lanes = new Map<number, Lane>()
   /** Nothing is delivered or settled any more. */
   forgotten = false
+  /** On their way to the disk. */
+  plannedMessages = 0
+  plannedBytes = 0
+  /** Waiting for their time, outside of the lanes. */
+  delayed = 0
+  readonly counters: QueueCounters = {
+    in: 0,
+    delivered: 0,
+    processed: 0,
+    rejected: 0,
+    retried: 0,
+    expired: 0,
+    dropped: 0,
+    deadLettered: 0,
+    redriven: 0,
+  }
   /** Called when there may be something to take. */
   onReady: () => void = () => {}
-  private ready: Lease[] = []
-  private readyAt = 0
-  private loadedTo: number
-  private readonly load: (from: number, limit: number) => Entry[] | null
-  private readonly onLeftover: (entry: Entry) => void
+  /** Lanes by priority, in the order they take turns. */
+  private readonly turns: Lane[][] = Array.from({ length: PRIORITIES }, () => [])
+  private urgentRun = 0
+  private normalRun = 0
 
-  constructor(options: {
-    info: QueueInfo
-    settled: RangeSet
-    tail: number
-    /** Position of the first entry on disk; `tail` when there is none. */
-    head: number
-    /** Entries on disk from a position on, ascending; `null` when they cannot be read now. */
-    load: (from: number, limit: number) => Entry[] | null
-    /** Called with an entry found on disk although all of it is settled: a crash came between the two. */
-    onLeftover: (entry: Entry) => void
-  }) {
-    this.info = options.info
-    this.settled = options.settled
-    this.tail = options.tail
-    this.plannedTail = options.tail
-    this.loadedTo = options.head
-    this.load = options.load
-    this.onLeftover = options.onLeftover
+  constructor(info: QueueInfo) {
+    this.info = info
+  }
+
+  get ordered(): boolean {
+    return this.info.policy.order !== 'none'
+  }
+
+  addLane(lane: Lane): void {
+    this.lanes.set(lane.number, lane)
+    this.turns[lane.priority]?.push(lane)
   }
 
   /** Messages not settled: waiting or in flight. */
   get depth(): number {
-    let above = 0
-    for (const [from, to] of this.settled.above) above += to - from
-    return this.tail - this.settled.floor - above
+    let sum = 0
+    for (const lane of this.lanes.values()) sum += lane.depth
+    return sum
   }
 
-  /** Plans `count` positions for messages that are about to be written. */
-  plan(count: number): number {
-    const position = this.plannedTail
-    this.plannedTail += count
-    return position
+  get inFlight(): number {
+    let sum = 0
+    for (const lane of this.lanes.values()) sum += lane.inFlight
+    return sum
   }
 
-  /** The planned entry is on disk. Entries arrive in order of position. */
-  appended(entry: Entry): void {
-    assert(entry.position === this.tail, `queue ${this.info.name} appends in order`)
-    this.tail += entry.count
-    if (this.loadedTo === entry.position && this.ready.length - this.readyAt < WINDOW_ENTRIES) {
-      this.loadedTo = this.tail
-      this.ready.push({ entry, from: entry.position, count: entry.count, attempt: 0 })
-    }
-    this.onReady()
+  /** Bytes of messages not settled. */
+  get bytes(): number {
+    let sum = 0
+    for (const lane of this.lanes.values()) sum += lane.bytes
+    return sum
   }
 
-  /** Whatever was planned but not written is forgotten. */
-  forgetPlans(): void {
-    this.plannedTail = this.tail
+  /** Bytes of settled messages kept for replay. */
+  get retainedBytes(): number {
+    let sum = 0
+    for (const lane of this.lanes.values()) sum += lane.retainedBytes
+    return sum
   }
 
-  /** The next messages for a consumer, at most `messagesMax` of them, all of one batch; `null` when there are none. */
-  take(messagesMax: number): Lease | null {
+  /** Messages ever placed. */
+  get tail(): number {
+    let sum = 0
+    for (const lane of this.lanes.values()) sum += lane.tail
+    return sum
+  }
+
+  /**
+   * The next messages for `holder`, at most `messagesMax`, all of one batch; `null` when there are none for it now.
+   */
+  take(messagesMax: number, holder: object, nowMs: number): Lease | null {
     if (this.forgotten) return null
-    if (this.readyAt === this.ready.length) this.fill()
-    const lease = this.ready[this.readyAt]
-    if (lease === undefined || messagesMax < 1) return null
-    const count = Math.min(lease.count, messagesMax)
-    const taken: Lease = { entry: lease.entry, from: lease.from, count, attempt: lease.attempt + 1 }
-    if (count === lease.count) this.shiftReady()
-    else this.ready[this.readyAt] = { ...lease, from: lease.from + count, count: lease.count - count }
-    this.inFlight += count
-    return taken
-  }
-
-  /** Puts back what a consumer did not settle, at its old place in the order. */
-  giveBack(leases: readonly Lease[]): void {
-    if (leases.length === 0) return
-    for (const lease of leases) this.inFlight -= lease.count
-    const ready = [...leases, ...this.ready.slice(this.readyAt)].sort((a, b) => a.from - b.from)
-    this.ready = []
-    this.readyAt = 0
-    // What comes back in pieces goes out as a whole.
-    for (const lease of ready) {
-      const last = this.ready.at(-1)
-      if (last !== undefined && continues(last, lease)) {
-        this.ready[this.ready.length - 1] = { ...last, count: last.count + lease.count }
-      } else {
-        this.ready.push(lease)
-      }
+    const urgentFirst = this.urgentRun < RUN_OF_ONE_PRIORITY
+    const normalFirst = this.normalRun < RUN_OF_ONE_PRIORITY
+    const later = normalFirst ? [PRIORITY_NORMAL, PRIORITY_BULK] : [PRIORITY_BULK, PRIORITY_NORMAL]
+    const order = urgentFirst ? [PRIORITY_URGENT, ...later] : [...later, PRIORITY_URGENT]
+    for (const priority of order) {
+      const lease = this.takeOf(priority, messagesMax, holder, nowMs)
+      if (lease === null) continue
+      this.urgentRun = priority === PRIORITY_URGENT ? this.urgentRun + 1 : 0
+      if (priority !== PRIORITY_URGENT) this.normalRun = priority === PRIORITY_NORMAL ? this.normalRun + 1 : 0
+      return lease
     }
-    this.onReady()
+    return null
   }
 
-  /** Settles positions of a lease; gives the entry when its last message is settled. */
-  settle(entry: Entry, from: number, count: number): Entry | null {
-    const added = this.settled.add(from, from + count)
-    this.inFlight -= count
-    this.dirty = true
-    entry.remaining -= added
-    return added > 0 && entry.remaining === 0 ? entry : null
-  }
-
-  private shiftReady(): void {
-    this.readyAt++
-    if (this.readyAt > 256 && this.readyAt * 2 > this.ready.length) {
-      this.ready = this.ready.slice(this.readyAt)
-      this.readyAt = 0
+  /** What was accepted first of all that waits, as many of it as `count` says, whoever consumes it. */
+  takeOldest(count: (lease: Lease) => number): Lease | null {
+    let oldest: Lease | null = null
+    for (const lane of this.lanes.values()) {
+      const front = lane.front()
+      if (front !== null && (oldest === null || front.entry.storedAtMs < oldest.entry.storedAtMs)) oldest = front
     }
+    return oldest === null ? null : oldest.lane.takeFront(oldest, count(oldest))
   }
 
-  /** Reads further entries from disk, leaving out what is settled already (after a restart). */
-  private fill(): void {
-    while (this.loadedTo < this.tail && this.readyAt === this.ready.length) {
-      const entries = this.load(this.loadedTo, LOAD_ENTRIES)
-      if (entries === null) return
-      if (entries.length === 0) {
-        this.loadedTo = this.tail
-        return
-      }
-      for (const entry of entries) {
-        // Written, but not told yet: it comes through `appended`.
-        if (entry.position >= this.tail) return
-        const open = this.settled.missing(entry.position, entry.position + entry.count)
-        entry.remaining = open.reduce((sum, [from, to]) => sum + to - from, 0)
-        if (open.length === 0) this.onLeftover(entry)
-        for (const [from, to] of open) this.ready.push({ entry, from, count: to - from, attempt: entry.attempts })
-        this.loadedTo = entry.position + entry.count
-      }
+  /** The first time at which a held lane may go on; infinite when none is held. */
+  heldUntil(nowMs: number): number {
+    let first = Number.POSITIVE_INFINITY
+    for (const lane of this.lanes.values()) {
+      const atMs = lane.heldUntil(nowMs)
+      if (atMs > 0) first = Math.min(first, atMs)
     }
+    return first
   }
-}
 
-function continues(lease: Lease, next: Lease): boolean {
-  return next.entry === lease.entry && next.from === lease.from + lease.count && next.attempt === lease.attempt
+  private takeOf(priority: number, messagesMax: number, holder: object, nowMs: number): Lease | null {
+    const lanes = this.turns[priority] as Lane[]
+    for (let tries = lanes.length; tries > 0; tries--) {
+      const lane = lanes[0] as Lane
+      const lease = lane.hasReady ? lane.take(messagesMax, holder, nowMs) : null
+      // Lanes take turns; one alone needs none.
+      if (lanes.length > 1) lanes.push(lanes.shift() as Lane)
+      if (lease !== null) return lease
+    }
+    return null
+  }
 }

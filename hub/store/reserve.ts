@@ -26,6 +26,12 @@ export function freeBytes(folder: string): number {
   return bavail * bsize
 }
 
+/** Bytes of the whole file system. */
+export function diskBytes(folder: string): number {
+  const { blocks, bsize } = statfsSync(folder)
+  return blocks * bsize
+}
+
 export class Reserve {
   private readonly folder: string
   private readonly file: string

@@ -4,17 +4,20 @@ import { existsSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { open } from 'lmdb'
 import t, { type Test } from 'tap'
-import { openBatch, parseRecord } from '#protocol/codec/mod.ts'
+import type { Batch } from '#protocol/codec/mod.ts'
 import { Engine } from './engine.ts'
-import { placesOf } from './entry.ts'
+import type { Lane, Lease } from './lane.ts'
 import { SUBSCRIPTIONS_PER_AGENT_MAX } from './limits.ts'
-import type { Lease, Queue } from './queue.ts'
-import { type HubStore, QUEUE_REJECTED, QUEUE_UNROUTED } from './store.ts'
-import { contentsOf, openStore, sealed } from './testing.ts'
+import { QUEUE_DEAD, QUEUE_UNROUTED } from './policy.ts'
+import type { Queue } from './queue.ts'
+import { numbersIn } from './scene.testing.ts'
+import type { HubStore } from './store.ts'
+import type { Stream } from './streams.ts'
+import { contentsOf, openStore, placement, sealed } from './testing.ts'
 
 const rule = (...topics: string[]) => ({ topics, where: {} })
 const queueNamed = (store: HubStore, name: string, owner: string | null = null, ephemeral = false) =>
-  store.declareQueue({ name, rule: rule('t'), owner, ephemeral })
+  store.queues.declare({ name, rule: rule('t'), owner, ephemeral })
 
 /** Appends a batch of `count` messages to the stream's end, all of it to each of the queues. */
 function append(store: HubStore, queues: readonly Queue[], count: number, stream = store.stream('agent', 's', 1)) {
@@ -22,27 +25,24 @@ function append(store: HubStore, queues: readonly Queue[], count: number, stream
   return store.append(
     stream,
     batch,
-    queues.map((queue) => ({ queue, selection: null, count })),
+    queues.map((queue) => placement(queue, batch)),
   )
 }
 
-/** Sequence numbers of the messages in a lease, read from the stored batch. */
-function numbersIn(store: HubStore, lease: Lease): number[] {
-  const batch = openBatch(store.batchBytes(lease.entry.batchSeq))
-  const { envelopes } = batch.index()
-  const payload = batch.open()
-  const places = placesOf(lease.entry, lease.from - lease.entry.position, lease.count)
-  return places.map((place) => parseRecord(payload.record(place), envelopes).body.readUIntBE(0, 6))
-}
+const take = (store: HubStore, queue: Queue, max: number) => store.take(queue, max, store)
+
+const append1 = (store: HubStore, stream: Stream, queue: Queue, batch: Batch) =>
+  store.append(stream, batch, [placement(queue, batch)])
 
 function takeAll(store: HubStore, queue: Queue, max = 1000): { leases: Lease[]; numbers: number[] } {
   const leases: Lease[] = []
-  for (let lease = queue.take(max); lease !== null; lease = queue.take(max)) leases.push(lease)
+  for (let lease = take(store, queue, max); lease !== null; lease = take(store, queue, max)) leases.push(lease)
   return { leases, numbers: leases.flatMap((lease) => numbersIn(store, lease)) }
 }
 
-const settle = (store: HubStore, queue: Queue, lease: Lease, from = lease.from, count = lease.count) =>
-  store.settle(queue, lease, [from, from + count], 'processed', '')
+const TOLD = { reason: '', by: 'reader' }
+const settle = (store: HubStore, lease: Lease, from = lease.from, count = lease.count) =>
+  store.settle(lease, [from, from + count], 'processed', TOLD)
 
 async function consistent(t: Test, dataDir: string) {
   const contents = await contentsOf(dataDir)
@@ -55,8 +55,7 @@ t.test('a stream grows without gap, overlap or repetition', async (t) => {
   t.teardown(() => store.close())
   const q = await queueNamed(store, 'q')
   const stream = store.stream('agent', 's', 1)
-  const put = (firstSeq: number, count: number) =>
-    store.append(stream, sealed({ firstSeq, count }), [{ queue: q, selection: null, count }])
+  const put = (firstSeq: number, count: number) => append1(store, stream, q, sealed({ firstSeq, count }))
   await put(1, 3)
   const both = [put(4, 2), put(6, 1)]
   t.equal(stream.durableSeq, 3)
@@ -81,7 +80,7 @@ t.test('what is on disk before its promise is kept is not given out yet, and the
   // Two turns hand the transaction over to its thread, which commits while this one stands still.
   for (let turn = 0; turn < 2; turn++) await new Promise((resolve) => setImmediate(resolve))
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 150)
-  t.equal(q.take(10), null)
+  t.equal(take(store, q, 10), null)
   await stored
   t.strictSame(takeAll(store, q).numbers, [3, 4, 5])
 })
@@ -93,10 +92,11 @@ t.test('a batch for several queues is stored once and freed by the last', async 
   const b = await queueNamed(store, 'b')
   const c = await queueNamed(store, 'c')
   const stream = store.stream('agent', 's', 1)
-  await store.append(stream, sealed({ firstSeq: 1, count: 10 }), [
-    { queue: a, selection: null, count: 10 },
-    { queue: b, selection: [0, 2, 5, 3], count: 5 },
-    { queue: c, selection: [9, 1], count: 1 },
+  const batch = sealed({ firstSeq: 1, count: 10 })
+  await store.append(stream, batch, [
+    placement(a, batch),
+    placement(b, batch, { selection: [0, 2, 5, 3] }),
+    placement(c, batch, { selection: [9, 1] }),
   ])
   const [fromA, fromB, fromC] = [a, b, c].map((queue) => takeAll(store, queue))
   t.strictSame(fromB?.numbers, [1, 2, 6, 7, 8])
@@ -106,17 +106,18 @@ t.test('a batch for several queues is stored once and freed by the last', async 
     Lease,
     Lease,
   ]
-  await settle(store, a, leaseA)
-  await settle(store, c, leaseC)
+  await settle(store, leaseA)
+  await settle(store, leaseC)
   t.ok(store.batchBytes(leaseB.entry.batchSeq))
-  await settle(store, b, leaseB, 0, 4)
+  await settle(store, leaseB, 0, 4)
   t.ok(store.batchBytes(leaseB.entry.batchSeq), 'one message still needs it')
-  await settle(store, b, leaseB, 4, 1)
+  await settle(store, leaseB, 4, 1)
   t.throws(() => store.batchBytes(leaseB.entry.batchSeq), { code: 'STORE_DAMAGED' })
   await store.close()
   const { batches, queues } = await consistent(t, dataDir)
   t.equal(batches.size, 0)
-  t.strictSame([...queues.values()].map(({ settled, entries }) => [settled.floor, entries.length]).sort(), [
+  const lanes = [...queues.values()].flatMap(({ lanes }) => [...lanes.values()])
+  t.strictSame(lanes.map(({ settled, entries }) => [settled.floor, entries.length]).sort(), [
     [0, 0],
     [0, 0],
     [1, 0],
@@ -130,25 +131,25 @@ t.test('what is rejected is kept aside with the reason', async (t) => {
   const store = await openStore(dataDir)
   const q = await queueNamed(store, 'q')
   await append(store, [q], 10)
-  const lease = q.take(10) as Lease
+  const lease = take(store, q, 10) as Lease
   await Promise.all([
-    store.settle(q, lease, [0, 2], 'processed', ''),
-    store.settle(q, lease, [2, 4], 'rejected', 'no such place'),
-    store.settle(q, lease, [4, 9], 'processed', ''),
-    store.settle(q, lease, [9, 10], 'rejected', 'x'.repeat(2000)),
+    store.settle(lease, [0, 2], 'processed', TOLD),
+    store.settle(lease, [2, 4], 'rejected', { reason: 'no such place', by: 'reader' }),
+    store.settle(lease, [4, 9], 'processed', TOLD),
+    store.settle(lease, [9, 10], 'rejected', { reason: 'x'.repeat(2000), by: 'reader' }),
   ])
   t.equal(q.depth, 0)
-  t.equal(store.rejected.depth, 3)
-  const aside = takeAll(store, store.rejected)
+  t.equal(store.queues.dead.depth, 3)
+  const aside = takeAll(store, store.queues.dead)
   t.strictSame(aside.numbers, [3, 4, 10])
-  t.equal(aside.leases[0]?.entry.reason, 'q: no such place')
-  t.equal(aside.leases[1]?.entry.reason.length, 512)
+  t.match(aside.leases[0]?.entry, { note: 'no such place', home: { queueId: q.info.id, lane: 0 } })
+  t.equal(aside.leases[1]?.entry.note.length, 512)
   await store.close()
   await consistent(t, dataDir)
 
   const again = await openStore(dataDir)
-  t.strictSame(takeAll(again, again.rejected).numbers, [3, 4, 10])
-  const q2 = again.queue('q') as Queue
+  t.strictSame(takeAll(again, again.queues.dead).numbers, [3, 4, 10])
+  const q2 = again.queues.get('q') as Queue
   t.equal(q2.depth, 0)
   await again.close()
 })
@@ -157,10 +158,10 @@ t.test('what no queue wanted lies in the queue of unrouted messages', async (t) 
   const store = await openStore(t.testdir())
   t.teardown(() => store.close())
   await append(store, [store.unrouted], 2)
-  const lease = store.unrouted.take(5) as Lease
-  t.equal(lease.entry.reason, 'NO_ROUTE')
+  const lease = take(store, store.unrouted, 5) as Lease
+  t.equal(lease.entry.note, 'NO_ROUTE')
   t.strictSame(numbersIn(store, lease), [1, 2])
-  t.strictSame([store.unrouted.info.name, store.rejected.info.name], [QUEUE_UNROUTED, QUEUE_REJECTED])
+  t.strictSame([store.unrouted.info.name, store.queues.dead.info.name], [QUEUE_UNROUTED, QUEUE_DEAD])
 })
 
 t.test('a restart resumes exactly', async (t) => {
@@ -174,15 +175,16 @@ t.test('a restart resumes exactly', async (t) => {
   await append(first, [q], 4, first.stream('agent', 'other', 9))
   first.rememberOrigin('agent', 'key', Buffer.from('certificate'))
   const leases = takeAll(first, q).leases as [Lease, Lease, Lease, Lease, Lease, Lease]
-  await Promise.all([settle(first, q, leases[0]), settle(first, q, leases[1], 12, 3), settle(first, q, leases[3])])
+  await Promise.all([settle(first, leases[0]), settle(first, leases[1], 12, 3), settle(first, leases[3])])
   await first.close()
   await consistent(t, dataDir)
 
   const store = await openStore(dataDir)
-  const again = store.queue('q') as Queue
+  const again = store.queues.get('q') as Queue
+  const lane = again.lanes.get(0) as Lane
   t.equal(store.storeId.toString('hex'), storeId)
   t.strictSame(
-    [again.settled.floor, again.settled.above, again.tail, again.depth],
+    [lane.settled.floor, lane.settled.above, lane.tail, again.depth],
     [
       10,
       [
@@ -195,8 +197,8 @@ t.test('a restart resumes exactly', async (t) => {
   )
   t.equal(again.inFlight, 0)
   // The very first batch of a queue, at position 0, is the border case of finding its end.
-  t.equal(store.queue('once')?.depth, 7)
-  t.strictSame(takeAll(store, store.queue('once') as Queue).numbers, [1, 2, 3, 4, 5, 6, 7])
+  t.equal(store.queues.get('once')?.depth, 7)
+  t.strictSame(takeAll(store, store.queues.get('once') as Queue).numbers, [1, 2, 3, 4, 5, 6, 7])
   const upTo = (from: number, to: number) => Array.from({ length: to - from }, (_, i) => from + i)
   // `once` had 1 … 7: position p of `q` is number p + 8, up to the other stream's four.
   const taken = takeAll(store, again)
@@ -206,25 +208,25 @@ t.test('a restart resumes exactly', async (t) => {
   t.equal(store.stream('agent', 's', 2).durableSeq, 0)
   t.same(store.originCertificate('agent', 'key'), Buffer.from('certificate'))
   await append(store, [again], 1)
-  t.equal(again.take(1)?.from, 54, 'positions go on')
-  for (const lease of taken.leases) await settle(store, again, lease)
+  t.equal(take(store, again, 1)?.from, 54, 'positions go on')
+  for (const lease of taken.leases) await settle(store, lease)
   await store.close()
   const { queues } = await consistent(t, dataDir)
-  t.equal(queues.get('q')?.settled.floor, 54)
+  t.equal(queues.get('q')?.lanes.get(0)?.settled.floor, 54)
 })
 
 t.test('queues are declared once, whoever asks at the same time', async (t) => {
   const dataDir = t.testdir()
   const store = await openStore(dataDir)
   let changes = 0
-  store.onQueuesChanged = () => changes++
+  store.queues.onChanged = () => changes++
   const [one, two, three] = await Promise.all([1, 2, 3].map(() => queueNamed(store, 'agent:news', 'agent')))
   t.equal(one, two)
   t.equal(one, three)
   t.equal(changes, 1)
   await t.rejects(queueNamed(store, 'agent:news', 'somebody'), { code: 'QUEUE_CONFLICT' })
   await t.rejects(queueNamed(store, 'agent:news', 'agent', true), { code: 'QUEUE_CONFLICT' })
-  const changed = await store.declareQueue({ name: 'agent:news', rule: rule('u'), owner: 'agent', ephemeral: false })
+  const changed = await store.queues.declare({ name: 'agent:news', rule: rule('u'), owner: 'agent', ephemeral: false })
   t.equal(changed, one)
   t.strictSame(changed.info.rule.topics, ['u'])
   await t.rejects(queueNamed(store, 'x'.repeat(301)), { code: 'QUEUE_NAME_INVALID' })
@@ -235,7 +237,7 @@ t.test('queues are declared once, whoever asks at the same time', async (t) => {
   await t.rejects(queueNamed(store, 'agent:more', 'agent'), { code: 'QUEUE_LIMIT' })
   await store.close()
   const again = await openStore(dataDir)
-  t.strictSame(again.queue('agent:news')?.info.rule.topics, ['u'])
+  t.strictSame(again.queues.get('agent:news')?.info.rule.topics, ['u'])
   await again.close()
 })
 
@@ -246,15 +248,15 @@ t.test('a forgotten queue gives up what is in it, and nothing of others', async 
   const gone = await queueNamed(store, 'gone', 'agent')
   for (let i = 0; i < 8; i++) await append(store, [kept, gone], 5)
   await append(store, [gone], 5)
-  const lease = gone.take(5) as Lease
-  const partly = gone.take(5) as Lease
+  const lease = take(store, gone, 5) as Lease
+  const partly = take(store, gone, 5) as Lease
   // All in one turn: a settlement and a batch on their way, then the queue is forgotten.
-  const settled = settle(store, gone, lease)
+  const settled = settle(store, lease)
   const appended = append(store, [kept, gone], 3)
-  const forgotten = store.forgetQueue(gone)
-  t.equal(store.queue('gone'), undefined)
-  await Promise.all([settled, appended, forgotten, store.forgetQueue(gone)])
-  await settle(store, gone, partly)
+  const forgotten = store.queues.forget(gone)
+  t.equal(store.queues.get('gone'), undefined)
+  await Promise.all([settled, appended, forgotten, store.queues.forget(gone)])
+  await settle(store, partly)
   t.equal(takeAll(store, kept).numbers.length, 43, 'every batch the other queue refers to is there')
   const anew = await queueNamed(store, 'gone', 'agent')
   t.strictSame([anew.depth, anew.tail], [0, 0])
@@ -272,11 +274,11 @@ t.test('ephemeral queues and half forgotten ones do not outlive the hub', async 
   await append(store, [passing], 4)
   const half = await queueNamed(store, 'agent:half', 'agent')
   await append(store, [half, kept], 4)
-  void store.forgetQueue(half)
+  void store.queues.forget(half)
   await store.close()
   const again = await openStore(dataDir)
-  t.strictSame([...again.allQueues()].map(({ info }) => info.name).sort(), ['$rejected', '$unrouted', 'kept'])
-  t.equal(takeAll(again, again.queue('kept') as Queue).numbers.length, 8)
+  t.strictSame([...again.queues.all()].map(({ info }) => info.name).sort(), ['$dead', '$unrouted', 'kept'])
+  t.equal(takeAll(again, again.queues.get('kept') as Queue).numbers.length, 8)
   await again.close()
   const { batches, queues } = await consistent(t, dataDir)
   t.strictSame([batches.size, queues.size], [2, 3])
@@ -294,7 +296,7 @@ t.test('a half forgotten queue goes at the next start, not another one that bear
   await engine.append(0, { write: () => queues.put(info.id, Buffer.from(JSON.stringify(info))), done: () => undefined })
   await engine.close()
   const again = await openStore(dataDir)
-  t.strictSame(takeAll(again, again.queue('agent:news') as Queue).numbers, [1, 2, 3, 4])
+  t.strictSame(takeAll(again, again.queues.get('agent:news') as Queue).numbers, [1, 2, 3, 4])
   await again.close()
   const after = Engine.open(join(dataDir, 'store'), 2 ** 28)
   t.notOk(after.table('queues').get(info.id))
@@ -336,7 +338,7 @@ t.test('a full store refuses what is new, keeps what it has, and is emptied', as
   const stream = store.stream('agent', 's', 1)
   const put = () => {
     const batch = sealed({ firstSeq: stream.plannedSeq + 1, count: 1, bodyBytes: 200_000 })
-    return store.append(stream, batch, [{ queue: q, selection: null, count: 1 }])
+    return append1(store, stream, q, batch)
   }
   const fill = async () => {
     for (;;) await put()
@@ -352,8 +354,8 @@ t.test('a full store refuses what is new, keeps what it has, and is emptied', as
   const leases = takeAll(store, q).leases
   t.equal(leases.length, stored)
   const last = leases.pop() as Lease
-  await store.settle(q, last, [last.from, last.from + 1], 'rejected', 'not now')
-  for (const lease of leases.slice(0, 20)) await settle(store, q, lease)
+  await store.settle(last, [last.from, last.from + 1], 'rejected', { reason: 'not now', by: 'reader' })
+  for (const lease of leases.slice(0, 20)) await settle(store, lease)
   for (let i = 0; i < 15; i++) await put()
   t.equal(stream.durableSeq, stored + 15)
   await store.close()
@@ -367,9 +369,9 @@ t.test('who may open it', async (t) => {
   await t.rejects(openStore(dataDir), { code: 'STORE_IN_USE' })
   await store.close()
   const file = open<Buffer, string>({ path: join(dataDir, 'store', 'store.mdb'), noSubdir: true, encoding: 'binary' })
-  await file.openDB<Buffer, string>({ name: 'meta', encoding: 'binary' }).put('version', Buffer.from([2, 0, 0, 0]))
+  await file.openDB<Buffer, string>({ name: 'meta', encoding: 'binary' }).put('version', Buffer.from([9, 0, 0, 0]))
   await file.close()
-  await t.rejects(openStore(dataDir), { code: 'STORE_VERSION', message: /version 2, this hub reads 1/ })
+  await t.rejects(openStore(dataDir), { code: 'STORE_VERSION', message: /version 9/ })
   rmSync(join(dataDir, 'store', 'store.mdb'))
   await t.rejects(openStore(dataDir), { code: 'STORE_DAMAGED' }, 'a lost file is not made anew in silence')
   t.notOk(existsSync(join(dataDir, 'store', 'store.mdb')))

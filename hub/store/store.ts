@@ -1,108 +1,176 @@
 // The hub's store: what was sent once is stored once, in the queues it belongs to, before anyone is told so. An append
-// and the dedup state it rests on are one transaction. In memory a stream and a queue have two numbers: *planned*
-// (given out to batches on their way to the disk) and *durable*; when a group fails, plans fall back to what is
-// durable.
+// and the dedup state it rests on are one transaction; so is everything that ends a message in one place and puts it in
+// another. In memory a stream has two numbers: *planned* (given out to batches on their way to the disk) and *durable*;
+// when a group fails, plans fall back to what is durable.
 
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
-import { assert, type Fault } from '#protocol/base/mod.ts'
-import type { Batch } from '#protocol/codec/mod.ts'
-import { type Range, RangeSet } from '#protocol/session/mod.ts'
+import { assert, type Fault, systemClock } from '#protocol/base/mod.ts'
+import { type Attributes, type Batch, FLAG_RECEIPT_DELIVERED, FLAG_RECEIPT_FINAL } from '#protocol/codec/mod.ts'
+import type { Range } from '#protocol/session/mod.ts'
 import { Batches } from './batches.ts'
-import type { Key, Table } from './disk.ts'
-import { Engine } from './engine.ts'
-import { decodeEntry, type Entry, encodeEntry, placesOf, type Selection, selectionOf } from './entry.ts'
+import type { Table } from './disk.ts'
+import { Endings, type PlaceWork, placesIn } from './endings.ts'
+import type { Engine, EngineOptions, GroupWritten, Work } from './engine.ts'
+import type { NewEntry, Selection } from './entry.ts'
+import { Fates } from './fates.ts'
 import { storeFault } from './faults.ts'
-import {
-  APPEND_OVERHEAD_BYTES,
-  ENTRY_OVERHEAD_BYTES,
-  FORGET_ENTRIES,
-  QUEUE_NAME_BYTES_MAX,
-  REASON_LENGTH_MAX,
-  SUBSCRIPTIONS_PER_AGENT_MAX,
-} from './limits.ts'
-import { type Lease, Queue, type QueueInfo, type QueueRule } from './queue.ts'
+import type { Lease } from './lane.ts'
+import { LaneBook } from './lane-book.ts'
+import { APPEND_OVERHEAD_BYTES, ENTRY_OVERHEAD_BYTES, EXPIRED_PER_TAKE, TRACE_PLACES_MAX } from './limits.ts'
+import { encodeVersion, type MigrationProgress, openEngine, STORE_VERSION } from './migrate.ts'
+import type { Queue } from './queue.ts'
+import { type Admitted, Queues } from './queues.ts'
+import { Receipts } from './receipts.ts'
+import { type ReplayFrom, replay } from './replay.ts'
 import { type Stream, Streams } from './streams.ts'
+import { Timers } from './timers.ts'
+import { Trace, type TracePlace } from './trace.ts'
+import { Upkeep } from './upkeep.ts'
+import { nothing, together } from './works.ts'
 
-const STORE_VERSION = 1
-/** Where messages go that no queue wanted, and those a consumer rejected. */
-export const QUEUE_UNROUTED = '$unrouted'
-export const QUEUE_REJECTED = '$rejected'
-const OWNER_HUB = '$hub'
-const NO_RULE: QueueRule = { topics: [], where: {} }
 /** Messages of a batch that go to a queue. */
-export type Placement = { readonly queue: Queue; readonly selection: Selection; readonly count: number }
+export type Placement = {
+  readonly queue: Queue
+  readonly selection: Selection
+  readonly count: number
+  /** Which part of an ordered queue; 0 without an order. */
+  readonly partition: number
+  readonly attributes: Attributes
+}
+
+/** Time as the store needs it; tests give their own. */
+export type StoreClock = {
+  wallMs(): number
+  /** Calls back after `ms`; gives what takes that back. */
+  schedule(ms: number, callback: () => void): () => void
+}
+
+export type StoreOptions = {
+  readonly dataDir: string
+  readonly mapBytesMax: number
+  readonly cacheBytes: number
+  readonly freeBytesMin?: number
+  readonly traceKeepMs?: number
+  readonly traceBytesMax?: number
+  readonly clock?: StoreClock
+  /** Told when something could not be written, for the log. */
+  readonly onFault?: (fault: Fault) => void
+  /** Told how far an older folder's migration is. */
+  readonly onMigrate?: MigrationProgress
+  /** Told of each step on the way to the disk: for tests that end the process there. */
+  readonly onStep?: EngineOptions['onStep']
+}
+
+const TRACE_KEEP_MS = 7 * 86_400_000
+const TRACE_BYTES_MAX = 256 * 1024 * 1024
+
+/** One copy of messages of a batch, on its way to a place. */
+type Copy = {
+  readonly queue: Queue
+  readonly lane: number
+  readonly entry: NewEntry
+  readonly dueAtMs: number
+  /** Why it goes to the dead letters instead; empty when it does not. */
+  readonly refusal: string
+}
 
 export class HubStore {
   /** 16 bytes made with the store: a restored or new store is another hub to its agents. */
   readonly storeId: Buffer
-  readonly unrouted: Queue
-  readonly rejected: Queue
-  /** Called when a queue was made or forgotten. */
-  onQueuesChanged: () => void = () => {}
   appendedMessages = 0
   duplicateMessages = 0
-  settledMessages = 0
+  /** Told of each transaction: how long it took, pieces of work and bytes of batches in it. */
+  onGroup: (group: GroupWritten) => void = () => {}
+  readonly queues: Queues
+  readonly endings: Endings
+  readonly trace: Trace
+  readonly timers: Timers
+  readonly book: LaneBook
+  readonly batches: Batches
+  readonly upkeep: Upkeep
+  readonly clock: StoreClock
   private readonly engine: Engine
-  private readonly batches: Batches
   private readonly meta: Table
-  private readonly queueTable: Table
-  private readonly stateTable: Table
-  private readonly entryTable: Table
   private readonly originTable: Table
-  private readonly queues = new Map<string, Queue>()
-  /** Declarations under way, by name: they take turns. */
-  private readonly declaring = new Map<string, Promise<Queue>>()
   private readonly streams: Streams
-  /** Queues of an earlier run that are to be removed. */
-  private readonly leftovers: Queue[] = []
-  private nextQueueId = 1
+  private readonly fates: Fates
+  private readonly receipts: Receipts
 
-  private constructor(engine: Engine, cacheBytes: number) {
+  private constructor(engine: Engine, options: StoreOptions) {
     this.engine = engine
+    this.clock = options.clock ?? SYSTEM_CLOCK
     this.meta = engine.table('meta')
-    const version = this.meta.get('version')?.readUInt32LE(0) ?? STORE_VERSION
-    if (version !== STORE_VERSION) {
-      throw storeFault('STORE_VERSION', { why: `it is version ${version}, this hub reads ${STORE_VERSION}` })
-    }
     this.storeId = this.meta.get('id') ?? randomBytes(16)
-    this.queueTable = engine.table('queues')
-    this.stateTable = engine.table('states')
-    this.entryTable = engine.table('entries')
-    this.streams = new Streams(engine.table('streams'))
     this.originTable = engine.table('origins')
-    this.batches = new Batches(engine, cacheBytes)
-    for (const id of this.queueTable.keys()) {
-      const info = JSON.parse(String(this.queueTable.get(id))) as QueueInfo
-      // What ended with its session, or was being forgotten: another queue may bear its name by now.
-      if (info.ephemeral) this.leftovers.push(this.makeQueue(info))
-      else this.openQueue(info)
+    this.streams = new Streams(engine.table('streams'))
+    this.batches = new Batches(engine, options.cacheBytes)
+    this.book = new LaneBook(engine, (batchSeq) => this.batches.release(batchSeq))
+    const run = randomBytes(6).readUIntBE(0, 6)
+    this.timers = new Timers(engine, run)
+    this.trace = new Trace(engine, {
+      keepMs: options.traceKeepMs ?? TRACE_KEEP_MS,
+      bytesMax: options.traceBytesMax ?? TRACE_BYTES_MAX,
+      run,
+      bytes: Number(this.meta.get('traceBytes')?.readBigUInt64LE(0) ?? 0n),
+    })
+    this.batches.nextSeq = Math.max(this.batches.nextSeq, this.trace.lastBatchSeq + 1)
+    this.fates = new Fates(engine)
+    this.queues = new Queues(engine, this.book, this.batches, this.timers)
+    this.receipts = new Receipts(this.queues, this.book)
+    const onFault = options.onFault ?? nothing
+    this.endings = new Endings({
+      engine,
+      batches: this.batches,
+      book: this.book,
+      fates: this.fates,
+      queues: this.queues,
+      receipts: this.receipts,
+      timers: this.timers,
+      trace: this.trace,
+      clock: this.clock,
+      onFault,
+    })
+    this.queues.onAbandoned = (queue, entry, open) => this.endings.abandoned(queue.info.name, entry, open)
+    this.upkeep = new Upkeep({
+      engine,
+      batches: this.batches,
+      book: this.book,
+      endings: this.endings,
+      queues: this.queues,
+      timers: this.timers,
+      trace: this.trace,
+      clock: this.clock,
+      onFault,
+    })
+    engine.onAppendFailed = () => this.streams.forgetPlans()
+    engine.onDiscarded = () => this.book.onDiscarded()
+    engine.beforeCommit = () => this.beforeCommit()
+    engine.onGroup = (group) => {
+      this.book.onWritten()
+      this.onGroup(group)
     }
-    this.unrouted = this.ownQueue(QUEUE_UNROUTED)
-    this.rejected = this.ownQueue(QUEUE_REJECTED)
-    engine.onAppendFailed = () => this.fallBack()
-    engine.onReadable = () => {
-      for (const queue of this.queues.values()) queue.onReady()
-    }
+    // Later: the transaction that is tried first then must not hold a part of what follows.
+    engine.onReadable = () => void setImmediate(() => this.goOn())
   }
 
   /**
    * Opens or makes the store in `dataDir`. Faults: `STORE_IN_USE`, `STORE_VERSION`, `STORE_DAMAGED`, `STORE_FULL`,
    * `STORE_IO`.
    */
-  static async open(options: {
-    dataDir: string
-    mapBytesMax: number
-    cacheBytes: number
-    /** Told when something could not be written, for the log. */
-    onFault?: (fault: Fault) => void
-  }): Promise<HubStore> {
-    const engine = Engine.open(join(options.dataDir, 'store'), options.mapBytesMax)
+  static async open(options: StoreOptions): Promise<HubStore> {
+    const { freeBytesMin, onStep, onMigrate } = options
+    const engine = await openEngine(join(options.dataDir, 'store'), options.mapBytesMax, {
+      ...(freeBytesMin === undefined ? {} : { freeBytesMin }),
+      ...(onStep === undefined ? {} : { onStep }),
+      ...(onMigrate === undefined ? {} : { onMigrate }),
+    })
     if (options.onFault !== undefined) engine.onFault = options.onFault
     try {
-      const store = new HubStore(engine, options.cacheBytes)
+      const store = new HubStore(engine, options)
       await store.sign()
-      for (const queue of store.leftovers.splice(0)) await store.forgetQueue(queue)
+      await store.queues.forgetLeftovers()
+      store.upkeep.start()
       return store
     } catch (error) {
       await engine.close()
@@ -110,114 +178,42 @@ export class HubStore {
     }
   }
 
-  close(): Promise<void> {
-    return this.engine.close()
+  async close(): Promise<void> {
+    this.upkeep.stop()
+    await this.engine.close()
   }
 
   private async sign(): Promise<void> {
     if (this.meta.get('id') !== undefined) return
-    const version = Buffer.alloc(4)
-    version.writeUInt32LE(STORE_VERSION)
     const write = () => {
       this.meta.put('id', this.storeId)
-      this.meta.put('version', version)
+      this.meta.put('version', encodeVersion(STORE_VERSION))
     }
     await this.engine.append(0, { write, done: nothing })
+  }
+
+  private beforeCommit(): void {
+    this.book.beforeCommit()
+    const bytes = Buffer.allocUnsafe(8)
+    bytes.writeBigUInt64LE(BigInt(Math.floor(this.trace.usedBytes)))
+    this.meta.put('traceBytes', bytes)
   }
 
   usage(): { bytes: number; bytesMax: number; groups: number } {
     return { ...this.engine.usage(), groups: this.engine.groups }
   }
 
-  queue(name: string): Queue | undefined {
-    return this.queues.get(name)
+  get unrouted(): Queue {
+    return this.queues.unrouted
   }
 
-  allQueues(): Iterable<Queue> {
-    return this.queues.values()
+  /** False for moments after a failed transaction; consumers are woken when it is over. */
+  get readable(): boolean {
+    return this.engine.readable
   }
 
-  /**
-   * The queue of that name, made when new; an existing one takes the rule given. Resolves when it is durable.
-   * Faults: `QUEUE_CONFLICT` when it belongs to someone else or is ephemeral and shall not be (or the other way round),
-   * `QUEUE_LIMIT`, `QUEUE_NAME_INVALID`.
-   */
-  async declareQueue(wanted: Omit<QueueInfo, 'id'>): Promise<Queue> {
-    const before = this.declaring.get(wanted.name)
-    // The outcome of the one before is its caller's business.
-    const turn = before === undefined ? this.declare(wanted) : before.catch(nothing).then(() => this.declare(wanted))
-    this.declaring.set(wanted.name, turn)
-    try {
-      return await turn
-    } finally {
-      if (this.declaring.get(wanted.name) === turn) this.declaring.delete(wanted.name)
-    }
-  }
-
-  private async declare(wanted: Omit<QueueInfo, 'id'>): Promise<Queue> {
-    const { name, owner, ephemeral, rule } = wanted
-    const known = this.queues.get(name)
-    const where = `queue ${name.slice(0, QUEUE_NAME_BYTES_MAX)}`
-    if (known !== undefined && (known.info.owner !== owner || known.info.ephemeral !== ephemeral)) {
-      throw storeFault('QUEUE_CONFLICT', { where })
-    }
-    if (known !== undefined && JSON.stringify(known.info.rule) === JSON.stringify(rule)) return known
-    if (known === undefined) this.mayDeclare(wanted, where)
-    const info: QueueInfo = { ...wanted, id: known?.info.id ?? this.nextQueueId++ }
-    const bytes = Buffer.from(JSON.stringify(info))
-    // Upkeep: a full store shall not keep consumers from emptying it.
-    await this.engine.maintain({ write: () => this.queueTable.put(info.id, bytes), done: nothing })
-    if (known === undefined) this.openQueue(info)
-    else Object.assign(known.info, info)
-    this.onQueuesChanged()
-    return this.queues.get(name) as Queue
-  }
-
-  private mayDeclare({ name, owner }: Omit<QueueInfo, 'id'>, where: string): void {
-    const nameBytes = Buffer.byteLength(name)
-    if (nameBytes === 0 || nameBytes > QUEUE_NAME_BYTES_MAX) {
-      throw storeFault('QUEUE_NAME_INVALID', { where, why: `it has ${nameBytes} bytes` })
-    }
-    if (owner === null) return
-    let owned = 0
-    for (const { info } of this.queues.values()) if (info.owner === owner) owned++
-    if (owned >= SUBSCRIPTIONS_PER_AGENT_MAX) throw storeFault('QUEUE_LIMIT', { where: `agent ${owner}` })
-  }
-
-  /** Removes a queue and what waits in it. A hub killed in between goes on when it starts. */
-  async forgetQueue(queue: Queue): Promise<void> {
-    if (queue.forgotten) return
-    const { id, name } = queue.info
-    queue.forgotten = true
-    if (this.queues.get(name) === queue) this.queues.delete(name)
-    this.onQueuesChanged()
-    const doomed = Buffer.from(JSON.stringify({ ...queue.info, ephemeral: true }))
-    await this.engine.maintain({ write: () => this.queueTable.put(id, doomed), done: nothing })
-    // What was settled in it is on disk now. What was on its way to it is when this is, or was refused with this.
-    await this.engine.append(0, { write: nothing, done: nothing }).catch(nothing)
-    const range = { from: [id, 0], to: [id + 1, 0], limit: FORGET_ENTRIES }
-    for (let found = this.entryTable.range(range); found.length > 0; found = this.entryTable.range(range)) {
-      const released = found.map(({ key, value }) => ({
-        key,
-        release: this.batches.release(decodeEntry(0, value).batchSeq),
-      }))
-      await this.engine.maintain({
-        write: () => {
-          for (const { key, release } of released) {
-            this.entryTable.remove(key)
-            release.write()
-          }
-        },
-        done: () => {
-          for (const { release } of released) release.done()
-        },
-      })
-    }
-    const write = () => {
-      this.queueTable.remove(id)
-      this.stateTable.remove(id)
-    }
-    await this.engine.maintain({ write, done: nothing })
+  get settledMessages(): number {
+    return this.endings.settledMessages
   }
 
   /**
@@ -249,7 +245,7 @@ export class HubStore {
   /**
    * Stores a batch, its queue entries and its stream's last number in one transaction; resolves when they are on disk.
    * A batch the stream has already is a duplicate: it resolves, when the first copy is on disk, and has no effect.
-   * Faults: `STREAM_GAP`, `STREAM_OVERLAP`, `STORE_FULL`.
+   * Faults: `STREAM_GAP`, `STREAM_OVERLAP`, `QUEUE_FULL`, `STORE_FULL`.
    */
   async append(stream: Stream, batch: Batch, placements: readonly Placement[]): Promise<void> {
     const { firstSeq } = batch.head
@@ -265,28 +261,43 @@ export class HubStore {
       throw storeFault(firstSeq > stream.plannedSeq ? 'STREAM_GAP' : 'STREAM_OVERLAP', { where, why, retry: true })
     }
     assert(placements.length > 0, 'every message has a place')
+    const nowMs = this.clock.wallMs()
+    // Everything that may throw comes before the first plan.
+    const admitted = this.queues.admit(placements, batch)
+    for (const { queue, lane } of admitted) this.book.lane(queue, lane)
+    const asksFinal = (batch.head.flags & FLAG_RECEIPT_FINAL) !== 0
+    if (asksFinal && admitted.some(({ refusal }) => refusal !== '')) this.receipts.prepare(batch.head.origin)
+    const added = this.batches.add(batch.bytes, placements.length)
+    const copies = admitted.map((placement) => copyOf(placement, batch, added.seq, nowMs))
+    const placed = copies.map((copy) => this.copyWork(copy))
+    const works: readonly Work[] = [added, ...placed, ...this.receiptWorks(added.seq, batch, copies, nowMs)]
+    const planned = copies.map(({ queue, entry }) => this.queues.plan(queue, entry))
     stream.plannedSeq = lastSeq
-    const batchSeq = this.batches.nextSeq++
-    const entries = placements.map(({ queue, selection, count }) =>
-      newEntry(queue.plan(count), count, batchSeq, selection, queue === this.unrouted ? 'NO_ROUTE' : ''),
-    )
-    const rows = entries.map(encodeEntry)
-    const bytes = rows.reduce((sum, row) => sum + row.length + ENTRY_OVERHEAD_BYTES, batch.bytes.length)
-    await this.engine.append(bytes + APPEND_OVERHEAD_BYTES, {
-      write: () => {
-        this.batches.put(batchSeq, batch.bytes, entries.length)
-        for (const [i, { position }] of entries.entries()) {
-          this.entryTable.put([(placements[i] as Placement).queue.info.id, position], rows[i] as Buffer)
-        }
-        this.streams.put(stream, lastSeq)
-      },
-      done: () => {
-        this.streams.stored(stream, lastSeq)
-        this.appendedMessages += batch.count
-        this.batches.stored(batchSeq, batch.bytes)
-        for (const [i, entry] of entries.entries()) (placements[i] as Placement).queue.appended(entry)
-      },
-    })
+    const bytes = copies.reduce((sum, { entry }) => sum + entryBytes(entry), added.rowBytes)
+    try {
+      await this.engine.append(
+        bytes + APPEND_OVERHEAD_BYTES,
+        {
+          write: () => {
+            for (const work of works) work.write()
+            this.streams.put(stream, lastSeq)
+            this.trace.accepted(added.seq, batch, nowMs, tracePlaces(copies, placed))
+          },
+          done: () => {
+            this.streams.stored(stream, lastSeq)
+            this.appendedMessages += batch.count
+            for (const work of works) work.done()
+          },
+        },
+        added.blob,
+      )
+    } catch (error) {
+      this.fates.forget(added.seq)
+      throw error
+    } finally {
+      for (const undo of planned) undo()
+    }
+    for (const queue of new Set(copies.map((copy) => copy.queue))) this.endings.makeRoom(queue)
   }
 
   /** The sealed bytes of a stored batch. Faults: `STORE_DAMAGED`. */
@@ -294,152 +305,126 @@ export class HubStore {
     return this.batches.get(seq)
   }
 
+  /** The next messages of a queue for `holder`; what has expired meanwhile is taken away. */
+  take(queue: Queue, messagesMax: number, holder: object): Lease | null {
+    const nowMs = this.clock.wallMs()
+    for (let expired = 1; ; expired++) {
+      const lease = queue.take(messagesMax, holder, nowMs)
+      if (lease === null) return null
+      if (lease.entry.expiresAtMs === 0 || lease.entry.expiresAtMs > nowMs) return lease
+      // It was not delivered.
+      const gone = this.endings.expire({ ...lease, attempt: lease.attempt - 1 })
+      if (expired < EXPIRED_PER_TAKE) continue
+      void gone.then(() => queue.onReady())
+      return null
+    }
+  }
+
+  /** Messages of a lease went out to an agent. */
+  delivered(lease: Lease, by: string): void {
+    const { queue } = lease.lane
+    queue.counters.delivered += lease.count
+    if ((lease.entry.receiptFlags & FLAG_RECEIPT_DELIVERED) !== 0) this.endings.tellDelivered(lease, by)
+  }
+
+  /** A consumer is gone: what it has not settled goes back to its place, or to the dead letters when that was the last try. */
+  giveBack(leases: readonly Lease[], by: string): void {
+    this.endings.giveBack(leases, by)
+  }
+
+  /** Resolves when it is on disk. */
+  settle(lease: Lease, [from, to]: Range, outcome: 'processed' | 'rejected', told: { reason: string; by: string }) {
+    if (outcome === 'processed') return this.endings.processed(lease, from, to - from, told.by)
+    return this.endings.rejected(lease, from, to - from, told)
+  }
+
+  /** Deliver again, `delayMs` later. Resolves when that is on disk, as far as it has to be. */
+  retry(lease: Lease, [from, to]: Range, told: { delayMs: number; reason: string; by: string }): Promise<void> {
+    return this.endings.retry(lease, from, to - from, told)
+  }
+
   /**
-   * Settles messages of a lease. Rejected ones stay in the hub's queue of rejected messages with the reason.
-   * Resolves when that is on disk.
+   * Opens again what the queue retains from there on; resolves, with how many settled messages that are, when it is on
+   * disk. Faults: `QUEUE_NOT_RETAINED`, `QUEUE_BUSY`.
    */
-  async settle(
-    queue: Queue,
-    lease: Lease,
-    range: Range,
-    outcome: 'processed' | 'rejected',
-    reason: string,
-  ): Promise<void> {
-    // Whoever forgot the queue gave up what was in it, and the batches are released with it.
-    if (queue.forgotten) return
-    const [from, to] = range
-    const { entry } = lease
-    const moved = outcome === 'rejected' ? this.planRejected(queue, entry, range, reason) : null
-    const finished = queue.settle(entry, from, to - from)
-    const release = finished === null ? null : this.batches.release(entry.batchSeq)
-    await this.engine.maintain({
-      write: () => {
-        moved?.write()
-        if (release !== null) {
-          this.entryTable.remove([queue.info.id, entry.position])
-          release.write()
-        }
-        if (queue.dirty) {
-          queue.dirty = false
-          this.stateTable.put(queue.info.id, encodeState(queue.settled))
-        }
-      },
-      done: () => {
-        this.settledMessages += to - from
-        moved?.done()
-        release?.done()
-      },
-    })
+  async replay(queue: Queue, from: ReplayFrom): Promise<number> {
+    const { messages, works } = replay({ book: this.book, fates: this.fates }, queue, from)
+    await this.engine.maintain(together(works))
+    queue.onReady()
+    return messages
   }
 
-  private planRejected(queue: Queue, entry: Entry, [from, to]: Range, reason: string) {
-    const places = placesOf(entry, from - entry.position, to - from)
-    const copy = newEntry(
-      this.rejected.plan(places.length),
-      places.length,
-      entry.batchSeq,
-      selectionOf(places),
-      `${queue.info.name}: ${reason}`.slice(0, REASON_LENGTH_MAX),
+  private goOn(): void {
+    this.endings.goOn()
+    this.queues.wakeAll()
+    this.upkeep.goOn()
+  }
+
+  private copyWork({ queue, lane, entry, dueAtMs }: Copy): PlaceWork {
+    if (dueAtMs > 0) return this.endings.later(queue, lane, entry, dueAtMs)
+    return this.endings.place(this.book.lane(queue, lane), entry)
+  }
+
+  /** Which fates begin with this batch, and those that are decided at once. */
+  private receiptWorks(batchSeq: number, batch: Batch, copies: readonly Copy[], nowMs: number): Work[] {
+    if ((batch.head.flags & FLAG_RECEIPT_FINAL) === 0) return []
+    const begun = this.fates.begin(
+      batchSeq,
+      batch,
+      copies.map(({ entry }) => placesIn(entry)),
     )
-    const retain = this.batches.retain(entry.batchSeq)
-    const key: Key = [this.rejected.info.id, copy.position]
-    return {
-      write: () => {
-        retain.write()
-        this.entryTable.put(key, encodeEntry(copy))
-      },
-      done: () => {
-        retain.done()
-        this.rejected.appended(copy)
-      },
+    const works = [begun]
+    for (const { queue, entry, refusal } of copies) {
+      if (refusal === '') continue
+      const home = entry.home === null ? queue : this.queues.withId(entry.home.queueId)
+      const ended = { queue: home?.info.name ?? '', by: '', reason: refusal }
+      const { finals, work } = this.fates.settle(batchSeq, placesIn(entry), 'rejected', ended)
+      works.push(work, ...this.receipts.tell(finals, nowMs))
     }
-  }
-
-  private ownQueue(name: string): Queue {
-    return (
-      this.queues.get(name) ??
-      this.openQueue({ id: this.nextQueueId, name, rule: NO_RULE, owner: OWNER_HUB, ephemeral: false }, true)
-    )
-  }
-
-  private openQueue(info: QueueInfo, make = false): Queue {
-    if (make) {
-      const bytes = Buffer.from(JSON.stringify(info))
-      void this.engine.maintain({ write: () => this.queueTable.put(info.id, bytes), done: nothing })
-    }
-    const queue = this.makeQueue(info)
-    this.queues.set(info.name, queue)
-    return queue
-  }
-
-  /** A queue as the disk has it. */
-  private makeQueue(info: QueueInfo): Queue {
-    this.nextQueueId = Math.max(this.nextQueueId, info.id + 1)
-    const settled = decodeState(this.stateTable.get(info.id))
-    const load = (from: number, limit: number) =>
-      this.entryTable
-        .range({ from: [info.id, from], to: [info.id + 1, 0], limit })
-        .map(({ key, value }) => readEntry(info, key, value))
-    const head = load(0, 1)[0]
-    const last = this.entryTable.lastIn([info.id, 0], [info.id + 1, 0])
-    const lastEnd = last === undefined ? 0 : endOf(readEntry(info, last.key, last.value))
-    const tail = Math.max(lastEnd, settled.end)
-    const queue: Queue = new Queue({
-      info,
-      settled,
-      tail,
-      head: head?.position ?? tail,
-      load: (from, limit) => (this.engine.readable ? load(from, limit) : null),
-      onLeftover: (entry) => {
-        const release = this.batches.release(entry.batchSeq)
-        const write = () => {
-          this.entryTable.remove([info.id, entry.position])
-          release.write()
-        }
-        void this.engine.maintain({ write, done: release.done })
-      },
-    })
-    return queue
-  }
-
-  /** A group could not be written: plans return to what is on disk. */
-  private fallBack(): void {
-    this.streams.forgetPlans()
-    for (const queue of this.queues.values()) {
-      queue.dirty = true
-      // What goes to the queue of rejected messages is upkeep, which is repeated: its plans stand.
-      if (queue !== this.rejected) queue.forgetPlans()
-    }
+    return works
   }
 }
 
-function newEntry(position: number, count: number, batchSeq: number, selection: Selection, reason: string): Entry {
-  return { position, count, batchSeq, selection, reason, remaining: count, attempts: 0 }
+const RECEIPT_FLAGS = FLAG_RECEIPT_FINAL | FLAG_RECEIPT_DELIVERED
+
+const SYSTEM_CLOCK: StoreClock = {
+  wallMs: () => systemClock.wallMs(),
+  schedule: (ms, callback) => {
+    const timer = setTimeout(callback, ms)
+    timer.unref()
+    return () => clearTimeout(timer)
+  },
 }
 
-function endOf(entry: Entry): number {
-  return entry.position + entry.count
-}
-
-function readEntry({ name }: QueueInfo, key: Key, value: Buffer): Entry {
-  const position = (key as number[])[1] as number
-  try {
-    return decodeEntry(position, value)
-  } catch (cause) {
-    throw storeFault('STORE_DAMAGED', { where: `queue ${name}, position ${position}`, cause })
+function copyOf(admitted: Admitted, batch: Batch, batchSeq: number, nowMs: number): Copy {
+  const { queue, lane, selection, count, attributes, refusal, home } = admitted
+  const { ttlMs, delayMs, deliverAtMs } = attributes
+  const isDead = refusal !== ''
+  const lives = [isDead ? 0 : ttlMs, queue.info.policy.ageMsMax].filter((ms) => ms > 0)
+  const dueAtMs = Math.max(nowMs + delayMs, deliverAtMs)
+  const entry: NewEntry = {
+    batchSeq,
+    count,
+    bytes: Math.floor((batch.bytes.length * count) / batch.count),
+    storedAtMs: nowMs,
+    expiresAtMs: lives.length === 0 ? 0 : nowMs + Math.min(...lives),
+    attempts: 0,
+    receiptFlags: isDead ? 0 : batch.head.flags & RECEIPT_FLAGS,
+    home,
+    note: refusal,
+    selection,
   }
+  return { queue, lane, entry, dueAtMs: !isDead && dueAtMs > nowMs ? dueAtMs : 0, refusal }
 }
 
-function nothing(): void {
-  // Nothing to write, or nothing to do when it is written.
-}
+const entryBytes = (entry: NewEntry): number => ENTRY_OVERHEAD_BYTES + 5 * (entry.selection?.length ?? 0)
 
-function encodeState(settled: RangeSet): Buffer {
-  return Buffer.from(JSON.stringify([settled.floor, settled.above]))
-}
-
-function decodeState(bytes: Buffer | undefined): RangeSet {
-  if (bytes === undefined) return new RangeSet()
-  const [floor, above] = JSON.parse(String(bytes)) as [number, Range[]]
-  return new RangeSet(floor, above)
+/** Where copies went, for the trace; known when their works have written. */
+function tracePlaces(copies: readonly Copy[], works: readonly PlaceWork[]): TracePlace[] {
+  return copies.slice(0, TRACE_PLACES_MAX).map(({ queue, lane, entry }, i) => ({
+    queueId: queue.info.id,
+    lane,
+    position: works[i]?.placed?.position ?? -1,
+    places: entry.selection === null ? [] : placesIn(entry),
+  }))
 }

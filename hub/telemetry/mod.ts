@@ -1,3 +1,5 @@
+export { Histogram } from './histogram.ts'
 export { type Log, type LogLevel, openLog } from './log.ts'
+export { type AgentTally, HubMeters } from './meters.ts'
 export { Metrics } from './metrics.ts'
-export type { HubStatus } from './status.ts'
+export { type HubStatus, NOTHING_COUNTED, type QueueCounters, type QueueStatus } from './status.ts'

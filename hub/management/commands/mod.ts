@@ -1,0 +1,33 @@
+// The commands of causeway-hub that work on a data folder or ask a running hub.
+
+import { forget, purge, redrive, replay } from './act.ts'
+import { agents, grant, groups, groupsAdd, groupsRemove, invite, revoke } from './agents.ts'
+import { peek, queues, trace } from './look.ts'
+import { doctor, init } from './setup.ts'
+import { status } from './status.ts'
+import { storeCheck, storeCompact, storeRepair } from './store.ts'
+
+export { configOf, data, json } from './settings.ts'
+
+export const commands = {
+  init,
+  invite,
+  agents,
+  grant,
+  revoke,
+  groups,
+  'groups add': groupsAdd,
+  'groups remove': groupsRemove,
+  status,
+  queues,
+  peek,
+  trace,
+  purge,
+  redrive,
+  replay,
+  forget,
+  doctor,
+  'store check': storeCheck,
+  'store repair': storeRepair,
+  'store compact': storeCompact,
+}

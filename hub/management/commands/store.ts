@@ -1,0 +1,126 @@
+// Tools for the store of a hub that is stopped.
+
+import {
+  type CompactResult,
+  checkStore,
+  compactStore,
+  type DamagedBatch,
+  describeDamage,
+  type RepairResult,
+  repairStore,
+  type StoreReport,
+} from '#hub/store/mod.ts'
+import { command, EXIT_FAILED, EXIT_OK, f } from '#protocol/fields/mod.ts'
+import { PROGRESS_MS } from '../limits.ts'
+import { count, labelled, messages as messagesText, printable, size, WIDTH, wrapped } from '../show.ts'
+import { data, json } from './settings.ts'
+
+/** Findings shown to a person; --json tells all. */
+const SHOWN_MAX = 50
+
+type Settings = { readonly data: string; readonly json: boolean }
+type Told = { readonly phase: string; readonly done?: number; readonly of?: number }
+
+export const storeCheck = command({
+  summary: 'read the whole store of a stopped hub, and say what is damaged',
+  spec: f.object({ data, json }),
+  run: async (settings) => {
+    const report = await checkStore(settings.data, { onProgress: progressOf(settings) })
+    print(settings, report, () => reportLines(report))
+    return report.ok ? EXIT_OK : EXIT_FAILED
+  },
+})
+
+export const storeRepair = command({
+  summary: 'mend the store of a stopped hub; what is lost for good is named',
+  spec: f.object({ data, json }),
+  run: async (settings) => {
+    const result = await repairStore(settings.data, { onProgress: progressOf(settings) })
+    print(settings, result, () => repairLines(result))
+    return result.after.ok ? EXIT_OK : EXIT_FAILED
+  },
+})
+
+export const storeCompact = command({
+  summary: 'make the files of a stopped hub as small as what is in them',
+  spec: f.object({ data, json }),
+  run: async (settings) => {
+    const result = await compactStore(settings.data, { onProgress: progressOf(settings) })
+    print(settings, result, () => compactLines(result))
+    return EXIT_OK
+  },
+})
+
+function print(settings: Settings, result: object, lines: () => readonly string[]): void {
+  console.log(settings.json ? JSON.stringify(result) : lines().join('\n'))
+}
+
+/** Tells people, about each second, how far it is. */
+function progressOf({ json }: Settings): (told: Told) => void {
+  let next = performance.now() + PROGRESS_MS
+  return ({ phase, done, of }) => {
+    if (json || performance.now() < next) return
+    next = performance.now() + PROGRESS_MS
+    console.error(done === undefined ? `${phase} …` : `${phase}: ${count(done)} of ${count(of ?? 0)} …`)
+  }
+}
+
+/** What `store check` prints. */
+export function reportLines(report: StoreReport): string[] {
+  const { folder, version, batches, bytes, references, segments, segmentBytes, unusedBytes, damaged, problems } = report
+  return [
+    `Store in ${folder}, version ${version}`,
+    ...labelled('batches', `${count(batches)}, ${size(bytes)}, in ${count(references)} places of queues`),
+    ...labelled('segments', `${count(segments)} files, ${size(segmentBytes)}, of which ${size(unusedBytes)} unused`),
+    ...damageLines('Damaged:', damaged),
+    ...listed('Contradictions:', problems),
+    '',
+    ...(report.ok
+      ? ['Everything can be read, and nothing contradicts itself.']
+      : [`Mend it with: causeway-hub store repair --data ${folder}`]),
+  ]
+}
+
+/** What `store repair` prints. */
+export function repairLines({ before, after, rescued, lost, lines }: RepairResult): string[] {
+  const messages = lost.reduce((sum, { places }) => sum + places.reduce((all, place) => all + place.messages, 0), 0)
+  if (before.ok) return ['There was nothing to repair.', ...listed('Done:', lines)]
+  return [
+    ...listed('Done:', lines),
+    ...damageLines('Lost for good:', lost),
+    '',
+    `${count(rescued.length)} batches rescued, ${count(lost.length)} lost with ${messagesText(messages)} in queues.`,
+    after.ok ? 'The store is sound now.' : 'Something is still wrong: see causeway-hub store check.',
+  ]
+}
+
+function compactLines(result: CompactResult): string[] {
+  const { rowsBytesBefore, rowsBytesAfter, segmentBytesBefore, segmentBytesAfter } = result
+  return [
+    `Store in ${result.folder}`,
+    ...labelled('segments', `${size(segmentBytesBefore)} before, ${size(segmentBytesAfter)} now`),
+    ...labelled('index', `${size(rowsBytesBefore)} before, ${size(rowsBytesAfter)} now`),
+  ]
+}
+
+function damageLines(title: string, damaged: readonly DamagedBatch[]): string[] {
+  return listed(
+    title,
+    damaged.map((one) => {
+      const places = one.places.map(({ queue, lane, from, to, messages }) => {
+        const where = from === null || to === null ? 'delayed' : `positions ${from}–${to - 1}`
+        return `queue ${queue}, lane ${lane}, ${where} (${messagesText(messages)})`
+      })
+      return [describeDamage(one), ...places].join('; ')
+    }),
+  )
+}
+
+function listed(title: string, items: readonly string[]): string[] {
+  if (items.length === 0) return []
+  const more = items.length > SHOWN_MAX ? [`  … and ${count(items.length - SHOWN_MAX)} more: --json tells all`] : []
+  const shown = items.slice(0, SHOWN_MAX).flatMap((item) => {
+    return wrapped(printable(item), WIDTH - 4).map((line, i) => `${i === 0 ? '  ' : '    '}${line}`)
+  })
+  return ['', title, ...shown, ...more]
+}

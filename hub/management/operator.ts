@@ -1,0 +1,120 @@
+// What an operator may see and do in the queues of a running hub. The store implements it; the management port and its
+// commands are built on nothing else. Nothing here may hold up the hub: whatever can be long is done in bounded steps.
+
+import type { QueuePolicy } from '#hub/store/mod.ts'
+import type { QueueStatus } from '#hub/telemetry/mod.ts'
+import type { MessageId, TypedId } from './message-id.ts'
+
+/** Which messages: all that fit everything given. `{}` fits every message. */
+export type MessageFilter = {
+  readonly ids?: readonly MessageId[]
+  readonly origin?: string
+  /** Topic pattern. */
+  readonly topic?: string
+  /** A fault code: reasons that begin with it. */
+  readonly reason?: string
+  /** The queue it was dead-lettered from. */
+  readonly from?: string
+  /** Accepted at least this long ago. */
+  readonly olderThanMs?: number
+}
+
+export type LaneView = {
+  readonly lane: number
+  readonly priority: 'urgent' | 'normal' | 'bulk'
+  readonly partition: number
+  readonly depth: number
+  readonly inFlight: number
+  /** Everything below it is settled. */
+  readonly floor: number
+  /** One past the last position. */
+  readonly tail: number
+}
+
+export type QueueView = QueueStatus & {
+  readonly policy: QueuePolicy
+  readonly lanes: readonly LaneView[]
+}
+
+export type MessageView = {
+  readonly id: MessageId
+  readonly lane: number
+  readonly position: number
+  readonly topic: string
+  readonly headers: Readonly<Record<string, unknown>>
+  readonly key: string | null
+  readonly bodyBytes: number
+  /** The first 200 bytes, printable. */
+  readonly preview: string
+  readonly acceptedAtMs: number
+  readonly attempts: number
+  readonly reason: string
+  readonly from: string | null
+  readonly inFlight: boolean
+  readonly expiresAtMs: number | null
+}
+
+export type CopyView = {
+  readonly queue: string
+  readonly lane: number
+  readonly position: number
+  readonly state: 'waiting' | 'in flight' | 'settled' | 'delayed'
+  readonly attempts: number
+}
+
+export type EventView = {
+  readonly atMs: number
+  readonly what:
+    | 'accepted'
+    | 'delivered'
+    | 'processed'
+    | 'rejected'
+    | 'retried'
+    | 'expired'
+    | 'dropped'
+    | 'dead-lettered'
+    | 'due'
+    | 'redriven'
+    | 'purged'
+  readonly queue: string
+  readonly by: string
+  readonly reason: string
+}
+
+export type TraceView = {
+  readonly id: MessageId
+  readonly batch: { readonly count: number; readonly acceptedAtMs: number }
+  readonly copies: readonly CopyView[]
+  readonly events: readonly EventView[]
+}
+
+/** How far a long operation is: it tells after each step, and stops between two when nobody waits for it any more. */
+export type Progress = {
+  /** Messages done so far. */
+  report(messages: number): void
+  readonly cancelled: boolean
+}
+
+export type Purged = { readonly messages: number }
+export type Redriven = {
+  readonly moved: number
+  /** Fitting messages that stayed where they are, and how many for which reason. */
+  readonly left: number
+  readonly reasons: Readonly<Record<string, number>>
+}
+
+export type Operator = {
+  queues(): readonly QueueView[]
+  /** The first `limit` messages that fit, in the order of their lanes. */
+  peek(queue: string, options: { limit: number; filter: MessageFilter }): readonly MessageView[]
+  /** Takes messages out for good; those in flight stay. */
+  purge(queue: string, filter: MessageFilter, progress: Progress): Promise<Purged>
+  /** Moves messages to where they came from, or `to` a queue. */
+  redrive(queue: string, options: { filter: MessageFilter; to?: string }, progress: Progress): Promise<Redriven>
+  /** Opens what is retained from there again, for whoever consumes the queue. */
+  replay(queue: string, from: { fromMs: number } | { fromPosition: number }, progress: Progress): Promise<Purged>
+  /** Removes a queue that an agent owns, with what is in it. */
+  forget(queue: string, progress: Progress): Promise<Purged>
+  /** `null` when nothing is known of it (any more). Without an epoch the newest one is meant. */
+  trace(id: TypedId): TraceView | null
+}
