@@ -3,7 +3,7 @@
 # Settings are given behind the target: `make bench ONLY=durable-e2e`, `make demo KEEP=1`, `make soak ROUNDS=500`.
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test bench check check-types check-lint check-imports format soak clean
+.PHONY: help install demo test bench profile check check-types check-lint check-imports format soak clean
 
 BIN := $(CURDIR)/node_modules/.bin
 # A recipe's programs look here first; npm itself must not, because it replaces this folder.
@@ -23,8 +23,11 @@ demo: $(INSTALLED) ## Move real records through agents and a hub that gets kille
 test: $(INSTALLED) $(TAP_BUILT) ## Run all tests (ONLY=protocol/frame: those whose path contains it)
 	@$(RUN) node test/toolchain/run.ts $(ONLY)
 
-bench: $(INSTALLED) ## Measure (ONLY=durable-e2e: one scenario)
+bench: $(INSTALLED) ## Measure, a quarter of an hour (ONLY=durable-e2e: one scenario)
 	@$(RUN) node --disable-warning=ExperimentalWarning bench/harness.ts
+
+profile: $(INSTALLED) ## Write CPU profiles of hub, producer and consumer, and say what took the time
+	@$(RUN) node --disable-warning=ExperimentalWarning bench/profile.ts
 
 check: check-types check-lint check-imports ## Check types, lint, format and import directions
 

@@ -5,7 +5,7 @@ import { once } from 'node:events'
 import { join } from 'node:path'
 import { startRole, stop } from './children.ts'
 import { type Flow, measureFlow, type Times } from './flow.ts'
-import { BATCH_BYTES, WINDOW_BYTES } from './product.ts'
+import { BATCH_BYTES, WINDOW_BYTES } from './sizes.ts'
 import { freshFolder } from './stage.ts'
 
 export async function measureCeiling(bodyBytes: number, times: Times): Promise<Flow> {

@@ -1,5 +1,5 @@
 // The processes a measurement starts, so that none outlives it: each is ended by its process id, also when the benchmark
-// itself is interrupted.
+// itself is interrupted, and by a watchdog when the benchmark is killed and can do nothing any more.
 
 import { type ChildProcess, fork, type SpawnOptions, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -7,11 +7,13 @@ import { join } from 'node:path'
 
 const running = new Set<ChildProcess>()
 const STOP_MS_MAX = 15_000
+const QUIET = '--disable-warning=ExperimentalWarning'
+let watchdog: ChildProcess | null = null
 
-/** Starts one of bench/roles as a process of its own; it talks through `process.send`. */
-export function startRole(name: string, settings: unknown): ChildProcess {
+/** Starts one of bench/roles as a process of its own; it talks through `process.send`. `flags` are for its Node. */
+export function startRole(name: string, settings: unknown, flags: readonly string[] = []): ChildProcess {
   const child = fork(join(import.meta.dirname, `./roles/${name}.ts`), [JSON.stringify(settings)], {
-    execArgv: ['--disable-warning=ExperimentalWarning'],
+    execArgv: [QUIET, ...flags],
   })
   return watched(child)
 }
@@ -20,27 +22,62 @@ export function startProgram(program: string, args: readonly string[], options: 
   return watched(spawn(program, args, options))
 }
 
+/** Says something to a role that may be about to end: then nobody needs to hear it. */
+export function tellRole(child: ChildProcess, message: Record<string, number>): void {
+  if (child.connected) child.send(message, () => undefined)
+}
+
 /** Asks a process to end, and makes it when it does not within 15 s. */
 export async function stop(child: ChildProcess, signal: 'SIGTERM' | 'SIGKILL' = 'SIGTERM'): Promise<void> {
-  if (hasEnded(child)) return
-  const gone = once(child, 'exit')
-  child.kill(signal)
-  const timer = setTimeout(() => child.kill('SIGKILL'), STOP_MS_MAX)
-  await gone
-  clearTimeout(timer)
+  await ended(child, () => child.kill(signal))
+}
+
+/** Lets a role end by itself, as one that writes a profile must, and makes it when it does not within 15 s. */
+export async function release(child: ChildProcess): Promise<void> {
+  await ended(child, () => child.connected && child.disconnect())
 }
 
 export function hasEnded({ exitCode, signalCode, pid }: ChildProcess): boolean {
   return pid === undefined || exitCode !== null || signalCode !== null
 }
 
+/** Removes the folder when this process is killed before it takes the promise back. */
+export function removeIfKilled(folder: string): { readonly takeBack: () => void } {
+  tell({ folder })
+  return { takeBack: () => tell({ keptFolder: folder }) }
+}
+
+async function ended(child: ChildProcess, ask: () => unknown): Promise<void> {
+  if (hasEnded(child)) return
+  const gone = once(child, 'exit')
+  ask()
+  const timer = setTimeout(() => child.kill('SIGKILL'), STOP_MS_MAX)
+  await gone
+  clearTimeout(timer)
+}
+
 function watched(child: ChildProcess): ChildProcess {
+  const { pid } = child
   running.add(child)
-  child.once('exit', () => running.delete(child))
+  if (pid !== undefined) tell({ pid })
+  child.once('exit', () => {
+    running.delete(child)
+    if (pid !== undefined) tell({ endedPid: pid })
+  })
   return child
 }
 
-for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+/** It notices our end because its channel to us closes; it must not keep us from ending. */
+function tell(message: Record<string, string | number>): void {
+  if (watchdog === null) {
+    watchdog = fork(join(import.meta.dirname, './roles/watchdog.ts'), [], { execArgv: [QUIET] })
+    watchdog.unref()
+    watchdog.channel?.unref()
+  }
+  if (watchdog.connected) watchdog.send(message, () => undefined)
+}
+
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   process.once(signal, () => {
     for (const child of running) child.kill('SIGKILL')
     process.kill(process.pid, signal)

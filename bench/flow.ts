@@ -7,8 +7,8 @@
 
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { readFileSync } from 'node:fs'
-import { hasEnded, stop } from './children.ts'
+import { hasEnded, release, stop, tellRole } from './children.ts'
+import { cpuSeconds } from './stage.ts'
 
 export type Sample = {
   readonly received: number
@@ -24,6 +24,8 @@ export type Flow = {
   readonly cores: Readonly<Record<'producer' | 'server' | 'consumer', number>>
   readonly lost: number
   readonly outOfOrder: number
+  /** They are gone; profiles bear their names. */
+  readonly pids: Readonly<Record<'producer' | 'server' | 'consumer', number>>
 }
 
 export type FlowOptions = {
@@ -31,6 +33,8 @@ export type FlowOptions = {
   readonly startProducer: () => ChildProcess
   readonly server: ChildProcess
   readonly times: Times
+  /** Lets producer and consumer end by themselves: they have a profile to write. */
+  readonly gently?: boolean
   /** Called when the measured time begins and when it ends. */
   readonly atStart?: () => Promise<void>
   readonly atEnd?: () => Promise<void>
@@ -47,7 +51,7 @@ export async function measureFlow(options: FlowOptions): Promise<Flow> {
   try {
     return await measure(options, children)
   } finally {
-    for (const child of children) await stop(child, 'SIGKILL')
+    for (const child of children) await (options.gently === true ? release(child) : stop(child, 'SIGKILL'))
   }
 }
 
@@ -59,7 +63,7 @@ async function measure(options: FlowOptions, children: ChildProcess[]): Promise<
   let latest = await firstMessage<Sample>(consumer, 'consumer')
   consumer.on('message', (sample) => {
     latest = sample as Sample
-    if (producer?.connected === true) producer.send({ received: latest.received })
+    if (producer !== null) tellRole(producer, { received: latest.received })
   })
   producer = options.startProducer()
   children.push(producer)
@@ -88,6 +92,7 @@ async function measure(options: FlowOptions, children: ChildProcess[]): Promise<
     cores: { producer: cores('producer'), server: cores('server'), consumer: cores('consumer') },
     lost: sent - latest.received,
     outOfOrder: latest.outOfOrder,
+    pids: { producer: producer.pid as number, server: server.pid as number, consumer: consumer.pid as number },
   }
 }
 
@@ -109,13 +114,8 @@ function cpuOf({
   }
 }
 
-/** CPU seconds a process has used so far, user and system. */
-function cpuSeconds(pid: number): number {
-  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? []
-  return (Number(fields[11]) + Number(fields[12])) / 100
-}
-
-async function firstMessage<T>(child: ChildProcess, name: string): Promise<T> {
+/** The next thing a role says. */
+export async function firstMessage<T>(child: ChildProcess, name: string, withinMs = STOP_MS_MAX): Promise<T> {
   const abort = new AbortController()
   const { signal } = abort
   try {
@@ -123,7 +123,7 @@ async function firstMessage<T>(child: ChildProcess, name: string): Promise<T> {
       once(child, 'message', { signal }).then(([message]) => message as T),
       once(child, 'exit', { signal }).then(() => Promise.reject(ended(name, child))),
       new Promise<never>((_resolve, reject) => {
-        const timer = setTimeout(() => reject(new Error(`the ${name} says nothing`)), STOP_MS_MAX)
+        const timer = setTimeout(() => reject(new Error(`the ${name} says nothing`)), withinMs)
         signal.addEventListener('abort', () => clearTimeout(timer))
       }),
     ])

@@ -52,3 +52,24 @@ t.test('a scenario that was not measured keeps its section, a trial is left out'
   t.notMatch(after, /## ceiling/)
   t.equal(pageOf(after, []), after, 'nothing new changes nothing')
 })
+
+t.test('less may be better, and a figure may need explaining', async (t) => {
+  const page = pageOf('', [
+    {
+      ...result,
+      scenario: 'latency',
+      unit: 'ms',
+      better: 'less',
+      ours: { 'p99 at 20 %': 2, 'p99 at 60 %': 3 },
+      peers: { swift: { 'p99 at 20 %': 4, 'p99 at 60 %': 300 } },
+      marked: { swift: ['p99 at 60 %'] },
+    },
+  ])
+  const lines = page.split('\n')
+  t.ok(lines.includes('| ms (less is better), over | p99 at 20 % | p99 at 60 % |'))
+  t.ok(lines.includes('| swift | 0.5 × | 0.01 × * |'))
+})
+
+t.test('what has neither peers nor targets is not published', async (t) => {
+  t.notMatch(pageOf('', [{ ...result, scenario: 'micro', peers: {}, targets: [] }]), /## micro/)
+})

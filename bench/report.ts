@@ -13,10 +13,15 @@ export type Target = {
   readonly ok: boolean | null
 }
 
+/** Tells a person how far it is. */
+export type Say = (text: string) => void
+
 /** `ours` and `peers` map a measure's name to its value in `unit`. `null` targets were not measured. */
 export type ScenarioResult = {
   readonly scenario: string
   readonly unit: string
+  /** Of the measures that both sides have; `more` when left out. */
+  readonly better?: 'more' | 'less'
   readonly params: Readonly<Record<string, unknown>>
   readonly ours: Readonly<Record<string, number>>
   readonly peers: Readonly<Record<string, Readonly<Record<string, number>>>>
@@ -24,6 +29,8 @@ export type ScenarioResult = {
   readonly missing?: Readonly<Record<string, string>>
   /** How each peer is set, and what its acknowledgement promises. */
   readonly conditions?: Readonly<Record<string, string>>
+  /** By peer (or `causeway`): measures that a note has something to say about. */
+  readonly marked?: Readonly<Record<string, readonly string[]>>
   readonly targets: readonly Target[]
   readonly notes: readonly string[]
   /** Measured with settings of a trial: never published. */
@@ -86,13 +93,14 @@ function commitNow(): string {
 }
 
 export function tableOf(result: ScenarioResult): string {
-  const rows = Object.entries(result.ours).map(([name, value]) => ['causeway', name, shown(value)])
-  for (const [peer, values] of Object.entries(result.peers)) {
-    for (const [name, value] of Object.entries(values)) rows.push([peer, name, shown(value)])
+  const rows: (readonly [who: string, name: string, value: string])[] = []
+  for (const [who, values] of [['causeway', result.ours] as const, ...Object.entries(result.peers)]) {
+    for (const [name, value] of Object.entries(values)) {
+      rows.push([who, name, `${shown(value)}${isMarked(result, who, name) ? ' *' : '  '}`])
+    }
   }
-  const lines = rows.map(
-    ([who = '', name = '', value = '']) => `  ${who.padEnd(22)} ${name.padEnd(30)} ${value.padStart(14)}`,
-  )
+  const width = Math.max(30, ...rows.map(([, name]) => name.length))
+  const lines = rows.map(([who, name, value]) => `  ${who.padEnd(22)} ${name.padEnd(width)} ${value.padStart(16)}`)
   const targets = result.targets.map(
     ({ name, want, got, ok }) =>
       `  ${ok === null ? '?   ' : ok ? 'ok  ' : 'MISS'} ${name.padEnd(20)} want ${want.padEnd(12)} got ${got === null ? 'not measured' : shown(got)}`,
@@ -109,7 +117,12 @@ export function tableOf(result: ScenarioResult): string {
   ].join('\n')
 }
 
+/** A note says more about this measure. */
+export const isMarked = ({ marked }: ScenarioResult, who: string, measure: string): boolean =>
+  marked?.[who]?.includes(measure) === true
+
 /** As a person reads it: no decimals that mean nothing. */
 export function shown(value: number): string {
-  return value >= 1000 ? Math.round(value).toLocaleString('en') : String(Math.round(value * 100) / 100)
+  if (value >= 1000) return Math.round(value).toLocaleString('en')
+  return String(value < 0.1 ? Number(value.toPrecision(2)) : Math.round(value * 100) / 100)
 }

@@ -4,9 +4,15 @@
 import { Client } from '#agent/client/mod.ts'
 import { loadIdentity } from '#agent/identity/mod.ts'
 
-const settings = JSON.parse(process.argv[2] ?? '{}') as { identity: string; queue: string }
+const settings = JSON.parse(process.argv[2] ?? '{}') as {
+  identity: string
+  queue: string
+  creditBytes: number
+}
 const client = await Client.connect({ identity: loadIdentity(settings.identity) })
-const subscription = await client.subscribe({ queue: settings.queue, creditBytes: 16 * 1024 * 1024 })
+const { queue, creditBytes } = settings
+const subscription = await client.subscribe({ queue, creditBytes })
+process.once('disconnect', () => process.exit())
 let received = 0
 let outOfOrder = 0
 let expected = 0

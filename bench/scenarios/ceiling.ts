@@ -12,11 +12,11 @@ export async function ceiling(say: (text: string) => void): Promise<ScenarioResu
   const raw: Record<string, number> = {}
   const notes: string[] = []
   for (const bodyBytes of SIZES) {
-    say(`ceiling: ${bodyBytes} B: causeway …`)
+    say(`${bodyBytes} B: causeway …`)
     const before = await measureProduct(bodyBytes, TIMES)
-    say(`ceiling: ${bodyBytes} B: sockets and LMDB …`)
+    say(`${bodyBytes} B: sockets and LMDB …`)
     const flow = await measureCeiling(bodyBytes, TIMES)
-    say(`ceiling: ${bodyBytes} B: causeway again …`)
+    say(`${bodyBytes} B: causeway again …`)
     const flows = [before, await measureProduct(bodyBytes, TIMES)]
     Object.assign(ours, productMeasures(bodyBytes, flows))
     raw[rateName(bodyBytes)] = flow.perSecond

@@ -2,10 +2,8 @@
 // one after the other at each body size. Ours is measured before and after the peers of a size, and the mean counts, so
 // that a machine that slows down or speeds up meanwhile favours nobody.
 
-import { execFileSync } from 'node:child_process'
-import { join } from 'node:path'
+import { conditionsOf, type Entry, peersAreShortened, peersToMeasure } from '../peers/choose.ts'
 import { measurePeer } from '../peers/measure.ts'
-import { isPeerName, loadPeer, type Peer, peerNames, unavailable, type Variant } from '../peers/mod.ts'
 import { measureProduct, productConditions, productMeasures, rateName } from '../product.ts'
 import { isShortened, type ScenarioResult, SIZES, type Target, TIMES, timesText } from '../report.ts'
 
@@ -15,9 +13,7 @@ const WANTED_256 = 300_000
 const DRIFT_MAX = 0.2
 
 type Say = (text: string) => void
-type Entry = { readonly peer: Peer; readonly variant: Variant }
 type Rates = Record<string, Record<string, number>>
-type Reasons = Record<string, string>
 
 export async function durableE2e(say: Say): Promise<ScenarioResult> {
   const ours: Record<string, number> = {}
@@ -25,17 +21,17 @@ export async function durableE2e(say: Say): Promise<ScenarioResult> {
   const notes: string[] = []
   const { entries, missing } = await peersToMeasure(say)
   for (const bodyBytes of SIZES) {
-    say(`durable-e2e: ${bodyBytes} B: causeway …`)
+    say(`${bodyBytes} B: causeway …`)
     const flows = [await measureProduct(bodyBytes, TIMES)]
     for (const { peer, variant } of entries) {
       if (missing[variant.name] !== undefined) continue
-      say(`durable-e2e: ${bodyBytes} B: ${variant.name} …`)
+      say(`${bodyBytes} B: ${variant.name} …`)
       const rate = await ratesOf({ peer, variant, bodyBytes })
       if ('reason' in rate) missing[variant.name] = rate.reason
       else peers[variant.name] = { ...peers[variant.name], ...rate.measures }
     }
     if (entries.length > 0) {
-      say(`durable-e2e: ${bodyBytes} B: causeway again …`)
+      say(`${bodyBytes} B: causeway again …`)
       flows.push(await measureProduct(bodyBytes, TIMES))
     }
     Object.assign(ours, productMeasures(bodyBytes, flows))
@@ -57,50 +53,14 @@ export async function durableE2e(say: Say): Promise<ScenarioResult> {
     ours,
     peers,
     missing,
-    conditions: Object.fromEntries(entries.map(({ variant }) => [variant.name, variant.conditions])),
+    conditions: conditionsOf(entries),
     targets: [
       { name: 'first-figure-256', want: `>= ${WANTED_256}`, got, ok: got === null ? null : got >= WANTED_256 },
       ratioOverBest({ bodyBytes: 256, want: 8, ours, peers }),
       ratioOverBest({ bodyBytes: 1024, want: 4, ours, peers }),
     ],
     notes,
-    shortened: isShortened || !['', 'installed'].includes(process.env.PEERS ?? ''),
-  }
-}
-
-/** PEERS=none: none; PEERS=redis,nats: those; PEERS=installed: those that are there. By default missing ones are installed. */
-async function peersToMeasure(say: Say): Promise<{ entries: Entry[]; missing: Reasons }> {
-  const { PEERS = '' } = process.env
-  const names = PEERS === '' || PEERS === 'installed' ? peerNames : PEERS.split(',').filter((name) => name !== 'none')
-  const entries: Entry[] = []
-  for (const name of names) {
-    if (!isPeerName(name)) throw new Error(`PEERS: no peer is called "${name}". There are: ${peerNames.join(', ')}`)
-    const peer = await loadPeer(name)
-    entries.push(...peer.variants.map((variant) => ({ peer, variant })))
-  }
-  let missing = await reasonsOf(entries)
-  if (PEERS !== 'installed' && Object.values(missing).some((reason) => reason.includes('not installed'))) {
-    install(say)
-    missing = await reasonsOf(entries)
-  }
-  return { entries, missing }
-}
-
-async function reasonsOf(entries: readonly Entry[]): Promise<Reasons> {
-  const reasons: Reasons = {}
-  for (const { peer, variant } of entries) {
-    const reason = await unavailable(peer, variant)
-    if (reason !== null) reasons[variant.name] = reason
-  }
-  return reasons
-}
-
-/** What it cannot install is listed as missing afterwards, with the reason. */
-function install(say: Say): void {
-  try {
-    execFileSync(join(import.meta.dirname, '../peers/install'), { stdio: ['ignore', 'inherit', 'inherit'] })
-  } catch (error) {
-    say(`durable-e2e: not all peers are installed (${(error as Error).message})`)
+    shortened: isShortened || peersAreShortened,
   }
 }
 
