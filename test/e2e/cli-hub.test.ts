@@ -6,18 +6,19 @@ import { connect } from 'node:net'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import t from 'tap'
+import { commands as hubCommands } from '#hub/management/mod.ts'
 import { ask, run, start } from './cli.ts'
-import { HOST, inTime, localHub } from './support.ts'
+import { bodiesOf, eventually, HOST, inTime, localHub } from './support.ts'
 
 const hub = await localHub(t, { queues: [{ name: 'cli', topics: ['cli'] }] })
-const commands = ['init', 'invite', 'agents', 'grant', 'revoke', 'status', 'doctor', 'start']
+const commands = [...Object.keys(hubCommands), 'start']
 
 t.test('every command explains itself', async (t) => {
   const overview = await run('hub', ['help'])
   t.equal(overview.code, 0)
   for (const command of commands) t.match(overview.stdout, `  ${command} `)
   const helps = await Promise.all(
-    commands.map((command) => (command === 'start' ? run : ask)('hub', [command, '--help'])),
+    commands.map((command) => (command === 'start' ? run : ask)('hub', [...command.split(' '), '--help'])),
   )
   for (const [i, { code, stdout }] of helps.entries()) {
     t.equal(code, 0, `${commands[i]}`)
@@ -125,9 +126,18 @@ t.test('management: health and metrics for everyone here, status for who holds t
   t.equal((await fetch(`${url}/healthz`, { method: 'POST' })).status, 405)
   t.equal((await fetch(`${url}/status`, { method: 'DELETE' })).status, 405)
   t.equal((await fetch(`${url}/secret`)).status, 404)
+  t.equal((await fetch(`${url}/admin`, { method: 'POST', body: '{"command":"queues"}' })).status, 401)
+  t.equal((await fetch(`${url}/admin`)).status, 405)
 })
 
 t.test('metrics are in the Prometheus text format', async (t) => {
+  const client = await hub.client('counted')
+  await client.publisher({ stream: 'm' }).publish({ topic: 'cli', body: Buffer.from('x') })
+  const subscription = await client.subscribe({ queue: 'cli' })
+  await bodiesOf(subscription, hub.queue('cli').depth)
+  await eventually('all are settled', () => hub.queue('cli').depth === 0)
+  subscription.close()
+  await client.publisher({ stream: 'n' }).publish({ topic: 'cli', body: Buffer.from('y') })
   const response = await fetch(`http://${HOST}:${hub.managementPort}/metrics`)
   t.match(response.headers.get('content-type'), /^text\/plain; version=0\.0\.4/)
   const metrics = parseMetrics(await response.text())
@@ -144,7 +154,19 @@ t.test('metrics are in the Prometheus text format', async (t) => {
   ]) {
     t.ok(Number.isFinite(metrics.get(name)), name)
   }
-  t.equal(metrics.get('causeway_queue_depth{queue="cli"}'), hub.queue('cli').depth)
+  const { depth, bytes, counters } = hub.queue('cli')
+  t.ok(depth > 0 && bytes > 0)
+  t.equal(metrics.get('causeway_queue_depth{queue="cli"}'), depth)
+  t.equal(metrics.get('causeway_queue_bytes{queue="cli"}'), bytes)
+  t.equal(metrics.get('causeway_queue_in_total{queue="cli"}'), counters.in)
+  t.equal(metrics.get('causeway_queue_processed_total{queue="cli"}'), counters.processed)
+  t.equal(metrics.get('causeway_queue_settle_seconds_count{queue="cli"}'), counters.processed)
+  t.equal(metrics.get('causeway_delivery_attempts_bucket{le="1"}'), counters.processed)
+  t.ok((metrics.get('causeway_store_commit_seconds_count') ?? 0) > 0)
+  t.equal(metrics.get('causeway_agent_accepted_total{agent="counted"}'), 2)
+  t.equal(metrics.get('causeway_agent_processed_total{agent="counted"}'), counters.processed)
+  t.equal(metrics.get('causeway_agent_connected{agent="counted"}'), 1)
+  t.ok((metrics.get('causeway_queue_oldest_age_seconds{queue="cli"}') ?? -1) >= 0)
   t.equal(metrics.get('causeway_sessions'), hub.status().sessions.length)
 })
 

@@ -245,7 +245,7 @@ t.test('a message that is no row is rejected with the reason, here and at the hu
   const producer = await hub.client('mixed-out')
   const publisher = producer.publisher({ stream: 'mixed', proof: 'message' })
   const json = { ':content-type': 'application/json' }
-  const rejected = hub.queue('$rejected').depth
+  const rejected = hub.queue('$dead').depth
   const send = (headers: Record<string, string>, body: string) =>
     publisher.publish({ topic: 'mixed', headers, body: Buffer.from(body) })
   void send(json, '{"id":1,"name":"a","level":"x"}')
@@ -261,7 +261,7 @@ t.test('a message that is no row is rejected with the reason, here and at the hu
     rowsIn(target).map(({ id }) => id),
     [1, 2],
   )
-  t.equal(hub.queue('$rejected').depth, rejected + 4)
+  t.equal(hub.queue('$dead').depth, rejected + 4)
   const lines = readFileSync(join(dataOf('mixed'), 'state', 'in', 'rejected.jsonl'), 'utf8')
     .trim()
     .split('\n')

@@ -192,7 +192,7 @@ t.test('a message to be tried again comes again, counted', async (t) => {
   const first = await nextOf(subscription)
   t.equal(first.attempt, 1)
   first.settle(0, 1)
-  first.retry(1, 1)
+  first.retry({ from: 1, count: 1 })
   first.settle(2, 1)
   const second = await nextOf(subscription)
   t.match(second, { attempt: 2, count: 1, position: first.position + 1 })
@@ -307,7 +307,8 @@ t.test('a queue that does not exist, and subscriptions that are none', async (t)
   const agent = await hub.client('asks')
   const refused = (code: string) => ({ code: 'REQUEST_REFUSED', details: { hubCode: code } })
   await t.rejects(agent.subscribe({ queue: 'no-such-queue' }), refused('QUEUE_UNKNOWN'))
-  await t.rejects(agent.subscribe({ queue: '$rejected' }), refused('QUEUE_UNKNOWN'), "the hub's own queues")
+  await t.rejects(agent.subscribe({ queue: 'inbox/away' }), refused('QUEUE_UNKNOWN'), "another agent's inbox")
+  await t.rejects(agent.subscribe({ queue: 'receipts/away' }), refused('QUEUE_UNKNOWN'), 'and its receipts')
   await t.rejects(agent.subscribe({ queue: 'away:news' }), refused('QUEUE_UNKNOWN'), "another agent's subscription")
   await t.rejects(agent.subscribe({ name: 'x', topics: ['a/#/b'] }), refused('SUBSCRIPTION_INVALID'))
   await t.rejects(agent.subscribe({ name: 'x', topics: [] }), refused('SUBSCRIPTION_INVALID'))
@@ -318,14 +319,14 @@ t.test('a reason may be long and in any script: it is cut, not refused', async (
   const agent = await hub.client('wordy')
   const subscription = await agent.subscribe({ name: 'wordy', topics: ['wordy'] })
   await publishAll('wordy', numbered(1))
-  const before = hub.queue('$rejected').depth
+  const before = hub.queue('$dead').depth
   const delivery = await nextOf(subscription)
   delivery.reject('很长的理由'.repeat(1000))
-  await eventually('rejected', () => hub.queue('$rejected').depth === before + 1)
+  await eventually('rejected', () => hub.queue('$dead').depth === before + 1)
   t.ok(agent.connected)
 })
 
-t.test('a rejected message lies in $rejected with the reason and the queue it came from', async (t) => {
+t.test('a rejected message lies in $dead with the reason and the queue it came from', async (t) => {
   const agent = await hub.client('rejecter')
   const subscription = await agent.subscribe({ name: 'picky', topics: ['picky'] })
   await publishAll('picky', numbered(3))
@@ -334,14 +335,16 @@ t.test('a rejected message lies in $rejected with the reason and the queue it ca
   delivery.reject('二号不行: not this one', 1, 1)
   delivery.settle(2, 1)
   await eventually('settled', () => hub.queue('rejecter:picky').depth === 0)
-  await eventually('rejected', () => hub.queue('$rejected').depth === 2)
+  await eventually('rejected', () => hub.queue('$dead').depth === 2)
   await hub.stop()
   const store = await hub.store()
   try {
-    t.equal(store.rejected.depth, 2, 'with the one before, on disk')
-    store.rejected.take(1)
-    const lease = store.rejected.take(10)
-    t.match(lease, { count: 1, entry: { reason: 'rejecter:picky: 二号不行: not this one', selection: [1, 1] } })
+    const { dead } = store.queues
+    t.equal(dead.depth, 2, 'with the one before, on disk')
+    store.take(dead, 1, store)
+    const lease = store.take(dead, 10, store)
+    t.match(lease, { count: 1, entry: { note: '二号不行: not this one', selection: [1, 1] } })
+    t.equal(store.queues.withId(lease?.entry.home?.queueId ?? 0)?.info.name, 'rejecter:picky')
   } finally {
     await store.close()
     await hub.start()

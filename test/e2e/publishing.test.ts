@@ -300,11 +300,12 @@ t.test('a settlement with an unknown outcome ends the connection, and the messag
       ephemeral: false,
       creditBytes: 1e6,
       creditMessages: 10,
+      policy: null,
     }),
   )
   const from = await inTime(delivered.promise, 'the delivery')
   const { consumer } = decodeSubscribed(answer)
-  const ranges = [{ from, count: 1, outcome: 0 as Outcome, reason: '' }]
+  const ranges = [{ from, count: 1, outcome: 0 as Outcome, reason: '', lane: 0, delayMs: 0 }]
   connection.send(FRAME_SETTLE, CHANNEL_RECEIPTS, encodeSettle({ consumer, settleId: 1, ranges }))
   t.match(await inTime(connection.closed, 'the end'), { details: { peerCode: 'SETTLEMENT_INVALID' } })
   const heir = await hub.client('bad-heir')

@@ -36,10 +36,10 @@ t.test('nobody answers: REQUEST_TIMEOUT at the deadline', async (t) => {
 })
 
 t.test('a request that cannot be answered is set aside with the reason', async (t) => {
-  const before = hub.queue('$rejected').depth
+  const before = hub.queue('$dead').depth
   const asked = asker.request({ topic: 'ask/broken', body: Buffer.from('?'), deadlineMs: 300 })
   await t.rejects(asked, { code: 'REQUEST_TIMEOUT' })
-  await eventually('rejected', () => hub.queue('$rejected').depth === before + 1)
+  await eventually('rejected', () => hub.queue('$dead').depth === before + 1)
 })
 
 t.test('a request past its deadline is not answered any more', async (t) => {

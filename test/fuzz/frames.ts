@@ -17,30 +17,29 @@ import type { Target } from './target.ts'
 
 type Read = { readonly frames: string[]; readonly fault: Fault | null; readonly bytes: number }
 
+/** Bodies are looked at when everything was read: by then whoever kept them must still have the same bytes. */
 function read(pieces: Iterable<Buffer>): Read {
-  const frames: string[] = []
-  let bytes = 0
-  const reader = new FrameReader((kind, channel, body) => {
-    bytes += body.length
-    frames.push(
-      `${kind} ${channel} ${body.length} ${body.length === 0 ? '' : (body[0] as number) + (body.at(-1) as number)}`,
-    )
-  })
+  const kept: [number, number, Buffer][] = []
+  const reader = new FrameReader((kind, channel, body) => kept.push([kind, channel, body]))
   reader.batchBytesMax = BATCH_FRAME_BYTES_MAX
+  let fault: Fault | null = null
   try {
     for (const piece of pieces) reader.push(piece)
     reader.end()
-    return { frames, fault: null, bytes }
   } catch (error) {
     if (!(error instanceof Fault)) throw error
-    return { frames, fault: error, bytes }
+    fault = error
   }
+  const frames = kept.map(([kind, channel, body]) => `${kind} ${channel} ${body.length} ${body.toString('latin1')}`)
+  return { frames, fault, bytes: kept.reduce((sum, [, , body]) => sum + body.length, 0) }
 }
 
+/** All pieces in one buffer, each overwrites the one before: as sockets are read. */
 function* cut(input: Buffer, random: Random): Generator<Buffer> {
+  const received = Buffer.alloc(60)
   for (let at = 0; at < input.length; ) {
     const length = random.below(random.oneIn(3) ? 60 : 10)
-    yield Buffer.from(input.subarray(at, at + length))
+    yield received.subarray(0, input.copy(received, 0, at, Math.min(at + length, input.length)))
     at += length
   }
 }

@@ -50,7 +50,17 @@ const limits = {
 const text = Buffer.from('some bytes that stand for a certificate')
 const id = Buffer.alloc(16, 5)
 const hash = Buffer.alloc(32, 6)
-const settlement = { from: 5, count: 10, outcome: schema.Outcome.REJECTED, reason: '主键重复' }
+const settlement = { from: 5, count: 10, outcome: schema.Outcome.REJECTED, reason: '主键重复', lane: 4, delayMs: 500 }
+const policy = {
+  ...{ order: schema.QueueOrder.KEY, partitions: 8, messagesMax: 1e6, bytesMax: 1e9, ageMsMax: 1e8 },
+  ...{
+    onFull: schema.OnFull.DROP_OLDEST,
+    maxDeliver: 5,
+    onExpire: schema.OnExpire.DROP,
+    retainMs: 1e8,
+    retainBytes: 1e9,
+  },
+}
 const hello = {
   versionMin: 1,
   versionMax: 1,
@@ -73,6 +83,7 @@ const subscribe = {
   ephemeral: true,
   creditBytes: 1 << 20,
   creditMessages: 1000,
+  policy,
 }
 
 const CODECS: readonly AnyCodec[] = [
@@ -139,7 +150,7 @@ const CODECS: readonly AnyCodec[] = [
   {
     encode: schema.encodeSubscribed,
     decode: schema.decodeSubscribed,
-    sample: { request: 4, consumer: 1, queue: 'civil-affairs:library', floor: 12 },
+    sample: { request: 4, consumer: 1, queue: 'civil-affairs:library' },
   },
   {
     encode: schema.encodeUnsubscribe,
@@ -154,6 +165,13 @@ const CODECS: readonly AnyCodec[] = [
   },
   { encode: schema.encodeSettled, decode: schema.decodeSettled, sample: { consumer: 1, settleId: 9 } },
   { encode: schema.encodeOrigin, decode: schema.decodeOrigin, sample: { name: 'civil-affairs', certificate: text } },
+  { encode: schema.encodeQueuePolicy, decode: schema.decodeQueuePolicy, sample: policy },
+  {
+    encode: schema.encodeReplay,
+    decode: schema.decodeReplay,
+    sample: { request: 6, consumer: 1, fromPosition: 1e9, fromMs: 1.78e12 },
+  },
+  { encode: schema.encodeReplayed, decode: schema.decodeReplayed, sample: { request: 6, messages: 1e6 } },
 ]
 const ENCODED = CODECS.map(({ encode, sample }) => encode(sample))
 
@@ -185,7 +203,7 @@ export const controls: Target = {
 
 const PREFIXES = [
   batchFrameStart(2, 1, 4),
-  deliverFrameStart(2, { consumer: 1, form: 2, attempt: 1, position: 10, floor: 4, count: 3 }, 4),
+  deliverFrameStart(2, { consumer: 1, form: 2, attempt: 1, lane: 2, position: 10, floor: 4, count: 3 }, 4),
 ].map((start) => Buffer.concat([start.subarray(FRAME_HEADER_BYTES), Buffer.from('rest')]))
 
 export const prefixes: Target = {
