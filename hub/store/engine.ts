@@ -266,6 +266,9 @@ export class Engine {
       }
       if (next !== undefined) this.appends.shift()
       const group = next !== undefined && (await this.flushed(next)) ? next : null
+      // Before the upkeep is taken: what comes while the file is opened belongs to this transaction as well, since its lanes'
+      // states are put with it.
+      if (!this.disk.readable) await this.reopenIfPossible()
       const { upkeep } = this
       this.upkeep = []
       if (group === null && upkeep.length === 0 && !this.recovering) continue
@@ -348,7 +351,6 @@ export class Engine {
   private async write(group: Group | null, upkeep: readonly Group[]): Promise<boolean> {
     const startMs = performance.now()
     try {
-      if (!this.disk.readable) await this.reopen()
       if (this.recovering) this.marks.put('again', Buffer.from([this.groups & 0xff]))
       else this.holdBack()
       for (const { works } of upkeep) for (const work of works) work.write()
@@ -390,16 +392,20 @@ export class Engine {
     this.recovering = true
     if (group !== null) this.suspect = true
     this.onFault(fault)
-    try {
-      await this.reopen()
-    } catch (error) {
-      // The next transaction tries again; its work waits or is refused meanwhile.
-      this.onFault(asFault(error))
-    }
+    await this.reopenIfPossible()
     this.refuse(this.broken ?? fault, group)
     if (group !== null || upkeep.length === 0 || this.closing) return
     if (fault.code === 'STORE_FULL' && this.reserve.held) this.reserve.giveUp()
     else await new Promise((resolve) => setTimeout(resolve, RETRY_MS))
+  }
+
+  private async reopenIfPossible(): Promise<void> {
+    try {
+      await this.reopen()
+    } catch (error) {
+      // The transaction fails for the same reason, and is tried again.
+      this.onFault(asFault(error))
+    }
   }
 
   /** Opens the file anew and looks whether the appends that failed are in it all the same. */
