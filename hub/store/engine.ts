@@ -24,6 +24,7 @@ import {
   mapReserveBytes,
   RETRY_MS,
   segmentBytesFor,
+  UPKEEP_WAIT_MS,
 } from './limits.ts'
 import { lockFolder } from './lock.ts'
 import { diskBytes, freeBytes, Reserve } from './reserve.ts'
@@ -95,6 +96,9 @@ export class Engine {
   private upkeep: Group[] = []
   private running: Promise<void> | null = null
   private scheduled = false
+  /** When upkeep that waits alone is written. */
+  private upkeepDueMs = 0
+  private upkeepTimer: NodeJS.Timeout | null = null
   /** The last transaction failed. */
   private recovering = false
   /** It held appends. */
@@ -177,6 +181,7 @@ export class Engine {
   maintain(work: Work): Promise<void> {
     let group = this.upkeep.at(-1)
     if (group === undefined) {
+      this.upkeepDueMs = performance.now() + UPKEEP_WAIT_MS
       group = newGroup()
       this.upkeep.push(group)
     }
@@ -206,6 +211,9 @@ export class Engine {
   async close(beforeUnlock: () => void = () => undefined): Promise<void> {
     if (this.closing) return
     this.closing = true
+    if (this.upkeepTimer !== null) clearTimeout(this.upkeepTimer)
+    this.upkeepTimer = null
+    if (!this.idle) this.schedule()
     while (this.running !== null || this.scheduled) {
       if (this.running !== null) await this.running
       else await new Promise((resolve) => setImmediate(resolve))
@@ -237,9 +245,19 @@ export class Engine {
     return this.appends.length === 0 && this.upkeep.length === 0
   }
 
+  /** Something waits that is not to wait any longer. Upkeep alone waits a little, and mostly goes with an append. */
+  private get due(): boolean {
+    if (this.appends.length > 0 || this.recovering || this.closing) return !this.idle
+    return this.upkeep.length > 0 && performance.now() >= this.upkeepDueMs
+  }
+
   private schedule(): void {
     if (this.ended) this.refuse(storeFault('STORE_CLOSED', { retry: true }), null)
     if (this.ended || this.scheduled || this.running !== null) return
+    if (!this.due) {
+      if (this.upkeep.length > 0) this.waitForUpkeep()
+      return
+    }
     this.scheduled = true
     setImmediate(() => {
       this.scheduled = false
@@ -250,8 +268,19 @@ export class Engine {
     })
   }
 
+  private waitForUpkeep(): void {
+    if (this.upkeepTimer !== null) return
+    this.upkeepTimer = setTimeout(
+      () => {
+        this.upkeepTimer = null
+        this.schedule()
+      },
+      Math.max(0, Math.ceil(this.upkeepDueMs - performance.now())),
+    )
+  }
+
   private async run(): Promise<void> {
-    while (!this.idle) {
+    while (this.due) {
       const next = this.recovering ? undefined : this.appends[0]
       if (next !== undefined && this.broken !== null) {
         this.refuse(this.broken, null)

@@ -129,3 +129,9 @@ export const MIGRATE_STEP_ROWS = 1000
 export const SWEEP_MS = 1000
 /** Entries an operator's command works on between two turns of other work. */
 export const ADMIN_ENTRIES = 256
+
+/**
+ * Settlements and other upkeep wait so long for an append to go with: nobody's delivery depends on them, and a commit of
+ * their own would make the next append wait for it. Less than one flush of a turning disk.
+ */
+export const UPKEEP_WAIT_MS = 4
