@@ -2,9 +2,12 @@
 // full disk starts again, and with space again all goes on by itself. CRASH_SEED= repeats it.
 
 import { spawnSync } from 'node:child_process'
-import { appendFileSync, cpSync, mkdirSync, renameSync, rmSync, statfsSync } from 'node:fs'
+import { appendFileSync, cpSync, mkdirSync, mkdtempSync, renameSync, rmSync, statfsSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
+import { lockFolder as lockSpool } from '#agent/spool/lock.ts'
+import { lockFolder as lockStore } from '#hub/store/lock.ts'
 import { cannotMount } from '#hub/store/testing.ts'
 import { Random, testSeed } from '#protocol/bytes/testing.ts'
 import { startCrashHub } from './rounds.ts'
@@ -36,6 +39,22 @@ t.test('the disk is full under load', { skip: cannotMount(), timeout: 100_000 },
     if (mounted) t.equal(spawnSync('umount', ['-l', hub.dataDir]).status, 0)
     rmSync(hub.dir, { recursive: true, force: true })
   }
+})
+
+t.test('a folder is taken on a disk without a free block', { skip: cannotMount() }, async (t) => {
+  const path = mkdtempSync(join(tmpdir(), 'causeway-lock-'))
+  t.equal(spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'causeway-crash-test', path]).status, 0)
+  t.teardown(() => {
+    spawnSync('umount', ['-l', path])
+    rmSync(path, { recursive: true })
+  })
+  fill(join(path, 'ballast'))
+  const unlock = lockStore(path)
+  t.throws(() => lockStore(path), { code: 'STORE_IN_USE' })
+  unlock()
+  const unlockSpool = lockSpool(path)
+  t.throws(() => lockSpool(path), { code: 'SPOOL_IN_USE' })
+  unlockSpool()
 })
 
 async function fillAndGoOn(t: Test, scene: Scene): Promise<void> {

@@ -68,7 +68,7 @@ export function isRetried(flow: Flow, number: number): boolean {
 export const RETRY_MS = 30
 
 /** The consumer cannot do anything with it, until its defect is mended. */
-export const isRejected = (flow: Flow, number: number): boolean => flow === 'mixed' && hashOf(number + 2) % 61 === 0
+export const isRejected = (flow: Flow, number: number): boolean => flow === 'mixed' && hashOf(number + 2) % 151 === 0
 
 /** Goes to the second subscription as well. */
 export const isSome = (number: number): boolean => hashOf(number + 3) % 3 === 0

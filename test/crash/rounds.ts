@@ -10,7 +10,7 @@ import { type Ledger, Scene } from './scene.ts'
 const MIB = 2 ** 20
 /** Small, so that segments are freed, used again and compacted. */
 const CONFIG = {
-  store: { mapBytesMax: 96 * MIB, cacheBytes: MIB, freeBytesMin: 16 * MIB },
+  store: { mapBytesMax: 128 * MIB, cacheBytes: MIB, freeBytesMin: 16 * MIB },
   trace: { bytesMax: 4 * MIB },
 }
 
@@ -24,14 +24,20 @@ export async function runRounds(options: {
   readonly rounds: number
   readonly seed: number
   readonly points?: readonly Point[]
+  /** On a busy machine there are fewer rounds: none begins after this time. */
+  readonly msMax?: number
   readonly say: (text: string) => void
-}): Promise<Ledger> {
+}): Promise<Ledger & { readonly rounds: number }> {
   const hub = await startCrashHub()
   const scene = new Scene(hub, new Random(options.seed), options.points ?? POINTS)
   try {
     await scene.begin()
-    for (let round = 1; round <= options.rounds; round++) options.say(`round ${round}: ${await scene.round()}`)
-    return await scene.judge()
+    const endMs = performance.now() + (options.msMax ?? Number.MAX_SAFE_INTEGER)
+    let rounds = 0
+    while (rounds < options.rounds && performance.now() < endMs) {
+      options.say(`round ${++rounds}: ${await scene.round()}`)
+    }
+    return { ...(await scene.judge()), rounds }
   } finally {
     await scene.end()
   }

@@ -29,7 +29,9 @@ const EFFECTS_PER_ROUND = 500
 /** Longest time to come back; a restarted hub and a reconnect take about two seconds on a busy machine. */
 const STUCK_MS = 30_000
 /** A point that is not reached by then will not be. */
-const POINT_MS = 3000
+const POINT_MS = 5000
+/** Rounds between two mendings of the consumer's defect, which lasts until the consumer is killed. */
+const MEND_ROUNDS = 15
 
 const WORKERS = ['worker-1', 'worker-2'] as const
 const VICTIMS = ['hub', 'producer', 'consumer', ...WORKERS] as const
@@ -54,6 +56,7 @@ export class Scene {
   private readonly allPoints: readonly Point[]
   private points: Point[] = []
   private run = 0
+  private rounds = 0
   private subscribed = false
   /** The producer that runs now has sent something. */
   private producing = false
@@ -108,6 +111,11 @@ export class Scene {
   /** Waits until work is done again, then kills; gives what was killed. */
   async round(): Promise<string> {
     await this.working()
+    // A dead letter keeps its whole batch at the hub: from time to time they go.
+    if (++this.rounds % MEND_ROUNDS === 0) {
+      await this.mend()
+      this.rejects = true
+    }
     if (this.random.oneIn(2) && this.allPoints.length > 0) return await this.atPoint(this.nextPoint())
     await new Promise((resolve) => setTimeout(resolve, this.random.below(120)))
     const victims = VICTIMS.filter(() => this.random.oneIn(4))
@@ -115,6 +123,16 @@ export class Scene {
     await Promise.all(victims.map((victim) => this.kill(victim)))
     this.effects.clear()
     return victims.join(' and ')
+  }
+
+  /** The defect is mended: what was rejected is tried again. */
+  private async mend(): Promise<void> {
+    await this.consumers.consumer.end('SIGTERM')
+    this.rejects = false
+    this.startConsumer('consumer')
+    const request = { command: 'redrive', queue: '$dead', all: true } as const
+    const { left } = await askHub<{ left: number }>(this.hub.dataDir, request)
+    if (left > 0) this.faults.push(`${left} dead letters could not be redriven`)
   }
 
   /** Lets everything run empty and counts. */
@@ -126,12 +144,7 @@ export class Scene {
     this.producer.signal('SIGTERM')
     await this.until(() => this.done, 'the spool to run empty').catch(noted)
     faults.push(...(await this.empty(['$dead', `consumer:${SPARE.name}`])))
-    // The defect is mended: what was rejected is tried again.
-    await this.consumers.consumer.end('SIGTERM')
-    this.rejects = false
-    this.startConsumer('consumer')
-    const { left } = await askHub<{ left: number }>(hub.dataDir, { command: 'redrive', queue: '$dead', all: true })
-    if (left > 0) faults.push(`${left} dead letters could not be redriven`)
+    await this.mend()
     faults.push(...(await this.empty([`consumer:${SPARE.name}`])))
     await askHub(hub.dataDir, { command: 'forget', queue: `consumer:${SPARE.name}` }).catch(noted)
     await Promise.all(Object.values(this.consumers).map((consumer) => consumer.end('SIGTERM')))
@@ -271,9 +284,9 @@ export class Scene {
   async until(reached: () => boolean, what: string): Promise<void> {
     const late = Promise.withResolvers<never>()
     const timer = setTimeout(() => {
-      const log = this.hub.log.join('\n')
-      const seen = JSON.stringify([...this.effects])
-      late.reject(new Error(`${what} did not come within ${STUCK_MS / 1000} s; effects ${seen}; the hub says\n${log}`))
+      void this.story().then((story) =>
+        late.reject(new Error(`${what} did not come within ${STUCK_MS / 1000} s; ${story}`)),
+      )
     }, STUCK_MS)
     try {
       while (!reached()) {
@@ -285,5 +298,23 @@ export class Scene {
     } finally {
       clearTimeout(timer)
     }
+  }
+
+  /** What may explain that nothing goes on. */
+  private async story(): Promise<string> {
+    const { hub } = this
+    const queues = await askHub<{ queues: readonly { name: string; depth: number }[] }>(hub.dataDir, {
+      command: 'queues',
+      all: true,
+    }).then(
+      (answer) => answer.queues.filter(({ depth }) => depth > 0).map((queue) => JSON.stringify(queue)),
+      (error: unknown) => [`it does not answer: ${String(error)}`],
+    )
+    // A full store says so for every batch.
+    const log = hub.log.filter(
+      (line, i, all) => !line.includes('batch refused') || !all[i - 1]?.includes('batch refused'),
+    )
+    const seen = JSON.stringify([...this.effects])
+    return `effects ${seen}; refusals ${this.refusals}; faults ${this.faults.join('; ')}\nqueues\n${queues.join('\n')}\nthe hub says\n${log.join('\n')}`
   }
 }
