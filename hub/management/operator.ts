@@ -1,7 +1,7 @@
 // What an operator may see and do in the queues of a running hub. The store implements it; the management port and its
 // commands are built on nothing else. Nothing here may hold up the hub: whatever can be long is done in bounded steps.
 
-import type { QueuePolicy } from '#hub/store/mod.ts'
+import type { QueuePolicy, TraceWhat } from '#hub/store/mod.ts'
 import type { QueueStatus } from '#hub/telemetry/mod.ts'
 import type { MessageId, TypedId } from './message-id.ts'
 
@@ -64,18 +64,7 @@ export type CopyView = {
 
 export type EventView = {
   readonly atMs: number
-  readonly what:
-    | 'accepted'
-    | 'delivered'
-    | 'processed'
-    | 'rejected'
-    | 'retried'
-    | 'expired'
-    | 'dropped'
-    | 'dead-lettered'
-    | 'due'
-    | 'redriven'
-    | 'purged'
+  readonly what: TraceWhat
   readonly queue: string
   readonly by: string
   readonly reason: string

@@ -114,7 +114,6 @@ export class HubStore {
       run,
       bytes: Number(this.meta.get('traceBytes')?.readBigUInt64LE(0) ?? 0n),
     })
-    this.batches.nextSeq = Math.max(this.batches.nextSeq, this.trace.lastBatchSeq + 1)
     this.fates = new Fates(engine)
     this.queues = new Queues(engine, this.book, this.batches, this.timers)
     this.receipts = new Receipts(this.queues, this.book)

@@ -82,11 +82,6 @@ export class Trace {
     return this.keepMs > 0
   }
 
-  /** Numbers of batches are never used twice as long as something is known of them. */
-  get lastBatchSeq(): number {
-    return ((this.events.last() as number[] | undefined) ?? [0])[0] as number
-  }
-
   get usedBytes(): number {
     return this.bytes
   }
