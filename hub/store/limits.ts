@@ -90,6 +90,9 @@ export const SEGMENT_FILES_OPEN_MAX = 64
 export const WRITE_BYTES_MAX = 4 * MIB
 export const WRITE_BUFFERS_MAX = 512
 
+/** What disks and file systems write at once: a page of the system's cache, and a multiple of every usual sector. */
+export const DISK_PAGE_BYTES = 4096
+
 /** A gather of this size ends with its page, so that no page is written twice; padding takes 4 KiB of 64 at most. */
 export const PAGE_END_BYTES_MIN = 64 * KIB
 

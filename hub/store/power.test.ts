@@ -23,27 +23,20 @@ const GROUPS = 100
 class Disk {
   readonly durable = new Map<number, Buffer>()
   private readonly unflushed: { number: number; offset: number; bytes: Buffer }[] = []
-  private readonly numbers = new Map<number, number>()
 
   constructor(files: SegmentFiles) {
-    const [handle, write, flush, remove] = [files.handle, files.write, files.flush, files.remove].map((method) =>
+    const [write, flush, remove] = [files.write, files.flush, files.remove].map((method) =>
       (method as (...given: unknown[]) => unknown).bind(files),
-    ) as [SegmentFiles['handle'], SegmentFiles['write'], SegmentFiles['flush'], SegmentFiles['remove']]
-    files.handle = (owner, make) => {
-      const opened = handle(owner, make)
-      this.numbers.set(opened, owner.number)
-      return opened
-    }
-    files.write = async (opened, buffers, offset) => {
-      const written = await write(opened, buffers, offset)
+    ) as [SegmentFiles['write'], SegmentFiles['flush'], SegmentFiles['remove']]
+    files.write = async (owner, buffers, offset) => {
+      const written = await write(owner, buffers, offset)
       const bytes = Buffer.concat(buffers).subarray(0, written)
-      this.unflushed.push({ number: this.numbers.get(opened) as number, offset, bytes })
+      this.unflushed.push({ number: owner.number, offset, bytes })
       return written
     }
-    files.flush = async (opened) => {
-      const number = this.numbers.get(opened) as number
-      const covered = this.unflushed.filter((other) => other.number === number)
-      await flush(opened)
+    files.flush = async (owner) => {
+      const covered = this.unflushed.filter((other) => other.number === owner.number)
+      await flush(owner)
       for (const write of covered) {
         this.apply(this.durable, write.number, write.offset, write.bytes)
         this.unflushed.splice(this.unflushed.indexOf(write), 1)

@@ -7,7 +7,7 @@ import {
   fsync,
   ftruncateSync,
   mkdirSync,
-  open,
+  open as openFile,
   openSync,
   readdirSync,
   readSync,
@@ -18,11 +18,12 @@ import {
 import { unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import { type DirectFile, DirectWriter } from './direct.ts'
 import { syncFolder } from './header.ts'
 import { SEGMENT_FILES_OPEN_MAX } from './limits.ts'
 import { FILE_HEADER_BYTES, type FileHeader, parseFileHeader } from './segment-file.ts'
 
-const openAsync = promisify(open)
+const openAsync = promisify(openFile)
 const fsyncAsync = promisify(fsync)
 const flushAsync = promisify(fdatasync)
 const writeAsync = promisify(writev)
@@ -39,10 +40,14 @@ export type FoundFile = {
 /** What the files need to know of a segment. */
 export type FileOwner = { readonly number: number; readonly capacity: number; users: number }
 
+/** An open file. `direct` is for writing past the page cache: made when it is first written, `null` where that cannot be had. */
+type OpenFile = { readonly owner: FileOwner; readonly handle: number; direct: DirectFile | null }
+
 export class SegmentFiles {
   readonly folder: string
   /** Open files, the least recently used first. */
-  private readonly handles = new Map<number, { readonly handle: number; readonly owner: FileOwner }>()
+  private readonly open = new Map<number, OpenFile>()
+  private readonly directWriter = new DirectWriter()
 
   constructor(folder: string) {
     this.folder = folder
@@ -65,33 +70,32 @@ export class SegmentFiles {
     return found
   }
 
-  /** The file's handle; made when it is missing and `make`. Valid within this turn, or while `users` is above 0. */
-  handle(owner: FileOwner, make: boolean): number {
-    const known = this.handles.get(owner.number)
-    if (known !== undefined) {
-      this.handles.delete(owner.number)
-      this.handles.set(owner.number, known)
-      return known.handle
-    }
-    const handle = make ? this.openOrMake(owner) : openSync(this.pathOf(owner.number), 'r+')
-    this.handles.set(owner.number, { handle, owner })
-    this.closeUnused(SEGMENT_FILES_OPEN_MAX)
-    return handle
+  /** The file's handle, for reading. Valid within this turn, or while `users` is above 0. */
+  handle(owner: FileOwner): number {
+    return this.file(owner, false).handle
   }
 
-  /** Gives the bytes written, which may be less. */
-  async write(handle: number, buffers: readonly Buffer[], offset: number): Promise<number> {
-    return (await writeAsync(handle, buffers, offset)).bytesWritten
+  /** Makes the file when it is missing. Gives the bytes written, which may be less. One at a time. */
+  async write(owner: FileOwner, buffers: readonly Buffer[], offset: number): Promise<number> {
+    const file = this.file(owner, true)
+    file.direct ??= this.directWriter.open(this.pathOf(owner.number))
+    if (file.direct !== null) {
+      const written = await this.directWriter.write(file.direct, buffers, offset, file.handle)
+      if (written !== null) return written
+      this.directWriter.close(file.direct)
+      file.direct = null
+    }
+    return (await writeAsync(file.handle, buffers, offset)).bytesWritten
   }
 
   /** Whatever was written is on the disk. */
-  flush(handle: number): Promise<void> {
-    return flushAsync(handle)
+  flush(owner: FileOwner): Promise<void> {
+    return flushAsync(this.handle(owner))
   }
 
   /** Fills `bytes` from `offset` on; gives how much there was. */
   read(owner: FileOwner, bytes: Buffer, offset: number): number {
-    const handle = this.handle(owner, false)
+    const handle = this.handle(owner)
     let at = 0
     while (at < bytes.length) {
       const count = readSync(handle, bytes, at, bytes.length - at, offset + at)
@@ -123,7 +127,21 @@ export class SegmentFiles {
   }
 
   closeAll(): void {
-    for (const number of [...this.handles.keys()]) this.close(number)
+    for (const number of [...this.open.keys()]) this.close(number)
+  }
+
+  private file(owner: FileOwner, make: boolean): OpenFile {
+    const known = this.open.get(owner.number)
+    if (known !== undefined) {
+      this.open.delete(owner.number)
+      this.open.set(owner.number, known)
+      return known
+    }
+    const handle = make ? this.openOrMake(owner) : openSync(this.pathOf(owner.number), 'r+')
+    const file: OpenFile = { owner, handle, direct: null }
+    this.open.set(owner.number, file)
+    this.closeUnused(SEGMENT_FILES_OPEN_MAX)
+    return file
   }
 
   private openOrMake(owner: FileOwner): number {
@@ -157,17 +175,18 @@ export class SegmentFiles {
   }
 
   private closeUnused(max: number): void {
-    for (const [number, { owner }] of this.handles) {
-      if (this.handles.size <= max) return
+    for (const [number, { owner }] of this.open) {
+      if (this.open.size <= max) return
       // The newest is about to be used.
-      if (owner.users === 0 && number !== [...this.handles.keys()].at(-1)) this.close(number)
+      if (owner.users === 0 && number !== [...this.open.keys()].at(-1)) this.close(number)
     }
   }
 
   private close(number: number): void {
-    const known = this.handles.get(number)
-    if (known === undefined) return
-    this.handles.delete(number)
-    closeSync(known.handle)
+    const file = this.open.get(number)
+    if (file === undefined) return
+    this.open.delete(number)
+    closeSync(file.handle)
+    if (file.direct !== null) this.directWriter.close(file.direct)
   }
 }

@@ -34,7 +34,7 @@ export async function* recordsIn(
   while (offset + RECORD_HEADER_BYTES <= owner.capacity) {
     if (offset < from || offset + RECORD_HEADER_BYTES > from + filled) {
       from = offset
-      filled = (await readAsync(files.handle(owner, false), chunk, 0, CHUNK_BYTES, from)).bytesRead
+      filled = (await readAsync(files.handle(owner), chunk, 0, CHUNK_BYTES, from)).bytesRead
       if (filled < RECORD_HEADER_BYTES) return
     }
     const header = parseRecordHeader(chunk.subarray(0, filled), offset - from)

@@ -5,12 +5,11 @@
 // disk, and a second flush would say nothing about it: the segment takes no more, and what it was to hold is refused.
 
 import type { Fault } from '#protocol/base/mod.ts'
-import { FLUSH_AHEAD_BYTES, PAGE_END_BYTES_MIN, WRITE_BUFFERS_MAX, WRITE_BYTES_MAX } from './limits.ts'
+import { DISK_PAGE_BYTES, FLUSH_AHEAD_BYTES, PAGE_END_BYTES_MIN, WRITE_BUFFERS_MAX, WRITE_BYTES_MAX } from './limits.ts'
 import type { Place } from './segment-file.ts'
 import type { SegmentFiles } from './segment-files.ts'
 
-const PAGE_BYTES = 4096
-const ZEROS = Buffer.alloc(PAGE_BYTES)
+const ZEROS = Buffer.alloc(DISK_PAGE_BYTES)
 
 export type Segment = {
   readonly number: number
@@ -175,17 +174,16 @@ export class SegmentWriter {
       bytes += write.bytes
     }
     const end = offset + bytes
-    const padding = (PAGE_BYTES - (end % PAGE_BYTES)) % PAGE_BYTES
+    const padding = (DISK_PAGE_BYTES - (end % DISK_PAGE_BYTES)) % DISK_PAGE_BYTES
     if (padding > 0 && bytes >= PAGE_END_BYTES_MIN && segment.tail === end && end + padding <= segment.capacity) {
       segment.tail += padding
       buffers.push(ZEROS.subarray(0, padding))
       bytes += padding
     }
-    const handle = this.files.handle(segment, true)
-    let done = await this.files.write(handle, buffers, offset)
+    let done = await this.files.write(segment, buffers, offset)
     // Cut short: a signal, or a disk that is nearly full, whose error the next try brings.
     while (done < bytes) {
-      const more = await this.files.write(handle, rest(buffers, done), offset + done)
+      const more = await this.files.write(segment, rest(buffers, done), offset + done)
       if (more === 0) throw Object.assign(new Error('nothing could be written'), { code: 'EIO', errno: -5 })
       done += more
     }
@@ -217,7 +215,7 @@ export class SegmentWriter {
     segment.unflushedBytes = 0
     const work = async () => {
       try {
-        await this.files.flush(this.files.handle(segment, false))
+        await this.files.flush(segment)
         if (!segment.named) await this.files.syncNames()
         segment.named = true
         segment.flushed = writes

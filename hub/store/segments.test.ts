@@ -191,10 +191,10 @@ t.test('a write that fails refuses its group; settling goes on, and appends when
   const write = files.write.bind(files)
   let failing = true
   let tries = 0
-  files.write = async (handle, buffers, offset) => {
-    if (!failing) return write(handle, buffers, offset)
+  files.write = async (owner, buffers, offset) => {
+    if (!failing) return write(owner, buffers, offset)
     // First a part of it, as on a disk that is nearly full.
-    if (tries++ % 2 === 0) return write(handle, [(buffers[0] as Buffer).subarray(0, 10)], offset)
+    if (tries++ % 2 === 0) return write(owner, [(buffers[0] as Buffer).subarray(0, 10)], offset)
     throw Object.assign(new Error('no space'), { code: 'ENOSPC', errno: -28 })
   }
   const faults: string[] = []

@@ -83,8 +83,8 @@ export function installDisk(world: World, manners: DiskManners): Disposable {
     }
   })
   replace(SegmentFiles.prototype, 'flush', (real) => {
-    return async function flush(this: SegmentFiles, handle) {
-      await world.real(() => real.call(this, handle))
+    return async function flush(this: SegmentFiles, owner) {
+      await world.real(() => real.call(this, owner))
       await world.delay(pauseMs())
     }
   })
