@@ -1,6 +1,8 @@
 import t from 'tap'
-import { NO_HEADERS } from '#protocol/codec/mod.ts'
+import { type Headers, NO_HEADERS } from '#protocol/codec/mod.ts'
 import { HeaderSets, type OutgoingMessage } from './outgoing.ts'
+
+const CONTENT = '0123456789abcdef0123456789abcdef'
 
 const message = (wishes: Partial<OutgoingMessage> = {}): OutgoingMessage => ({
   topic: 'a',
@@ -46,6 +48,10 @@ t.test('what cannot be is a fault, and is still one when it is asked again', asy
     { ttlMs: 1e15 },
     { headers: { ':priority': 'asap' } },
     { headers: { ':delay': '5' } },
+    { contents: ['report.pdf'] },
+    { contents: [CONTENT.toUpperCase()] },
+    { contents: Array(17).fill(CONTENT) },
+    { headers: { ':content': '' } },
   ]
   for (const wishes of wrong) {
     t.throws(() => sets.of(message(wishes)), { code: 'ATTRIBUTE_INVALID' })
@@ -59,4 +65,36 @@ t.test('times of day do not pile up', async (t) => {
   for (let at = 1; at < 1000; at++) {
     t.equal(sets.of(message({ deliverAtMs: at }))[':deliver-at'], at)
   }
+})
+
+t.test('contents become a header beside what else is wished, which keeps its one object', async (t) => {
+  const sets = new HeaderSets()
+  const headers = { a: 1, ':content': 'f'.repeat(32) }
+  const urgent = sets.of(message({ priority: 'urgent' }))
+  t.strictSame(sets.of(message({ priority: 'urgent', contents: [CONTENT] })), {
+    ':priority': 'urgent',
+    ':content': CONTENT,
+  })
+  t.strictSame(sets.of(message({ headers, contents: [CONTENT, CONTENT] })), {
+    a: 1,
+    ':content': `${CONTENT} ${CONTENT}`,
+  })
+  t.strictSame(sets.of(message({ headers, contents: [] })), { a: 1 }, 'none takes away what the headers say')
+  t.equal(sets.of(message({ contents: [] })), NO_HEADERS)
+  t.equal(sets.of(message({ priority: 'urgent' })), urgent)
+  t.strictSame(headers, { a: 1, ':content': 'f'.repeat(32) }, 'the application keeps its own object as it was')
+})
+
+t.test('contents do not pile up; neighbours with the same list share one object', async (t) => {
+  const sets = new HeaderSets()
+  const headers = { a: 1 }
+  const contents = [CONTENT]
+  const first = sets.of(message({ headers, contents }))
+  t.equal(sets.of(message({ headers, contents })), first)
+  for (let i = 0; i < 1000; i++) {
+    const id = i.toString(16).padStart(32, '0')
+    t.equal(sets.of(message({ headers, contents: [id] }))[':content'], id)
+  }
+  const known = Reflect.get(sets, 'known') as WeakMap<Headers, Map<string, Headers>>
+  t.equal(known.get(headers)?.size, 1)
 })

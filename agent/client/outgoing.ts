@@ -3,6 +3,7 @@
 
 import {
   attributesOf,
+  HEADER_CONTENT,
   HEADER_DELAY_MS,
   HEADER_DELIVER_AT_MS,
   HEADER_PRIORITY,
@@ -28,6 +29,8 @@ export type OutgoingMessage = {
   readonly delayMs?: number
   /** The hub delivers it at this time of its clock (milliseconds since 1970). */
   readonly deliverAtMs?: number
+  /** Ids of large contents it refers to, 1 to 16: the hub keeps them as long as this message is not settled everywhere. */
+  readonly contents?: readonly string[]
 }
 
 /** Distinct wishes remembered for one object of headers: enough for choices, and times of day do not pile up. */
@@ -41,26 +44,31 @@ export class HeaderSets {
   private ttlMs: number | undefined = undefined
   private delayMs: number | undefined = undefined
   private deliverAtMs: number | undefined = undefined
+  private contents: readonly string[] | undefined = undefined
   private made: Headers = NO_HEADERS
 
   /** Faults: `ATTRIBUTE_INVALID`, also for wishes that the application wrote into the headers itself. */
   of(message: OutgoingMessage): Headers {
-    const { headers = NO_HEADERS, priority, ttlMs, delayMs, deliverAtMs } = message
+    const { headers = NO_HEADERS, priority, ttlMs, delayMs, deliverAtMs, contents } = message
     if (
       headers === this.base &&
       priority === this.priority &&
       ttlMs === this.ttlMs &&
       delayMs === this.delayMs &&
-      deliverAtMs === this.deliverAtMs
+      deliverAtMs === this.deliverAtMs &&
+      contents === this.contents
     ) {
       return this.made
     }
-    this.made = this.look(headers, message)
+    const looked = this.look(headers, message)
+    // Each message has contents of its own: but for the last ones they are not remembered.
+    this.made = contents === undefined ? looked : withContents(looked, contents)
     this.base = headers
     this.priority = priority
     this.ttlMs = ttlMs
     this.delayMs = delayMs
     this.deliverAtMs = deliverAtMs
+    this.contents = contents
     return this.made
   }
 
@@ -79,6 +87,14 @@ export class HeaderSets {
     wishes.set(name, made)
     return made
   }
+}
+
+function withContents(headers: Headers, contents: readonly string[]): Headers {
+  const out: Record<string, HeaderValue> = { ...headers }
+  if (contents.length > 0) out[HEADER_CONTENT] = contents.join(' ')
+  else delete out[HEADER_CONTENT]
+  attributesOf(out)
+  return Object.keys(out).length === 0 ? NO_HEADERS : out
 }
 
 /** Without wishes the headers as they are; a wish replaces what the headers say, and one for the usual takes no header. */

@@ -54,6 +54,23 @@ t.test('messages published together are one batch, with the numbers the publishe
   t.same(await after, { epoch, firstSeq: 5, lastSeq: 5 })
 })
 
+t.test('messages that refer to contents say so to the hub', async (t) => {
+  const publisher = publisherOf()
+  const connection = await attached(publisher)
+  const [first, second] = ['1'.repeat(32), '2'.repeat(32)] as const
+  void publisher.publish({ ...message('0'), contents: [first], headers: { a: 1 } })
+  void publisher.publish({ ...message('1'), contents: [second, first] })
+  void publisher.publish(message('2'))
+  t.throws(() => publisher.publish({ ...message('3'), contents: ['plan.dwg'] }), { code: 'ATTRIBUTE_INVALID' })
+  await new Promise((resolve) => setImmediate(resolve))
+  const [batch] = connection.batches as [Batch]
+  const at = batch.messages()
+  t.strictSame(
+    Array.from({ length: batch.count }, (_, i) => at(i).envelope.headers),
+    [{ a: 1, ':content': first }, { ':content': `${second} ${first}` }, {}],
+  )
+})
+
 t.test('a group is never cut, however small the batches are otherwise', async (t) => {
   const publisher = publisherOf({ batchBytes: 100 })
   const connection = await attached(publisher)

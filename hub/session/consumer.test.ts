@@ -3,7 +3,7 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { HubStore, policyOf, type Queue, type QueuePolicy, receiptsOf } from '#hub/store/mod.ts'
-import { openBatch, type Receipts } from '#protocol/codec/mod.ts'
+import { openBatch, PLAIN, type Receipts } from '#protocol/codec/mod.ts'
 import { KEY, message, sealed } from '#protocol/codec/testing.ts'
 import { CHANNEL_BULK, CHANNEL_MESSAGES, CHANNEL_URGENT, FRAME_HEADER_BYTES } from '#protocol/frame/mod.ts'
 import { Outcome, type Settlement } from '#protocol/schema/mod.ts'
@@ -19,7 +19,6 @@ import { Dispatcher } from './dispatcher.ts'
 import type { Tally } from './tally.ts'
 
 type Sent = DeliverPrefix & { readonly channel: number; readonly content: Buffer }
-const NORMAL = { priority: 0, ttlMs: 0, delayMs: 0, deliverAtMs: 0 } as const
 const FRAME_CHANNEL_AT = 6
 
 class Bench {
@@ -54,7 +53,7 @@ class Bench {
     const options = { origin: 'agent-a', stream: 'main', epoch: 1, firstSeq: this.seq + 1, receipts }
     const stream = this.store.stream('agent-a', 'main', 1)
     this.seq += count
-    const placement = { queue, selection: null, count, partition, attributes: { ...NORMAL, priority } }
+    const placement = { queue, selection: null, count, partition, attributes: { ...PLAIN, priority } }
     await this.store.append(stream, openBatch(sealed(messages, options)), [placement])
   }
 

@@ -1,13 +1,17 @@
-// Headers the hub itself reads: how urgent a message is, when it may be seen, how long it is worth anything. Times are
-// counted from its acceptance by the hub's clock, so a wrong clock at the sender does no harm.
+// Headers the hub itself reads: how urgent a message is, when it may be seen, how long it is worth anything, which large
+// contents it refers to. Times are counted from its acceptance by the hub's clock, so a wrong clock at the sender does no
+// harm.
 
+import type { Batch } from './batch.ts'
 import type { Headers, HeaderValue } from './envelope.ts'
 import { codecFault } from './faults.ts'
+import { CONTENTS_PER_MESSAGE_MAX } from './limits.ts'
 
 export const HEADER_PRIORITY = ':priority'
 export const HEADER_TTL_MS = ':ttl'
 export const HEADER_DELAY_MS = ':delay'
 export const HEADER_DELIVER_AT_MS = ':deliver-at'
+export const HEADER_CONTENT = ':content'
 
 /** What a queue's lanes are numbered by: 0 is the usual. */
 export const PRIORITY_NORMAL = 0
@@ -26,9 +30,19 @@ export type Attributes = {
   readonly delayMs: number
   /** Time of day (milliseconds since 1970) until which it is not delivered; 0 for none. */
   readonly deliverAtMs: number
+  /** Ids of large contents it refers to, each 32 lower-case hexadecimal digits, as the sender lists them. */
+  readonly contents: readonly string[]
 }
 
-export const PLAIN: Attributes = { priority: PRIORITY_NORMAL, ttlMs: 0, delayMs: 0, deliverAtMs: 0 }
+export const NO_CONTENTS: readonly string[] = Object.freeze([])
+
+export const PLAIN: Attributes = {
+  priority: PRIORITY_NORMAL,
+  ttlMs: 0,
+  delayMs: 0,
+  deliverAtMs: 0,
+  contents: NO_CONTENTS,
+}
 
 /** Faults: `ATTRIBUTE_INVALID`. */
 export function attributesOf(headers: Headers): Attributes {
@@ -36,13 +50,27 @@ export function attributesOf(headers: Headers): Attributes {
   const ttl = headers[HEADER_TTL_MS]
   const delay = headers[HEADER_DELAY_MS]
   const deliverAt = headers[HEADER_DELIVER_AT_MS]
-  if (priority === undefined && ttl === undefined && delay === undefined && deliverAt === undefined) return PLAIN
+  const content = headers[HEADER_CONTENT]
+  const isPlain = priority === undefined && ttl === undefined && delay === undefined && deliverAt === undefined
+  if (isPlain && content === undefined) return PLAIN
   return {
     priority: priorityOf(priority),
     ttlMs: milliseconds(HEADER_TTL_MS, ttl, ATTRIBUTE_MS_MAX),
     delayMs: milliseconds(HEADER_DELAY_MS, delay, ATTRIBUTE_MS_MAX),
     deliverAtMs: milliseconds(HEADER_DELIVER_AT_MS, deliverAt, Number.MAX_SAFE_INTEGER),
+    contents: contentsOf(content),
   }
+}
+
+/** The contents all messages of a batch refer to, each once. Faults: `ATTRIBUTE_INVALID` and those of its index. */
+export function contentsIn(batch: Batch): readonly string[] {
+  let found: Set<string> | null = null
+  for (const { headers } of batch.index().envelopes) {
+    if (headers[HEADER_CONTENT] === undefined) continue
+    found ??= new Set()
+    for (const id of attributesOf(headers).contents) found.add(id)
+  }
+  return found === null ? NO_CONTENTS : [...found]
 }
 
 function priorityOf(value: HeaderValue | undefined): Priority {
@@ -56,6 +84,14 @@ function milliseconds(name: string, value: HeaderValue | undefined, max: number)
   if (value === undefined) return 0
   if (typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= max) return value
   throw invalid(name, value)
+}
+
+const CONTENT_IDS = new RegExp(`^[0-9a-f]{32}( [0-9a-f]{32}){0,${CONTENTS_PER_MESSAGE_MAX - 1}}$`)
+
+function contentsOf(value: HeaderValue | undefined): readonly string[] {
+  if (value === undefined) return NO_CONTENTS
+  if (typeof value === 'string' && CONTENT_IDS.test(value)) return value.split(' ')
+  throw invalid(HEADER_CONTENT, value)
 }
 
 const invalid = (name: string, value: HeaderValue) =>

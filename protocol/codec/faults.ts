@@ -42,6 +42,7 @@ export const codecFault = declareFaults('codec', {
   },
   ATTRIBUTE_INVALID: {
     meaning: 'a header that the hub reads has no meaning',
-    remedy: 'Give :priority as urgent, normal or bulk; :ttl, :delay and :deliver-at as whole milliseconds from 0 on',
+    remedy:
+      'Give :priority as urgent, normal or bulk; :ttl, :delay and :deliver-at as whole milliseconds from 0 on; :content as 1 to 16 ids of 32 lower-case hexadecimal digits, a space between them',
   },
 })

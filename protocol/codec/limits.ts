@@ -13,6 +13,9 @@ export const TOPIC_BYTES_MAX = 255
 export const HEADERS_BYTES_MAX = 16 * 1024
 export const HEADERS_MAX = 64
 
+/** Large contents one message refers to: their ids take 527 bytes of its headers. */
+export const CONTENTS_PER_MESSAGE_MAX = 16
+
 /** A message key: what orders and identifies records of one kind. */
 export const KEY_BYTES_MAX = 1024
 

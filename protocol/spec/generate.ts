@@ -67,6 +67,7 @@ function limits(): string {
     ['topic, bytes of UTF-8', codec.TOPIC_BYTES_MAX, 'patterns too'],
     ['headers of an envelope, bytes', codec.HEADERS_BYTES_MAX, ''],
     ['headers of an envelope, entries', codec.HEADERS_MAX, ''],
+    ['contents a message refers to', codec.CONTENTS_PER_MESSAGE_MAX, ''],
     ['message key', codec.KEY_BYTES_MAX, ''],
     ['origin and stream name in a head', codec.NAME_BYTES_MAX, 'bytes of UTF-8, each'],
     ['zstd window log, batch', codec.ZSTD_WINDOW_LOG_MAX, '2^21 covers the largest payload'],

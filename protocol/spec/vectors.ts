@@ -252,9 +252,13 @@ const varint = (value: number): string => {
   return hex(out.subarray(0, writeVarint(out, 0, value)))
 }
 
-/** Headers `:priority` = "asap" and `:ttl` = "5". */
+/** Headers that are well formed and mean nothing to the hub. */
 const ATTRIBUTE_ASAP = hex(encodeHeaders({ ':priority': 'asap' }))
 const ATTRIBUTE_TEXT = hex(encodeHeaders({ ':ttl': '5' }))
+const CONTENT_ID = '0123456789abcdef0123456789abcdef'
+const CONTENT_UPPER = hex(encodeHeaders({ ':content': CONTENT_ID.toUpperCase() }))
+const CONTENT_SPACES = hex(encodeHeaders({ ':content': `${CONTENT_ID}  ${CONTENT_ID}` }))
+const CONTENT_MANY = hex(encodeHeaders({ ':content': Array(17).fill(CONTENT_ID).join(' ') }))
 
 /** What a receiver must refuse, and the code this implementation gives it. */
 function refused(good: Buffer): object[] {
@@ -315,6 +319,9 @@ function refused(good: Buffer): object[] {
     },
     { what: 'attributes', why: 'an unknown priority', bytes: ATTRIBUTE_ASAP, code: 'ATTRIBUTE_INVALID' },
     { what: 'attributes', why: 'a time that is a text', bytes: ATTRIBUTE_TEXT, code: 'ATTRIBUTE_INVALID' },
+    { what: 'attributes', why: 'a content id in upper case', bytes: CONTENT_UPPER, code: 'ATTRIBUTE_INVALID' },
+    { what: 'attributes', why: 'two spaces between contents', bytes: CONTENT_SPACES, code: 'ATTRIBUTE_INVALID' },
+    { what: 'attributes', why: '17 contents', bytes: CONTENT_MANY, code: 'ATTRIBUTE_INVALID' },
     { what: 'deliver', why: 'lane 192', bytes: `020000000001c000${'00'.repeat(25)}`, code: 'SESSION_BODY_INVALID' },
   ]
 }
@@ -354,6 +361,7 @@ function vectors(): object {
       { ':content-type': 'application/json', 级别: 5 },
       { a: true, b: null, c: -1.5, d: 1_780_272_000_000, e: '' },
       { ':priority': 'urgent', ':ttl': 86_400_000, ':delay': 5000, ':deliver-at': 1_780_272_000_000 },
+      { ':content': `${CONTENT_ID} ffffffffffffffffffffffffffffffff` },
     ].map((headers) => ({ headers, bytes: hex(encodeHeaders(headers as Headers)) })),
     stream: frameStream(),
     controls: Object.entries(controlSamples).map(([name, { kind, message, value, bytes }]) => ({

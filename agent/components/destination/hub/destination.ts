@@ -6,6 +6,7 @@ import { asFault, type Fault } from '#protocol/base/mod.ts'
 import {
   attributesOf,
   BatchBuilder,
+  HEADER_CONTENT,
   HEADER_CONTENT_TYPE,
   HEADER_DELAY_MS,
   HEADER_DELIVER_AT_MS,
@@ -33,7 +34,13 @@ export type HubOutlet = {
 }
 
 /** Headers the hub reads: a row without a value for one leaves it out. */
-const ATTRIBUTE_HEADERS: readonly string[] = [HEADER_PRIORITY, HEADER_TTL_MS, HEADER_DELAY_MS, HEADER_DELIVER_AT_MS]
+const ATTRIBUTE_HEADERS: readonly string[] = [
+  HEADER_PRIORITY,
+  HEADER_TTL_MS,
+  HEADER_DELAY_MS,
+  HEADER_DELIVER_AT_MS,
+  HEADER_CONTENT,
+]
 
 /** Distinct header sets remembered, so that equal ones are one object and encoded once. */
 const HEADER_SETS_MAX = 4096
