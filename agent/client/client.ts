@@ -33,6 +33,7 @@ import { ReceiptFeed } from './receipts.ts'
 import { Requester, type RequestOptions, respond } from './requests.ts'
 import { type BatchStore, ProducingCredit, type SenderEvents, StreamSender } from './sender.ts'
 import { type SubscribeOptions, Subscription } from './subscription.ts'
+import { type Transfer, Transfers } from './transfers.ts'
 
 export type ClientOptions = {
   readonly identity: Identity
@@ -79,6 +80,7 @@ export class Client {
   private stopWaiting: (() => void) | null = null
   private readonly running: Promise<void>
   private readonly publishers = new Set<Publisher>()
+  private readonly transfers = new Transfers()
 
   private constructor(options: ClientOptions) {
     this.options = options
@@ -191,6 +193,21 @@ export class Client {
     return respond(this, options, handler)
   }
 
+  /** Begins an upload or a download; it goes on over new connections until it ends itself by `removeTransfer`. */
+  addTransfer(transfer: Transfer): void {
+    if (this.closing !== null) throw this.closing
+    this.transfers.add(transfer)
+  }
+
+  removeTransfer(transfer: Transfer): void {
+    this.transfers.remove(transfer)
+  }
+
+  /** Asks the hub for one again, on the connection that stands. */
+  beginTransfer(transfer: Transfer): void {
+    this.transfers.begin(transfer)
+  }
+
   /** What this agent seals with. */
   get sealingKey(): SigningKey {
     return this.key
@@ -206,6 +223,7 @@ export class Client {
       subscription.end()
     }
     for (const sender of this.senders) sender.stop()
+    this.transfers.close(this.closing)
     for (const { reject, promise } of this.subscriptions.values()) {
       // Whoever awaits `subscribe` is told; where nobody does any more, the rejection is nobody's.
       promise.catch(() => undefined)
@@ -263,6 +281,7 @@ export class Client {
     this.lastFault = null
     for (const sender of this.senders) this.attachSender(sender)
     for (const subscription of this.subscriptions.keys()) void this.attachSubscription(subscription)
+    this.transfers.attach(connection, this.origins)
     this.options.onConnected?.()
     return connection
   }
@@ -319,6 +338,7 @@ export class Client {
     this.connection = null
     this.lastFault = fault
     for (const sender of this.senders) sender.detach()
+    this.transfers.detach()
     if (this.closing === null) this.options.onDisconnected?.(fault)
   }
 
@@ -329,6 +349,7 @@ export class Client {
 
   private pump(): void {
     for (const sender of this.senders) sender.pump()
+    this.transfers.pump()
   }
 
   private addSender(sender: StreamSender): void {

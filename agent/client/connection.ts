@@ -5,7 +5,13 @@ import { randomBytes } from 'node:crypto'
 import type { Identity } from '#agent/identity/mod.ts'
 import { type Fault, systemClock } from '#protocol/base/mod.ts'
 import { CHANNEL_CONTROL, FRAME_FAILED } from '#protocol/frame/mod.ts'
-import { AgentHandshake, type AgentStep, type SessionTerms } from '#protocol/handshake/mod.ts'
+import {
+  AgentHandshake,
+  type AgentStep,
+  FEATURE_TRANSFERS,
+  featureWords,
+  type SessionTerms,
+} from '#protocol/handshake/mod.ts'
 import { decodeFailed } from '#protocol/schema/mod.ts'
 import { CorkedWriter, Link, sessionFault } from '#protocol/session/mod.ts'
 import { parseAddress } from './address.ts'
@@ -153,7 +159,7 @@ function establish(
     key: identity.key,
     purpose: { kind: 'session', certificate: identity.certificate, ca: identity.caCertificate },
     versions: VERSIONS,
-    features: [],
+    features: featureWords([FEATURE_TRANSFERS]),
     limits: LIMITS,
     software: SOFTWARE,
     nonce: randomBytes(32),

@@ -59,4 +59,20 @@ export const clientFault = declareFaults('client', {
     meaning: 'a receipt cannot be read',
     remedy: "It was rejected and lies among the hub's dead letters; report it to the hub's operator",
   },
+  TRANSFERS_UNSUPPORTED: {
+    meaning: 'the hub does not take large content',
+    remedy: 'Update the hub, or send the content in messages of up to 1 MiB',
+  },
+  TRANSFER_CANCELLED: {
+    meaning: 'the transfer was given up',
+    remedy: 'Start it again if its content is still wanted; what has arrived is not sent again',
+  },
+  TRANSFER_REFUSED: {
+    meaning: 'the hub does not go on with the transfer',
+    remedy: 'Read the reason the hub gave',
+  },
+  CONTENT_CHANGED: {
+    meaning: 'the file changed while it was sent',
+    remedy: 'Nothing to do: it is sent again from the start, as it is then. Avoid writing to files that are being sent',
+  },
 })

@@ -7,6 +7,8 @@ import { Session, type SessionContext } from '#hub/session/mod.ts'
 import { asFault, type Fault } from '#protocol/base/mod.ts'
 import {
   type CommonSettings,
+  FEATURE_TRANSFERS,
+  featureWords,
   HubHandshake,
   type HubStep,
   type Peer,
@@ -136,7 +138,7 @@ export class Connection {
     const handshake = new HubHandshake({
       name: authority.hubName,
       versions: { min: 1, max: 1 },
-      features: [],
+      features: featureWords([FEATURE_TRANSFERS]),
       limits: context.limits,
       software: context.software,
       nonce: randomBytes(32),

@@ -44,17 +44,33 @@ export const FRAME_SETTLED = 0x25
 export const FRAME_ORIGIN = 0x26
 export const FRAME_REPLAY = 0x27
 export const FRAME_REPLAYED = 0x28
+// Transfers.
+export const FRAME_OPEN_TRANSFER = 0x30
+export const FRAME_TRANSFER_OPENED = 0x31
+export const FRAME_FETCH = 0x32
+export const FRAME_FETCHED = 0x33
+export const FRAME_CHUNKS = 0x34
+export const FRAME_WANT = 0x35
+export const FRAME_CHUNK_DATA = 0x36
+export const FRAME_STORED = 0x37
+export const FRAME_SEAL = 0x38
+export const FRAME_SEALED = 0x39
+export const FRAME_END_TRANSFER = 0x3a
 // Retired: none.
 
 export type FrameRule = {
   readonly name: string
-  /** `control` bodies are small protobuf messages; `batch` bodies carry sealed batches and follow the agreed limit. */
-  readonly size: 'handshake' | 'control' | 'batch'
+  /**
+   * `control` bodies are small protobuf messages; `batch` bodies carry sealed batches and follow the agreed limit; `bulk` ones
+   * carry a part of large content.
+   */
+  readonly size: 'handshake' | 'control' | 'batch' | 'bulk'
   readonly channels: readonly number[]
 }
 
 const control = [CHANNEL_CONTROL]
 const receipts = [CHANNEL_RECEIPTS]
+const bulk = [CHANNEL_BULK]
 const carriers = [CHANNEL_URGENT, CHANNEL_MESSAGES, CHANNEL_BULK]
 
 const rules: readonly (readonly [number, FrameRule])[] = [
@@ -82,6 +98,17 @@ const rules: readonly (readonly [number, FrameRule])[] = [
   [FRAME_ORIGIN, { name: 'ORIGIN', size: 'control', channels: control }],
   [FRAME_REPLAY, { name: 'REPLAY', size: 'control', channels: control }],
   [FRAME_REPLAYED, { name: 'REPLAYED', size: 'control', channels: control }],
+  [FRAME_OPEN_TRANSFER, { name: 'OPEN_TRANSFER', size: 'control', channels: control }],
+  [FRAME_TRANSFER_OPENED, { name: 'TRANSFER_OPENED', size: 'control', channels: control }],
+  [FRAME_FETCH, { name: 'FETCH', size: 'control', channels: control }],
+  [FRAME_FETCHED, { name: 'FETCHED', size: 'control', channels: control }],
+  [FRAME_CHUNKS, { name: 'CHUNKS', size: 'control', channels: control }],
+  [FRAME_WANT, { name: 'WANT', size: 'control', channels: receipts }],
+  [FRAME_CHUNK_DATA, { name: 'CHUNK_DATA', size: 'bulk', channels: bulk }],
+  [FRAME_STORED, { name: 'STORED', size: 'control', channels: receipts }],
+  [FRAME_SEAL, { name: 'SEAL', size: 'control', channels: control }],
+  [FRAME_SEALED, { name: 'SEALED', size: 'control', channels: receipts }],
+  [FRAME_END_TRANSFER, { name: 'END_TRANSFER', size: 'control', channels: control }],
 ]
 
 const byKind: (FrameRule | undefined)[] = new Array(256).fill(undefined)

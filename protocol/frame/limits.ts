@@ -20,3 +20,8 @@ const BATCH_EXTRA_BYTES_MAX = 2 * 1024 * 1024
 
 /** A frame that carries a batch: payload + index + extra = 4.5 MiB. */
 export const BATCH_FRAME_BYTES_MAX = PAYLOAD_RAW_BYTES_MAX + INDEX_BYTES_MAX + BATCH_EXTRA_BYTES_MAX
+
+/** Content in one CHUNK_DATA: what is urgent waits for one of these at most, 2 ms at 1 Gbit/s. */
+export const CHUNK_DATA_BYTES_MAX = 256 * 1024
+/** With the sixteen bytes before it. */
+export const BULK_FRAME_BYTES_MAX = CHUNK_DATA_BYTES_MAX + 16

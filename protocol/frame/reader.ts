@@ -3,8 +3,13 @@
 // ask where it came from. Copying 256 KiB costs a twentieth of hashing it; a fresh buffer for every read costs far more.
 
 import { frameFault } from './faults.ts'
-import { FLAG_IGNORABLE, FRAME_HEADER_BYTES, flagsAreKnown, frameRule, PREFACE } from './kinds.ts'
-import { BATCH_FRAME_BYTES_MAX, CONTROL_FRAME_BYTES_MAX, HANDSHAKE_FRAME_BYTES_MAX } from './limits.ts'
+import { FLAG_IGNORABLE, FRAME_HEADER_BYTES, type FrameRule, flagsAreKnown, frameRule, PREFACE } from './kinds.ts'
+import {
+  BATCH_FRAME_BYTES_MAX,
+  BULK_FRAME_BYTES_MAX,
+  CONTROL_FRAME_BYTES_MAX,
+  HANDSHAKE_FRAME_BYTES_MAX,
+} from './limits.ts'
 
 /**
  * Called for every frame in order. `body` is the callee's to keep and never changes. Small ones share a slab of Node's buffer
@@ -101,8 +106,9 @@ export class FrameReader {
     }
   }
 
-  private limitOf(size: 'handshake' | 'control' | 'batch'): number {
+  private limitOf(size: FrameRule['size']): number {
     if (size === 'batch') return Math.min(this.batchBytesMax, BATCH_FRAME_BYTES_MAX)
+    if (size === 'bulk') return Math.min(this.batchBytesMax, BULK_FRAME_BYTES_MAX)
     return size === 'handshake' ? HANDSHAKE_FRAME_BYTES_MAX : CONTROL_FRAME_BYTES_MAX
   }
 }

@@ -1,4 +1,4 @@
-// Generated from handshake.proto, session.proto by generate.ts. Do not edit: node protocol/schema/generate.ts
+// Generated from handshake.proto, session.proto, transfer.proto by generate.ts. Do not edit: node protocol/schema/generate.ts
 
 import { checkLength, checkUint32, checkUint64, codecs, copied, own, raisers } from './runtime.ts'
 import type { Raise, Raw } from './runtime.ts'
@@ -120,7 +120,10 @@ const descriptor = {
               "fields": {
                 "request": { "type": "uint32", "id": 1 },
                 "stream": { "type": "string", "id": 2 },
-                "epoch": { "type": "uint64", "id": 3 }
+                "epoch": { "type": "uint64", "id": 3 },
+                "knownSeq": { "type": "uint64", "id": 4, "protoName": "known_seq" },
+                "knownStore": { "type": "bytes", "id": 5, "protoName": "known_store" },
+                "skip": { "type": "bool", "id": 6 }
               }
             },
             "StreamOpened": {
@@ -246,6 +249,88 @@ const descriptor = {
               "fields": {
                 "request": { "type": "uint32", "id": 1 },
                 "messages": { "type": "uint64", "id": 2 }
+              }
+            },
+            "OpenTransfer": {
+              "fields": {
+                "request": { "type": "uint32", "id": 1 },
+                "content": { "type": "bytes", "id": 2 },
+                "name": { "type": "string", "id": 3 },
+                "mediaType": { "type": "string", "id": 4, "protoName": "media_type" },
+                "size": { "type": "uint64", "id": 5 },
+                "chunkBytes": { "type": "uint32", "id": 6, "protoName": "chunk_bytes" },
+                "keepMs": { "type": "uint64", "id": 7, "protoName": "keep_ms" }
+              }
+            },
+            "TransferOpened": {
+              "fields": {
+                "request": { "type": "uint32", "id": 1 },
+                "transfer": { "type": "uint32", "id": 2 },
+                "creditBytes": { "type": "uint64", "id": 3, "protoName": "credit_bytes" },
+                "sealed": { "type": "bool", "id": 4 }
+              }
+            },
+            "Fetch": {
+              "fields": {
+                "request": { "type": "uint32", "id": 1 },
+                "content": { "type": "bytes", "id": 2 },
+                "creditBytes": { "type": "uint64", "id": 3, "protoName": "credit_bytes" }
+              }
+            },
+            "Fetched": {
+              "fields": {
+                "request": { "type": "uint32", "id": 1 },
+                "transfer": { "type": "uint32", "id": 2 },
+                "origin": { "type": "string", "id": 3 },
+                "name": { "type": "string", "id": 4 },
+                "mediaType": { "type": "string", "id": 5, "protoName": "media_type" },
+                "size": { "type": "uint64", "id": 6 },
+                "chunkBytes": { "type": "uint32", "id": 7, "protoName": "chunk_bytes" }
+              }
+            },
+            "Chunks": {
+              "fields": {
+                "transfer": { "type": "uint32", "id": 1 },
+                "first": { "type": "uint32", "id": 2 },
+                "digests": { "type": "bytes", "id": 3 },
+                "lengths": { "rule": "repeated", "type": "uint32", "id": 4 }
+              }
+            },
+            "ChunkRange": {
+              "fields": {
+                "from": { "type": "uint32", "id": 1 },
+                "count": { "type": "uint32", "id": 2 }
+              }
+            },
+            "Want": {
+              "fields": {
+                "transfer": { "type": "uint32", "id": 1 },
+                "ranges": { "rule": "repeated", "type": "ChunkRange", "id": 2 }
+              }
+            },
+            "Stored": {
+              "fields": {
+                "transfer": { "type": "uint32", "id": 1 },
+                "ranges": { "rule": "repeated", "type": "ChunkRange", "id": 2 },
+                "creditBytes": { "type": "uint64", "id": 3, "protoName": "credit_bytes" }
+              }
+            },
+            "Seal": {
+              "fields": {
+                "transfer": { "type": "uint32", "id": 1 },
+                "manifest": { "type": "bytes", "id": 2 }
+              }
+            },
+            "Sealed": {
+              "fields": {
+                "transfer": { "type": "uint32", "id": 1 }
+              }
+            },
+            "EndTransfer": {
+              "fields": {
+                "transfer": { "type": "uint32", "id": 1 },
+                "fault": { "type": "FaultReport", "id": 2 },
+                "cancel": { "type": "bool", "id": 3 }
               }
             }
           }
@@ -845,6 +930,15 @@ export type OpenStream = {
   /** @max 200 */
   readonly stream: string
   readonly epoch: number
+  /** The last sequence number of this stream and epoch that was acknowledged and that the agent has forgotten; 0 when none. */
+  readonly knownSeq: number
+  /**
+   * The store id (READY) under which it was acknowledged; empty when the agent does not know it any more.
+   * @max 16
+   */
+  readonly knownStore: Uint8Array
+  /** Go on behind known_seq although the hub has less: the agent cannot send what lies between any more. */
+  readonly skip: boolean
 }
 
 const codecOpenStream = codec('OpenStream')
@@ -855,6 +949,9 @@ function shapeOpenStream(raw: Raw): OpenStream {
     request: raw.request,
     stream: raw.stream,
     epoch: raw.epoch,
+    knownSeq: raw.knownSeq,
+    knownStore: copied(raw.knownStore),
+    skip: raw.skip,
   }
 }
 
@@ -862,6 +959,8 @@ function checkOpenStream(value: OpenStream, raise: Raise): void {
   checkUint32(value.request, 'request', raise)
   checkLength(value.stream.length, 200, 'stream', raise)
   checkUint64(value.epoch, 'epoch', raise)
+  checkUint64(value.knownSeq, 'knownSeq', raise)
+  checkLength(value.knownStore.length, 16, 'knownStore', raise)
 }
 
 export function encodeOpenStream(value: OpenStream): Buffer {
@@ -881,7 +980,7 @@ export type StreamOpened = {
   readonly request: number
   /** Names the stream in BATCH, ACCEPTED and REFUSED of this session; from 1. */
   readonly streamId: number
-  /** The last sequence number the hub has durably; 0 when it has none. Sending goes on after it. */
+  /** The last sequence number the hub has durably, or has skipped to; 0 when it has none. Sending goes on after it. */
   readonly lastSeq: number
 }
 
@@ -1534,5 +1633,463 @@ export function encodeReplayed(value: Replayed): Buffer {
 export function decodeReplayed(bytes: Uint8Array): Replayed {
   const value = shapeReplayed(codecReplayed.decode(bytes))
   checkReplayed(value, raiseReplayed.invalid)
+  return value
+}
+
+/** OPEN_TRANSFER, kind 0x30, agent: begin to send content, or go on after a break. */
+export type OpenTransfer = {
+  readonly request: number
+  /**
+   * 16 random bytes that name the content from now on; the same after every break.
+   * @max 16
+   */
+  readonly content: Uint8Array
+  /**
+   * A file name without folders; empty for none.
+   * @max 255
+   */
+  readonly name: string
+  /**
+   * RFC 6838 type; empty for unknown.
+   * @max 127
+   */
+  readonly mediaType: string
+  readonly size: number
+  /** Length of every chunk but the last; 0 when chunks are cut by their content and CHUNKS says how long they are. */
+  readonly chunkBytes: number
+  /** How long the hub keeps the content when nothing refers to it; 0 takes the hub's own time. */
+  readonly keepMs: number
+}
+
+const codecOpenTransfer = codec('OpenTransfer')
+const raiseOpenTransfer = raisers('OpenTransfer')
+
+function shapeOpenTransfer(raw: Raw): OpenTransfer {
+  return {
+    request: raw.request,
+    content: copied(raw.content),
+    name: raw.name,
+    mediaType: raw.mediaType,
+    size: raw.size,
+    chunkBytes: raw.chunkBytes,
+    keepMs: raw.keepMs,
+  }
+}
+
+function checkOpenTransfer(value: OpenTransfer, raise: Raise): void {
+  checkUint32(value.request, 'request', raise)
+  checkLength(value.content.length, 16, 'content', raise)
+  checkLength(value.name.length, 255, 'name', raise)
+  checkLength(value.mediaType.length, 127, 'mediaType', raise)
+  checkUint64(value.size, 'size', raise)
+  checkUint32(value.chunkBytes, 'chunkBytes', raise)
+  checkUint64(value.keepMs, 'keepMs', raise)
+}
+
+export function encodeOpenTransfer(value: OpenTransfer): Buffer {
+  checkOpenTransfer(value, raiseOpenTransfer.unencodable)
+  return codecOpenTransfer.encode(value)
+}
+
+/** Fault: SCHEMA_INVALID. Nothing in the result points into `bytes`. */
+export function decodeOpenTransfer(bytes: Uint8Array): OpenTransfer {
+  const value = shapeOpenTransfer(codecOpenTransfer.decode(bytes))
+  checkOpenTransfer(value, raiseOpenTransfer.invalid)
+  return value
+}
+
+/** TRANSFER_OPENED, kind 0x31, hub. */
+export type TransferOpened = {
+  readonly request: number
+  /** Names the transfer in the frames of this session; from 1, shared by both directions. */
+  readonly transfer: number
+  /** Absolute, in bytes of CHUNK_DATA contents, as in STORED. */
+  readonly creditBytes: number
+  /** The content is here whole already: nothing is to be sent. */
+  readonly sealed: boolean
+}
+
+const codecTransferOpened = codec('TransferOpened')
+const raiseTransferOpened = raisers('TransferOpened')
+
+function shapeTransferOpened(raw: Raw): TransferOpened {
+  return {
+    request: raw.request,
+    transfer: raw.transfer,
+    creditBytes: raw.creditBytes,
+    sealed: raw.sealed,
+  }
+}
+
+function checkTransferOpened(value: TransferOpened, raise: Raise): void {
+  checkUint32(value.request, 'request', raise)
+  checkUint32(value.transfer, 'transfer', raise)
+  checkUint64(value.creditBytes, 'creditBytes', raise)
+}
+
+export function encodeTransferOpened(value: TransferOpened): Buffer {
+  checkTransferOpened(value, raiseTransferOpened.unencodable)
+  return codecTransferOpened.encode(value)
+}
+
+/** Fault: SCHEMA_INVALID. Nothing in the result points into `bytes`. */
+export function decodeTransferOpened(bytes: Uint8Array): TransferOpened {
+  const value = shapeTransferOpened(codecTransferOpened.decode(bytes))
+  checkTransferOpened(value, raiseTransferOpened.invalid)
+  return value
+}
+
+/** FETCH, kind 0x32, agent: take a content whose name it knows. */
+export type Fetch = {
+  readonly request: number
+  /** @max 16 */
+  readonly content: Uint8Array
+  readonly creditBytes: number
+}
+
+const codecFetch = codec('Fetch')
+const raiseFetch = raisers('Fetch')
+
+function shapeFetch(raw: Raw): Fetch {
+  return {
+    request: raw.request,
+    content: copied(raw.content),
+    creditBytes: raw.creditBytes,
+  }
+}
+
+function checkFetch(value: Fetch, raise: Raise): void {
+  checkUint32(value.request, 'request', raise)
+  checkLength(value.content.length, 16, 'content', raise)
+  checkUint64(value.creditBytes, 'creditBytes', raise)
+}
+
+export function encodeFetch(value: Fetch): Buffer {
+  checkFetch(value, raiseFetch.unencodable)
+  return codecFetch.encode(value)
+}
+
+/** Fault: SCHEMA_INVALID. Nothing in the result points into `bytes`. */
+export function decodeFetch(bytes: Uint8Array): Fetch {
+  const value = shapeFetch(codecFetch.decode(bytes))
+  checkFetch(value, raiseFetch.invalid)
+  return value
+}
+
+/** FETCHED, kind 0x33, hub. */
+export type Fetched = {
+  readonly request: number
+  readonly transfer: number
+  /**
+   * Who sends or sent it.
+   * @max 200
+   */
+  readonly origin: string
+  /** @max 255 */
+  readonly name: string
+  /** @max 127 */
+  readonly mediaType: string
+  readonly size: number
+  /** As in OPEN_TRANSFER. */
+  readonly chunkBytes: number
+}
+
+const codecFetched = codec('Fetched')
+const raiseFetched = raisers('Fetched')
+
+function shapeFetched(raw: Raw): Fetched {
+  return {
+    request: raw.request,
+    transfer: raw.transfer,
+    origin: raw.origin,
+    name: raw.name,
+    mediaType: raw.mediaType,
+    size: raw.size,
+    chunkBytes: raw.chunkBytes,
+  }
+}
+
+function checkFetched(value: Fetched, raise: Raise): void {
+  checkUint32(value.request, 'request', raise)
+  checkUint32(value.transfer, 'transfer', raise)
+  checkLength(value.origin.length, 200, 'origin', raise)
+  checkLength(value.name.length, 255, 'name', raise)
+  checkLength(value.mediaType.length, 127, 'mediaType', raise)
+  checkUint64(value.size, 'size', raise)
+  checkUint32(value.chunkBytes, 'chunkBytes', raise)
+}
+
+export function encodeFetched(value: Fetched): Buffer {
+  checkFetched(value, raiseFetched.unencodable)
+  return codecFetched.encode(value)
+}
+
+/** Fault: SCHEMA_INVALID. Nothing in the result points into `bytes`. */
+export function decodeFetched(bytes: Uint8Array): Fetched {
+  const value = shapeFetched(codecFetched.decode(bytes))
+  checkFetched(value, raiseFetched.invalid)
+  return value
+}
+
+/** CHUNKS, kind 0x34, source: the next chunks of the content, in their order, each named once. */
+export type Chunks = {
+  readonly transfer: number
+  /** Index of the first one; the number of chunks named before. */
+  readonly first: number
+  /**
+   * SHA-256 of each, one after the other; at most 1,024.
+   * @max 32768
+   */
+  readonly digests: Uint8Array
+  /**
+   * Bytes of each; empty where chunk_bytes says it.
+   * @max 1024
+   */
+  readonly lengths: readonly number[]
+}
+
+const codecChunks = codec('Chunks')
+const raiseChunks = raisers('Chunks')
+
+function shapeChunks(raw: Raw): Chunks {
+  return {
+    transfer: raw.transfer,
+    first: raw.first,
+    digests: copied(raw.digests),
+    lengths: raw.lengths,
+  }
+}
+
+function checkChunks(value: Chunks, raise: Raise): void {
+  checkUint32(value.transfer, 'transfer', raise)
+  checkUint32(value.first, 'first', raise)
+  checkLength(value.digests.length, 32768, 'digests', raise)
+  checkLength(value.lengths.length, 1024, 'lengths', raise)
+  for (const item of value.lengths) {
+    checkUint32(item, 'lengths', raise)
+  }
+}
+
+export function encodeChunks(value: Chunks): Buffer {
+  checkChunks(value, raiseChunks.unencodable)
+  return codecChunks.encode(value)
+}
+
+/** Fault: SCHEMA_INVALID. Nothing in the result points into `bytes`. */
+export function decodeChunks(bytes: Uint8Array): Chunks {
+  const value = shapeChunks(codecChunks.decode(bytes))
+  checkChunks(value, raiseChunks.invalid)
+  return value
+}
+
+/** A run of chunks. */
+export type ChunkRange = {
+  readonly from: number
+  readonly count: number
+}
+
+const codecChunkRange = codec('ChunkRange')
+const raiseChunkRange = raisers('ChunkRange')
+
+function shapeChunkRange(raw: Raw): ChunkRange {
+  return {
+    from: raw.from,
+    count: raw.count,
+  }
+}
+
+function checkChunkRange(value: ChunkRange, raise: Raise): void {
+  checkUint32(value.from, 'from', raise)
+  checkUint32(value.count, 'count', raise)
+}
+
+export function encodeChunkRange(value: ChunkRange): Buffer {
+  checkChunkRange(value, raiseChunkRange.unencodable)
+  return codecChunkRange.encode(value)
+}
+
+/** Fault: SCHEMA_INVALID. Nothing in the result points into `bytes`. */
+export function decodeChunkRange(bytes: Uint8Array): ChunkRange {
+  const value = shapeChunkRange(codecChunkRange.decode(bytes))
+  checkChunkRange(value, raiseChunkRange.invalid)
+  return value
+}
+
+/** WANT, kind 0x35, sink: which chunks it lacks; without it none is sent. Also later, for a chunk that has been damaged. */
+export type Want = {
+  readonly transfer: number
+  /** @max 1024 */
+  readonly ranges: readonly ChunkRange[]
+}
+
+const codecWant = codec('Want')
+const raiseWant = raisers('Want')
+
+function shapeWant(raw: Raw): Want {
+  return {
+    transfer: raw.transfer,
+    ranges: raw.ranges.map(shapeChunkRange),
+  }
+}
+
+function checkWant(value: Want, raise: Raise): void {
+  checkUint32(value.transfer, 'transfer', raise)
+  checkLength(value.ranges.length, 1024, 'ranges', raise)
+  for (const item of value.ranges) {
+    checkChunkRange(item, raise)
+  }
+}
+
+export function encodeWant(value: Want): Buffer {
+  checkWant(value, raiseWant.unencodable)
+  return codecWant.encode(value)
+}
+
+/** Fault: SCHEMA_INVALID. Nothing in the result points into `bytes`. */
+export function decodeWant(bytes: Uint8Array): Want {
+  const value = shapeWant(codecWant.decode(bytes))
+  checkWant(value, raiseWant.invalid)
+  return value
+}
+
+/** STORED, kind 0x37, sink: these chunks are durable there; those it had already are among them. */
+export type Stored = {
+  readonly transfer: number
+  /** @max 1024 */
+  readonly ranges: readonly ChunkRange[]
+  readonly creditBytes: number
+}
+
+const codecStored = codec('Stored')
+const raiseStored = raisers('Stored')
+
+function shapeStored(raw: Raw): Stored {
+  return {
+    transfer: raw.transfer,
+    ranges: raw.ranges.map(shapeChunkRange),
+    creditBytes: raw.creditBytes,
+  }
+}
+
+function checkStored(value: Stored, raise: Raise): void {
+  checkUint32(value.transfer, 'transfer', raise)
+  checkLength(value.ranges.length, 1024, 'ranges', raise)
+  for (const item of value.ranges) {
+    checkChunkRange(item, raise)
+  }
+  checkUint64(value.creditBytes, 'creditBytes', raise)
+}
+
+export function encodeStored(value: Stored): Buffer {
+  checkStored(value, raiseStored.unencodable)
+  return codecStored.encode(value)
+}
+
+/** Fault: SCHEMA_INVALID. Nothing in the result points into `bytes`. */
+export function decodeStored(bytes: Uint8Array): Stored {
+  const value = shapeStored(codecStored.decode(bytes))
+  checkStored(value, raiseStored.invalid)
+  return value
+}
+
+/** SEAL, kind 0x38, source: all chunks are named, and this is what its origin signed. */
+export type Seal = {
+  readonly transfer: number
+  /** @max 2048 */
+  readonly manifest: Uint8Array
+}
+
+const codecSeal = codec('Seal')
+const raiseSeal = raisers('Seal')
+
+function shapeSeal(raw: Raw): Seal {
+  return {
+    transfer: raw.transfer,
+    manifest: copied(raw.manifest),
+  }
+}
+
+function checkSeal(value: Seal, raise: Raise): void {
+  checkUint32(value.transfer, 'transfer', raise)
+  checkLength(value.manifest.length, 2048, 'manifest', raise)
+}
+
+export function encodeSeal(value: Seal): Buffer {
+  checkSeal(value, raiseSeal.unencodable)
+  return codecSeal.encode(value)
+}
+
+/** Fault: SCHEMA_INVALID. Nothing in the result points into `bytes`. */
+export function decodeSeal(bytes: Uint8Array): Seal {
+  const value = shapeSeal(codecSeal.decode(bytes))
+  checkSeal(value, raiseSeal.invalid)
+  return value
+}
+
+/** SEALED, kind 0x39, sink: the whole content is durable there and is what its origin signed. */
+export type Sealed = {
+  readonly transfer: number
+}
+
+const codecSealed = codec('Sealed')
+const raiseSealed = raisers('Sealed')
+
+function shapeSealed(raw: Raw): Sealed {
+  return {
+    transfer: raw.transfer,
+  }
+}
+
+function checkSealed(value: Sealed, raise: Raise): void {
+  checkUint32(value.transfer, 'transfer', raise)
+}
+
+export function encodeSealed(value: Sealed): Buffer {
+  checkSealed(value, raiseSealed.unencodable)
+  return codecSealed.encode(value)
+}
+
+/** Fault: SCHEMA_INVALID. Nothing in the result points into `bytes`. */
+export function decodeSealed(bytes: Uint8Array): Sealed {
+  const value = shapeSealed(codecSealed.decode(bytes))
+  checkSealed(value, raiseSealed.invalid)
+  return value
+}
+
+/** END_TRANSFER, kind 0x3a, either: it does not go on in this session. What is stored stays for another try. */
+export type EndTransfer = {
+  readonly transfer: number
+  readonly fault: FaultReport | null
+  /** The content is not wanted any more and may be forgotten. */
+  readonly cancel: boolean
+}
+
+const codecEndTransfer = codec('EndTransfer')
+const raiseEndTransfer = raisers('EndTransfer')
+
+function shapeEndTransfer(raw: Raw): EndTransfer {
+  return {
+    transfer: raw.transfer,
+    fault: own(raw, 'fault') === null ? null : shapeFaultReport(raw.fault),
+    cancel: raw.cancel,
+  }
+}
+
+function checkEndTransfer(value: EndTransfer, raise: Raise): void {
+  checkUint32(value.transfer, 'transfer', raise)
+  if (value.fault !== null) {
+    checkFaultReport(value.fault, raise)
+  }
+}
+
+export function encodeEndTransfer(value: EndTransfer): Buffer {
+  checkEndTransfer(value, raiseEndTransfer.unencodable)
+  return codecEndTransfer.encode(value)
+}
+
+/** Fault: SCHEMA_INVALID. Nothing in the result points into `bytes`. */
+export function decodeEndTransfer(bytes: Uint8Array): EndTransfer {
+  const value = shapeEndTransfer(codecEndTransfer.decode(bytes))
+  checkEndTransfer(value, raiseEndTransfer.invalid)
   return value
 }

@@ -1,0 +1,16 @@
+export { ChunkList, type Plan } from './chunk-list.ts'
+export { type ChunkData, dataFrameStart, parseChunkData } from './data.ts'
+export { transferFault } from './faults.ts'
+export { type Arrived, Incoming, runsOf } from './incoming.ts'
+export * from './limits.ts'
+export {
+  checkAgainst,
+  type Manifest,
+  parseManifest,
+  type SealedManifest,
+  sealManifest,
+  verifyManifest,
+} from './manifest.ts'
+export { checkName, nameProblem } from './names.ts'
+export { Outgoing, type Piece } from './outgoing.ts'
+export { checkPlan, chunkBytesFor } from './plan.ts'
