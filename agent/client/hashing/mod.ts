@@ -1,0 +1,1 @@
+export { HashPool, sharedBuffer } from './pool.ts'
