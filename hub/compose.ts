@@ -6,7 +6,14 @@ import { Listener } from '#hub/listener/mod.ts'
 import { ManagementServer } from '#hub/management/mod.ts'
 import { Router } from '#hub/router/mod.ts'
 import { type Authority, openAuthority } from '#hub/security/mod.ts'
-import { CREDIT_BYTES_FIRST, CreditPool, Dispatcher, hubSessionFault, type Route } from '#hub/session/mod.ts'
+import {
+  CREDIT_BYTES_FIRST,
+  CreditPool,
+  Dispatcher,
+  hubSessionFault,
+  RollbackGuard,
+  type Route,
+} from '#hub/session/mod.ts'
 import {
   Admin,
   HubStore,
@@ -96,7 +103,14 @@ export async function startHub(options: {
     certificate: authority.hubCertificate,
   }
   const inboxes = undo.use(keepInboxes({ authority, config, store, log }))
-  const listener = new Listener({
+  const rollback = new RollbackGuard({
+    store,
+    log,
+    closeAll: (fault) => {
+      for (const connection of listener.connections) connection.close(fault)
+    },
+  })
+  const listener: Listener = new Listener({
     tcp: config.listen.tcp,
     websocket: config.listen.websocket.enabled ? config.listen.websocket : null,
     sessionsMax: config.limits.sessionsMax,
@@ -108,6 +122,7 @@ export async function startHub(options: {
         dispatcher,
         identity,
         credit: new CreditPool(),
+        rollback,
         tally: (agent) => meters.agent(agent),
         lookForAgents: () => inboxes.look(),
         log,

@@ -38,6 +38,17 @@ export const hubSessionFault = declareFaults('hub-session', {
     meaning: 'the same agent has connected again',
     remedy: 'If two machines use one identity (a cloned disk), enrol one of them under a name of its own',
   },
+  STORE_ROLLED_BACK: {
+    meaning: "the hub's store is an older copy of what it was: it lacks what it had acknowledged",
+    remedy:
+      'The hub has given its store a new id and goes on; agents connect again and name what was lost. If you restored a backup, run causeway-hub store restored before the next start; if not, check the disk and who put the folder back',
+  },
+  ROLLBACK_CLAIMED_AGAIN: {
+    meaning:
+      'an agent says that the hub lacks what it had acknowledged, and the hub has believed that once since its start',
+    remedy:
+      'If the folder was restored once more, stop the hub, run causeway-hub store restored and start it. If not, this agent may be lying: look at it, and causeway-hub revoke it',
+  },
   QUEUE_CHANGED: {
     meaning: 'an operator replays or removes a queue this session consumes',
     remedy: 'Nothing to do: the agent connects again and goes on with what the queue has then',

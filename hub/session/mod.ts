@@ -3,6 +3,7 @@ export { Dispatcher } from './dispatcher.ts'
 export { hubSessionFault } from './faults.ts'
 export type { HubIdentity } from './identity.ts'
 export type { Route } from './producer.ts'
+export { type RollbackClaim, RollbackGuard } from './rollback.ts'
 export {
   Session,
   type SessionAgent,

@@ -2,7 +2,7 @@
 
 import { type KeyObject, X509Certificate } from 'node:crypto'
 import type { HubStore, Placement, Queue, Stream } from '#hub/store/mod.ts'
-import { asFault, type Fault } from '#protocol/base/mod.ts'
+import { asFault, assert, type Fault } from '#protocol/base/mod.ts'
 import { type Batch, keyIdIn, openBatch, topicMatches } from '#protocol/codec/mod.ts'
 import { keyIdOf } from '#protocol/crypto/mod.ts'
 import { CHANNEL_CONTROL, CHANNEL_RECEIPTS, FRAME_ACCEPTED, FRAME_CREDIT, FRAME_REFUSED } from '#protocol/frame/mod.ts'
@@ -52,7 +52,7 @@ export class Producer {
   }
 
   /** Continues a stream. Faults: `STREAM_UNNAMED`, `SESSION_LIMIT`, `STREAM_LIMIT`. */
-  open({ stream: name, epoch }: OpenStream): { streamId: number; lastSeq: number } {
+  open({ stream: name, epoch }: Pick<OpenStream, 'stream' | 'epoch'>): { streamId: number; lastSeq: number } {
     if (name === '') throw hubSessionFault('STREAM_UNNAMED')
     const { store, agent, streamsMax } = this.options
     let opened = this.streams.find(({ stream }) => stream.name === name && stream.epoch === epoch)
@@ -62,6 +62,17 @@ export class Producer {
       this.streams.push(opened)
     }
     return { streamId: opened.id, lastSeq: opened.stream.durableSeq }
+  }
+
+  /**
+   * The stream goes on behind `seq`, which its agent has forgotten and the store has lost: resolves, with the last number
+   * it then has, when that is on disk.
+   */
+  async skip(streamId: number, seq: number): Promise<number> {
+    const opened = this.streams[streamId - 1]
+    assert(opened !== undefined, 'only an open stream is told to skip')
+    await this.options.store.skip(opened.stream, seq)
+    return opened.stream.durableSeq
   }
 
   /** The session has ended. */

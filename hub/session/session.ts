@@ -37,6 +37,7 @@ import {
   encodeSettled,
   encodeStreamOpened,
   encodeSubscribed,
+  type OpenStream,
   type Replay,
   type Subscribe,
 } from '#protocol/schema/mod.ts'
@@ -49,6 +50,7 @@ import type { HubIdentity } from './identity.ts'
 import { policyFrom } from './policy.ts'
 import { Producer, type Route } from './producer.ts'
 import { reportOf } from './report.ts'
+import type { RollbackGuard } from './rollback.ts'
 import type { Tally } from './tally.ts'
 
 /** What the hub lends every session. */
@@ -59,6 +61,8 @@ export type SessionContext = {
   readonly identity: HubIdentity
   /** Shared by all producing connections. */
   readonly credit: CreditPool
+  /** Told when an agent knows of more than the store has. */
+  readonly rollback: Pick<RollbackGuard, 'claimed'>
   /** Makes the inboxes of agents that are new. */
   lookForAgents(): void
   /** The agent's account, the same object for all its sessions. */
@@ -185,15 +189,32 @@ export class Session {
   }
 
   private openStream(body: Buffer): void {
-    const request = decodeOpenStream(body)
-    this.answer(request.request, () => {
-      const opened = this.producer.open(request)
-      this.connection.send(
-        FRAME_STREAM_OPENED,
-        CHANNEL_CONTROL,
-        encodeStreamOpened({ request: request.request, ...opened }),
-      )
+    const asked = decodeOpenStream(body)
+    this.answer(asked.request, () => {
+      const { streamId, lastSeq } = this.producer.open(asked)
+      const { stream, epoch, knownSeq, knownStore, skip } = asked
+      if (lastSeq < knownSeq && this.context.store.storeId.equals(knownStore)) {
+        this.context.rollback.claimed({ agent: this.agent.name, stream, epoch, knownSeq, durableSeq: lastSeq })
+      } else if (lastSeq < knownSeq && skip) void this.skip(asked, streamId)
+      else this.streamOpened(asked.request, streamId, lastSeq)
     })
+  }
+
+  /** What the store has lost and the agent has forgotten comes from nowhere any more: the stream goes on behind it. */
+  private async skip({ request, stream, epoch, knownSeq }: OpenStream, streamId: number): Promise<void> {
+    const { agent, context } = this
+    try {
+      const lastSeq = await this.producer.skip(streamId, knownSeq)
+      context.log('warn', 'stream goes on behind what the store lacks', { agent: agent.name, stream, epoch, knownSeq })
+      this.streamOpened(request, streamId, lastSeq)
+    } catch (error) {
+      this.failed(request, asFault(error))
+    }
+  }
+
+  private streamOpened(request: number, streamId: number, lastSeq: number): void {
+    const body = encodeStreamOpened({ request, streamId, lastSeq })
+    this.connection.send(FRAME_STREAM_OPENED, CHANNEL_CONTROL, body)
   }
 
   private async subscribe(request: Subscribe): Promise<void> {

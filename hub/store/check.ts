@@ -13,7 +13,7 @@ import { STORE_VERSION, versionOf } from './migrate.ts'
 export type { CheckProgress } from './check-survey.ts'
 
 /** Address space only: nothing is appended up to this bound. */
-const BYTES_MAX = 2 ** 40
+export const OFFLINE_BYTES_MAX = 2 ** 40
 
 export type DamagedBatch = {
   readonly batch: number
@@ -71,7 +71,7 @@ export async function checkStore(dataDir: string, options: { onProgress?: CheckP
 export function openOffline(dataDir: string): Engine {
   const folder = join(dataDir, 'store')
   if (!existsSync(join(folder, 'store.mdb'))) throw storeFault('STORE_MISSING', { where: folder })
-  const engine = Engine.open(folder, BYTES_MAX, { freeBytesMin: 0 })
+  const engine = Engine.open(folder, OFFLINE_BYTES_MAX, { freeBytesMin: 0 })
   try {
     const version = versionOf(engine)
     if (version === STORE_VERSION) return engine

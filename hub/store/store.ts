@@ -62,6 +62,7 @@ export type StoreOptions = {
   readonly onStep?: EngineOptions['onStep']
 }
 
+export const STORE_ID_BYTES = 16
 const TRACE_KEEP_MS = 7 * 86_400_000
 const TRACE_BYTES_MAX = 256 * 1024 * 1024
 
@@ -76,8 +77,8 @@ type Copy = {
 }
 
 export class HubStore {
-  /** 16 bytes made with the store: a restored or new store is another hub to its agents. */
-  readonly storeId: Buffer
+  /** 16 bytes made with the store, and anew when it was restored: its positions are those of another hub to its agents. */
+  storeId: Buffer
   appendedMessages = 0
   duplicateMessages = 0
   /** Told of each transaction: how long it took, pieces of work and bytes of batches in it. */
@@ -101,7 +102,7 @@ export class HubStore {
     this.engine = engine
     this.clock = options.clock ?? SYSTEM_CLOCK
     this.meta = engine.table('meta')
-    this.storeId = this.meta.get('id') ?? randomBytes(16)
+    this.storeId = this.meta.get('id') ?? randomBytes(STORE_ID_BYTES)
     this.originTable = engine.table('origins')
     this.streams = new Streams(engine.table('streams'))
     this.batches = new Batches(engine, options.cacheBytes)
@@ -234,6 +235,31 @@ export class HubStore {
    */
   stream(origin: string, name: string, epoch: number): Stream {
     return this.streams.open(origin, name, epoch)
+  }
+
+  /**
+   * The stream goes on behind `seq`, although batches before are missing: a store that was put back to an older copy lost
+   * them, and their agent has forgotten them. Resolves when that is on disk; never when the store is closed before.
+   */
+  async skip(stream: Stream, seq: number): Promise<void> {
+    if (seq <= stream.plannedSeq) return
+    const write = () => {
+      if (seq > stream.plannedSeq) this.streams.put(stream, seq)
+    }
+    await this.engine.maintain({ write, done: () => this.streams.skipped(stream, seq) })
+  }
+
+  /**
+   * A new store id: the folder was put back to an older copy, so positions and acknowledgements given since then mean
+   * nothing any more. Resolves when it is on disk; sessions that began before must end then.
+   */
+  async renewId(): Promise<void> {
+    const id = randomBytes(STORE_ID_BYTES)
+    const write = () => this.meta.put('id', id)
+    const done = () => {
+      this.storeId = id
+    }
+    await this.engine.maintain({ write, done })
   }
 
   /** A session does not use it any more. */

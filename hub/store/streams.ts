@@ -69,6 +69,12 @@ export class Streams {
     this.forgetUnused(stream)
   }
 
+  /** It goes on behind `lastSeq`, without a batch that leads there; that is on disk. */
+  skipped(stream: Stream, lastSeq: number): void {
+    stream.plannedSeq = Math.max(stream.plannedSeq, lastSeq)
+    this.stored(stream, Math.max(stream.durableSeq, lastSeq))
+  }
+
   /** Nothing under way was written. */
   forgetPlans(): void {
     for (const stream of this.open_.values()) {

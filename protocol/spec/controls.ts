@@ -118,6 +118,17 @@ export const controlSamples = {
     request: 1,
     stream: '乡镇/main',
     epoch: 3,
+    knownSeq: 0,
+    knownStore: Buffer.alloc(0),
+    skip: false,
+  }),
+  'OPEN_STREAM, behind what a restored hub lacks': sample(FRAME_OPEN_STREAM, 'OpenStream', schema.encodeOpenStream, {
+    request: 1,
+    stream: '乡镇/main',
+    epoch: 3,
+    knownSeq: 618_133,
+    knownStore: id(0x5b),
+    skip: true,
   }),
   STREAM_OPENED: sample(FRAME_STREAM_OPENED, 'StreamOpened', schema.encodeStreamOpened, {
     request: 1,

@@ -173,8 +173,9 @@ function describeBatch(name: string, bytes: Buffer, messages: readonly Message[]
 }
 
 function frameStream(): object {
+  const opening = { request: 1, stream: 'main', epoch: 1, knownSeq: 0, knownStore: Buffer.alloc(0), skip: false }
   const parts: [number, number, number, Buffer][] = [
-    [FRAME_OPEN_STREAM, 0, CHANNEL_CONTROL, schema.encodeOpenStream({ request: 1, stream: 'main', epoch: 1 })],
+    [FRAME_OPEN_STREAM, 0, CHANNEL_CONTROL, schema.encodeOpenStream(opening)],
     [FRAME_PING, 0, CHANNEL_CONTROL, Buffer.alloc(8)],
     [0xee, FLAG_IGNORABLE, 77, Buffer.from('a kind of a later version')],
     [FRAME_STREAM_OPENED, 0, CHANNEL_CONTROL, schema.encodeStreamOpened({ request: 1, streamId: 1, lastSeq: 0 })],

@@ -83,7 +83,8 @@ function sealedBatch(agent: string, of: { stream: string; firstSeq: number; bodi
 }
 
 async function openStream(connection: HubConnection, stream: string): Promise<{ streamId: number; lastSeq: number }> {
-  const body = await connection.request(FRAME_OPEN_STREAM, (request) => encodeOpenStream({ request, stream, epoch: 7 }))
+  const opening = { stream, epoch: 7, knownSeq: 0, knownStore: Buffer.alloc(0), skip: false }
+  const body = await connection.request(FRAME_OPEN_STREAM, (request) => encodeOpenStream({ request, ...opening }))
   return decodeStreamOpened(body)
 }
 
@@ -333,6 +334,8 @@ t.test(
       {
         name: 'patient',
         epoch: 7,
+        releasedSeq: 0,
+        releasedTo: null,
         read: ({ seq }) => (seq === 1 ? [{ firstSeq: 1, count: 2, bytes }] : []),
         release: async (seq) => {
           if (seq > 0) released.resolve(seq)
@@ -343,6 +346,7 @@ t.test(
         onRefused: () => refused.resolve(),
         onUnrouted: () => undefined,
         onError: (fault) => released.reject(fault),
+        onLost: (fault) => released.reject(fault),
       },
     )
     await inTime(refused.promise, 'the refusal')

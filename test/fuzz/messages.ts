@@ -128,7 +128,7 @@ const CODECS: readonly AnyCodec[] = [
   {
     encode: schema.encodeOpenStream,
     decode: schema.decodeOpenStream,
-    sample: { request: 1, stream: 'main', epoch: 3 },
+    sample: { request: 1, stream: 'main', epoch: 3, knownSeq: 1e12, knownStore: id, skip: true },
   },
   {
     encode: schema.encodeStreamOpened,

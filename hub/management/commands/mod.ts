@@ -5,7 +5,7 @@ import { agents, grant, groups, groupsAdd, groupsRemove, invite, revoke } from '
 import { peek, queues, trace } from './look.ts'
 import { doctor, init } from './setup.ts'
 import { status } from './status.ts'
-import { storeCheck, storeCompact, storeRepair } from './store.ts'
+import { storeCheck, storeCompact, storeRepair, storeRestored } from './store.ts'
 
 export { configOf, data, json } from './settings.ts'
 
@@ -30,4 +30,5 @@ export const commands = {
   'store check': storeCheck,
   'store repair': storeRepair,
   'store compact': storeCompact,
+  'store restored': storeRestored,
 }

@@ -6,7 +6,9 @@ import {
   compactStore,
   type DamagedBatch,
   describeDamage,
+  markRestored,
   type RepairResult,
+  type RestoredResult,
   repairStore,
   type StoreReport,
 } from '#hub/store/mod.ts'
@@ -51,6 +53,16 @@ export const storeCompact = command({
   },
 })
 
+export const storeRestored = command({
+  summary: 'after a backup was put back: let every agent see that this hub is an older one',
+  spec: f.object({ data, json }),
+  run: async (settings) => {
+    const result = await markRestored(settings.data)
+    print(settings, result, () => restoredLines(result))
+    return EXIT_OK
+  },
+})
+
 function print(settings: Settings, result: object, lines: () => readonly string[]): void {
   console.log(settings.json ? JSON.stringify(result) : lines().join('\n'))
 }
@@ -91,6 +103,21 @@ export function repairLines({ before, after, rescued, lost, lines }: RepairResul
     '',
     `${count(rescued.length)} batches rescued, ${count(lost.length)} lost with ${messagesText(messages)} in queues.`,
     after.ok ? 'The store is sound now.' : 'Something is still wrong: see causeway-hub store check.',
+  ]
+}
+
+function restoredLines({ folder, storeIdBefore, storeId }: RestoredResult): string[] {
+  return [
+    `Store in ${folder}`,
+    ...labelled('store id', `${storeIdBefore} before, ${storeId} now`),
+    '',
+    'When the hub starts, its agents see the new id and begin anew:',
+    '  What they have not sent yet arrives, once. What the hub had acknowledged and this',
+    '  copy lacks is lost here; each agent names the numbers in its log and its status.',
+    '  Messages that were settled after the copy are delivered again. Flows recognise',
+    '  those they have done; other consumers may do them twice.',
+    '',
+    `Next: causeway-hub start --data ${folder}`,
   ]
 }
 
