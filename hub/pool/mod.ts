@@ -1,0 +1,1 @@
+export { Hashing } from './hashing.ts'

@@ -1,0 +1,159 @@
+// All large content of the hub: what is being sent or served, how long the rest is kept, how much may be under way.
+
+import { Hashing } from '#hub/pool/mod.ts'
+import type { ContentStore, ContentView } from '#hub/store/mod.ts'
+import { asFault, type Fault } from '#protocol/base/mod.ts'
+import type { OpenTransfer } from '#protocol/schema/mod.ts'
+import { CHUNK_BYTES_MAX, CONTENT_ID_BYTES, checkPlan, nameProblem, transferFault } from '#protocol/transfer/mod.ts'
+import { hubTransferFault } from './faults.ts'
+import { CONTENTS_PER_AGENT_MAX, SWEEP_CONTENTS_MAX, SWEEP_MS } from './limits.ts'
+import { LiveContent } from './live.ts'
+import { RecentChunks } from './recent.ts'
+import { Windows } from './windows.ts'
+
+export type ContentsOptions = {
+  readonly store: ContentStore
+  /** Messages that refer to a content and are not settled everywhere. */
+  readonly holds: (id: string) => number
+  /** How long a content is kept that nothing refers to. */
+  readonly keepMs: number
+  readonly nowMs: () => number
+  readonly onFault: (fault: Fault) => void
+}
+
+export class Contents {
+  readonly store: ContentStore
+  readonly hashing = new Hashing()
+  readonly recent = new RecentChunks()
+  readonly windows = new Windows()
+  /** Since the start: content bytes received, and of these such as were there already. */
+  receivedBytes = 0
+  receivedTwiceBytes = 0
+  private readonly options: ContentsOptions
+  private readonly live = new Map<string, LiveContent>()
+  private readonly removing = new Set<string>()
+  private readonly timer: NodeJS.Timeout
+
+  constructor(options: ContentsOptions) {
+    this.options = options
+    this.store = options.store
+    this.timer = setInterval(() => void this.sweep(), SWEEP_MS)
+    this.timer.unref()
+  }
+
+  /** Whether a message may refer to it. */
+  isKnown(id: string): boolean {
+    return !this.removing.has(id) && this.store.get(id) !== null
+  }
+
+  /** The content an OPEN_TRANSFER of `agent` means, made when it is new. Faults: `CONTENT_*`, `TRANSFER_*`, those of the store. */
+  async open(request: OpenTransfer, agent: string): Promise<LiveContent> {
+    const id = idOf(request.content)
+    const { name, mediaType, size, chunkBytes, keepMs } = request
+    checkPlan({ size, chunkBytes })
+    const problem = name === '' ? null : nameProblem(name)
+    if (problem !== null) throw transferFault('CONTENT_NAME_INVALID', { where: JSON.stringify(name), why: problem })
+    if (this.removing.has(id)) throw hubTransferFault('CONTENT_BUSY', { where: id, retry: true })
+    const known = this.store.get(id)
+    if (known === null) this.admit(size, agent)
+    else if (known.origin !== agent || known.size !== size || known.chunkBytes !== chunkBytes || known.name !== name) {
+      throw hubTransferFault('CONTENT_FOREIGN', { where: id })
+    }
+    const createdAtMs = this.options.nowMs()
+    const info = { id, origin: agent, name, mediaType, size, chunkBytes, createdAtMs, keepMs }
+    const view = known ?? (await this.store.begin(info))
+    return this.enliven(view)
+  }
+
+  /** Faults: `CONTENT_ABSENT`. */
+  find(content: Uint8Array): LiveContent {
+    const id = idOf(content)
+    const view = this.removing.has(id) ? null : this.store.get(id)
+    if (view === null) throw hubTransferFault('CONTENT_ABSENT', { where: id })
+    return this.enliven(view)
+  }
+
+  /** Whoever sent or served it has gone. */
+  leave(content: LiveContent): void {
+    this.store.touch(content.id, this.options.nowMs())
+    if (!content.inUse) this.live.delete(content.id)
+  }
+
+  /** Its sender does not want it any more. It stays while messages refer to it. */
+  async cancel(content: LiveContent): Promise<void> {
+    if (content.manifest !== null || this.options.holds(content.id) > 0) return
+    await this.remove(content.id)
+  }
+
+  /** Room for so much more? */
+  roomFor(bytes: number): Fault | null {
+    const cause = this.store.freeFor(bytes)
+    return cause === null ? null : hubTransferFault('CONTENT_NO_ROOM', { why: cause.message, cause, retry: true })
+  }
+
+  async close(): Promise<void> {
+    clearInterval(this.timer)
+    await this.hashing.close()
+    await this.store.close()
+  }
+
+  /** Removes what was kept long enough and nothing refers to. Gives how many. */
+  async sweep(): Promise<number> {
+    let removed = 0
+    const nowMs = this.options.nowMs()
+    const old: string[] = []
+    for (const { id, touchedAtMs, keepMs } of this.store.all()) {
+      if (old.length >= SWEEP_CONTENTS_MAX) break
+      if (nowMs - touchedAtMs < (keepMs > 0 ? keepMs : this.options.keepMs)) continue
+      if (this.options.holds(id) === 0 && this.live.get(id)?.inUse !== true) old.push(id)
+    }
+    for (const id of old) {
+      // A message may have come meanwhile.
+      if (this.options.holds(id) > 0 || this.live.get(id)?.inUse === true) continue
+      if (await this.remove(id)) removed++
+    }
+    return removed
+  }
+
+  private async remove(id: string): Promise<boolean> {
+    if (this.removing.has(id)) return false
+    this.removing.add(id)
+    this.live.delete(id)
+    try {
+      await this.store.remove(id)
+      return true
+    } catch (error) {
+      this.options.onFault(asFault(error, `content ${id}`))
+      return false
+    } finally {
+      this.removing.delete(id)
+    }
+  }
+
+  private enliven(view: ContentView): LiveContent {
+    let content = this.live.get(view.id)
+    if (content === undefined) {
+      content = new LiveContent(view, this.store)
+      this.live.set(view.id, content)
+    }
+    return content
+  }
+
+  private admit(size: number, agent: string): void {
+    const { bytesMax } = this.store.usage()
+    if (size > bytesMax) throw hubTransferFault('CONTENT_TOO_LARGE', { why: `${size} of at most ${bytesMax} bytes` })
+    let own = 0
+    for (const { origin } of this.store.all()) if (origin === agent) own++
+    if (own >= CONTENTS_PER_AGENT_MAX) {
+      throw hubTransferFault('CONTENT_NO_ROOM', { why: `agent ${agent} has ${own} contents`, retry: true })
+    }
+    // What of it is here already, by another content, is known only when its chunks are named.
+    const full = this.roomFor(Math.min(size, CHUNK_BYTES_MAX))
+    if (full !== null) throw full
+  }
+}
+
+function idOf(content: Uint8Array): string {
+  if (content.length !== CONTENT_ID_BYTES) throw transferFault('TRANSFER_MALFORMED', { where: 'content id' })
+  return Buffer.from(content).toString('hex')
+}

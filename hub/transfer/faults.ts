@@ -1,0 +1,33 @@
+import { declareFaults } from '#protocol/base/mod.ts'
+
+export const hubTransferFault = declareFaults('hub-transfer', {
+  CONTENT_ABSENT: {
+    meaning: 'the hub has no content of that name',
+    remedy:
+      'It was never sent here, or was removed because no message referred to it any more; ask its sender to send it again',
+  },
+  CONTENT_FOREIGN: {
+    meaning: 'a content of that name was begun by another agent, or as another content',
+    remedy: 'Send it under a new name',
+  },
+  CONTENT_BUSY: {
+    meaning: 'the content is being sent in another session, or is just being removed',
+    remedy: 'Nothing to do: it is tried again',
+  },
+  CONTENT_NO_ROOM: {
+    meaning: 'the hub has no room for the content',
+    remedy: 'Free or enlarge what the hub holds (contents.bytesMax, the disk); the transfer goes on by itself',
+  },
+  CONTENT_TOO_LARGE: {
+    meaning: 'the content is larger than the hub ever takes',
+    remedy: 'Raise contents.bytesMax in hub.yaml, or split the content',
+  },
+  TRANSFERS_TOO_MANY: {
+    meaning: 'as many transfers are under way as may be',
+    remedy: 'Nothing to do: it is tried again',
+  },
+  TRANSFER_UNKNOWN: {
+    meaning: 'a frame names a transfer this session does not have',
+    remedy: 'Open it first; the agent is faulty',
+  },
+})

@@ -1,0 +1,26 @@
+// Bounds of the hub's part in transfers, with their arithmetic.
+
+import { WINDOW_BYTES } from '#protocol/transfer/mod.ts'
+
+const MIB = 1024 * 1024
+
+/** Bytes of all uploads together that may be under way in memory: six at full speed, more of them with less each. */
+export const UNDER_WAY_BYTES_MAX = 6 * WINDOW_BYTES
+/** Uploads of all agents at once; others are told to come again. At least a chunk each: 64 × 8 MiB in the worst case. */
+export const UPLOADS_MAX = 64
+/** Transfers of one session, of both directions. */
+export const TRANSFERS_PER_SESSION_MAX = 64
+
+/** Chunks just written are kept so that who follows an upload reads no disk: three of the largest. */
+export const RECENT_BYTES_MAX = 24 * MIB
+
+/** Contents of one agent, so that one cannot fill the hub's lists; each costs about 1 KiB of memory. */
+export const CONTENTS_PER_AGENT_MAX = 100_000
+
+/** How often contents that nothing refers to are looked for. */
+export const SWEEP_MS = 60_000
+/** Contents removed in one sweep. */
+export const SWEEP_CONTENTS_MAX = 256
+
+/** Content queued on a socket: what is urgent waits behind this and what the system buffers. */
+export const BULK_QUEUED_BYTES_MAX = 512 * 1024

@@ -1,0 +1,150 @@
+// A content goes to an agent: its chunks are named as far as they are known, those it wants are sent as they become durable, at
+// last what its origin signed. So a download may follow an upload, or begin years after it.
+
+import { asFault, type Fault } from '#protocol/base/mod.ts'
+import { DIGEST_BYTES } from '#protocol/crypto/mod.ts'
+import { CHANNEL_CONTROL, FRAME_CHUNKS, FRAME_SEAL } from '#protocol/frame/mod.ts'
+import { encodeChunks, encodeSeal, type Stored, type Want } from '#protocol/schema/mod.ts'
+import {
+  CHUNKS_PER_FRAME_MAX,
+  dataFrameStart,
+  Outgoing,
+  parseManifest,
+  type SealedManifest,
+} from '#protocol/transfer/mod.ts'
+import type { Contents } from './contents.ts'
+import type { LiveContent } from './live.ts'
+
+/** Read while the one before is sent. */
+const READ_AHEAD = 2
+
+export type ServingOptions = {
+  readonly number: number
+  readonly content: LiveContent
+  readonly contents: Contents
+  readonly creditBytes: number
+  /** The connection as bulk content may use it. */
+  readonly bulkWritable: () => boolean
+  send(kind: number, channel: number, body: Uint8Array): void
+  sendParts(first: Buffer, second: Buffer): void
+  /** Makes sure the peer has the certificate of who signed. */
+  introduce(manifest: SealedManifest): void
+  /** There may be more to send now. */
+  wake(): void
+  end(fault: Fault): void
+}
+
+export class Serving {
+  private readonly options: ServingOptions
+  private readonly outgoing: Outgoing
+  private readonly following: Disposable
+  private readonly read = new Map<number, Buffer>()
+  private readonly reading = new Set<number>()
+  private named = 0
+  private sealSent = false
+  private ended = false
+
+  constructor(options: ServingOptions) {
+    this.options = options
+    this.outgoing = new Outgoing(options.content.list, options.creditBytes)
+    this.following = options.content.follow(() => options.wake())
+  }
+
+  /** Faults: `TRANSFER_MALFORMED`. */
+  want({ ranges }: Want): void {
+    this.outgoing.want(ranges)
+    this.options.wake()
+  }
+
+  /** Faults: `TRANSFER_MALFORMED`. */
+  stored({ ranges, creditBytes }: Stored): void {
+    this.outgoing.acknowledge(ranges, creditBytes)
+    this.options.wake()
+  }
+
+  /** Names what is new, sends at most one piece. False when there is nothing to send now. */
+  step(): boolean {
+    if (this.ended) return false
+    this.name()
+    this.seal()
+    if (!this.options.bulkWritable()) return false
+    this.readAhead()
+    const chunk = this.outgoing.next
+    const bytes = this.read.get(chunk)
+    if (bytes === undefined) return false
+    const piece = this.outgoing.take()
+    if (piece === null) return false
+    const { number } = this.options
+    const start = dataFrameStart({ transfer: number, chunk, offset: piece.offset, bytes: piece.bytes })
+    this.options.sendParts(start, bytes.subarray(piece.offset, piece.offset + piece.bytes))
+    if (piece.offset + piece.bytes === bytes.length) this.read.delete(chunk)
+    return true
+  }
+
+  close(): void {
+    if (this.ended) return
+    this.ended = true
+    this.read.clear()
+    this.following[Symbol.dispose]()
+    this.options.contents.leave(this.options.content)
+  }
+
+  private name(): void {
+    const { content, number } = this.options
+    const { list } = content
+    while (this.named < list.count) {
+      const to = Math.min(list.count, this.named + CHUNKS_PER_FRAME_MAX)
+      const digests = Buffer.allocUnsafe((to - this.named) * DIGEST_BYTES)
+      const lengths: number[] = []
+      for (let i = this.named; i < to; i++) {
+        list.digestAt(i).copy(digests, (i - this.named) * DIGEST_BYTES)
+        if (list.chunkBytes === 0) lengths.push(list.lengthAt(i))
+      }
+      const body = encodeChunks({ transfer: number, first: this.named, digests, lengths })
+      this.options.send(FRAME_CHUNKS, CHANNEL_CONTROL, body)
+      this.named = to
+    }
+  }
+
+  private seal(): void {
+    const { content, number } = this.options
+    const { manifest } = content
+    if (manifest === null || this.sealSent || !content.list.complete) return
+    this.sealSent = true
+    this.options.introduce(parseManifest(manifest))
+    this.options.send(FRAME_SEAL, CHANNEL_CONTROL, encodeSeal({ transfer: number, manifest }))
+  }
+
+  private readAhead(): void {
+    const { content } = this.options
+    for (const chunk of this.outgoing.upcoming(READ_AHEAD)) {
+      if (this.read.has(chunk) || this.reading.has(chunk)) continue
+      // It is on its way here.
+      if (!content.durable.has(chunk)) return
+      this.load(chunk)
+    }
+  }
+
+  private load(chunk: number): void {
+    const { content, contents, wake, end } = this.options
+    const digest = Buffer.from(content.list.digestAt(chunk))
+    const recent = contents.recent.get(digest.toString('latin1'))
+    if (recent !== undefined) {
+      this.read.set(chunk, recent)
+      return
+    }
+    this.reading.add(chunk)
+    contents.store.read(digest).then(
+      (bytes) => {
+        this.reading.delete(chunk)
+        if (this.ended) return
+        this.read.set(chunk, bytes)
+        wake()
+      },
+      (error: unknown) => {
+        this.reading.delete(chunk)
+        if (!this.ended) end(asFault(error))
+      },
+    )
+  }
+}

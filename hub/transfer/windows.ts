@@ -1,0 +1,28 @@
+// How much all uploads together may have under way: each as much as the protocol allows while there are few, less when there are
+// many, never less than a chunk, so that none stands still.
+
+import { WINDOW_BYTES } from '#protocol/transfer/mod.ts'
+import { UNDER_WAY_BYTES_MAX, UPLOADS_MAX } from './limits.ts'
+
+export class Windows {
+  private uploads = 0
+
+  /** `null`: there are as many uploads as may be. */
+  enter(): Disposable | null {
+    if (this.uploads >= UPLOADS_MAX) return null
+    this.uploads++
+    let left = false
+    return {
+      [Symbol.dispose]: () => {
+        if (!left) this.uploads--
+        left = true
+      },
+    }
+  }
+
+  /** Bytes one upload may have under way now, with chunks of `chunkBytes`. */
+  of(chunkBytes: number): number {
+    const share = Math.floor(UNDER_WAY_BYTES_MAX / Math.max(1, this.uploads))
+    return Math.min(WINDOW_BYTES, Math.max(chunkBytes, share))
+  }
+}
