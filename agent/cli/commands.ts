@@ -139,6 +139,7 @@ function statusText(now: AgentStatus): string {
   for (const [stream, fault] of Object.entries(now.refused)) {
     lines.push('', `The hub refuses what ${stream} sends: ${String(fault.message)}`, `  ${String(fault.remedy)}`)
   }
+  for (const fault of Object.values(now.lost ?? {})) lines.push('', String(fault.message), `  ${String(fault.remedy)}`)
   return lines.join('\n')
 }
 

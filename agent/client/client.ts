@@ -50,6 +50,8 @@ export type ClientOptions = {
   readonly onDisconnected?: (fault: Fault) => void
   /** Something the hub presented is not what its origin sealed or not by whom it says. What was delivered of it is rejected. */
   readonly onUnproven?: (fault: Fault) => void
+  /** `ACKNOWLEDGED_LOST`: what a publisher here was told to be stored is not any more, because the hub was restored. */
+  readonly onLost?: (fault: Fault) => void
 }
 
 /** How much of what waits the hub may send ahead. */
@@ -129,6 +131,7 @@ export class Client {
       origin: this.name,
       key: this.key,
       onRestart: () => this.attachSender(publisher.sender),
+      onLost: (fault) => this.options.onLost?.(fault),
     })
     this.publishers.add(publisher)
     this.addSender(publisher.sender)

@@ -22,6 +22,12 @@ export const clientFault = declareFaults('client', {
     meaning: 'the hub refused messages',
     remedy: 'Correct what the hub names and publish them again; nothing after them was stored either',
   },
+  ACKNOWLEDGED_LOST: {
+    meaning:
+      "the hub's store is an older copy: it lacks messages that it had acknowledged and that are not kept here any more",
+    remedy:
+      'Everything else goes on. Whoever consumed these numbers before has them; for the others, let the source give their records again',
+  },
   PUBLISH_WINDOW_FULL: {
     meaning: 'more is waiting for acknowledgement than the publisher may hold',
     remedy: 'Await room() before publishing more, or raise windowBytes',

@@ -1,6 +1,7 @@
 // A publisher against a hub played by the test.
 
 import t from 'tap'
+import type { Fault } from '#protocol/base/mod.ts'
 import { type Batch, FLAG_RECEIPT_DELIVERED, FLAG_RECEIPT_FINAL } from '#protocol/codec/mod.ts'
 import { KEY } from '#protocol/codec/testing.ts'
 import { decodeOpenStream } from '#protocol/schema/mod.ts'
@@ -11,8 +12,8 @@ import { TestConnection } from './testing.ts'
 
 const CREDIT_BYTES = 1e7
 
-function publisherOf(options: Partial<PublisherOptions> = {}): Publisher {
-  return new Publisher({ stream: 's', ...options, origin: 'me', key: KEY, onRestart: () => undefined })
+function publisherOf(options: Partial<PublisherOptions> = {}, onLost: (fault: Fault) => void = () => undefined) {
+  return new Publisher({ stream: 's', ...options, origin: 'me', key: KEY, onRestart: () => undefined, onLost })
 }
 
 async function attached(publisher: Publisher, lastSeq = 0, connection = new TestConnection()) {
@@ -180,8 +181,8 @@ t.test(
   'what was before a refused batch is still acknowledged; what came behind it goes on when that is known',
   async (t) => {
     const restarts: Publisher[] = []
-    const options = { stream: 's', origin: 'me', key: KEY, onRestart: (one: Publisher) => void restarts.push(one) }
-    const publisher = new Publisher(options)
+    const onRestart = (one: Publisher) => void restarts.push(one)
+    const publisher = new Publisher({ stream: 's', origin: 'me', key: KEY, onRestart, onLost: () => undefined })
     const connection = await attached(publisher)
     const { epoch } = publisher
     const before = publisher.publishAll([message('1'), message('2')])
@@ -220,30 +221,61 @@ t.test('what was before a refused batch and got lost with the connection is sent
   t.same(await before, { epoch, firstSeq: 1, lastSeq: 1 })
 })
 
-t.test('a hub that lost what it had acknowledged gets the rest under a new epoch', async (t) => {
-  const publisher = publisherOf({ receipts: 'final', compression: 'zstd' })
-  const first = await attached(publisher)
-  void publisher.publishAll([{ ...message('lost'), key: Buffer.from('k') }])
-  accept(publisher, 1)
+t.test('a hub that lost what it had acknowledged gets the rest of the same epoch, and the loss is told', async (t) => {
+  const lost: Fault[] = []
+  const publisher = publisherOf({}, (fault) => lost.push(fault))
+  await attached(publisher)
+  void publisher.publishAll([message('a'), message('lost')])
+  accept(publisher, 2)
   const { epoch } = publisher
   publisher.sender.detach()
-  const kept = publisher.publishAll([{ ...message('kept'), key: Buffer.from('k') }, message('too', 'b')])
+  const kept = publisher.publishAll([message('kept')])
   const restored = new TestConnection()
   const attaching = publisher.sender.attach(restored.hub, new ProducingCredit(CREDIT_BYTES))
-  restored.opened(1, 0)
+  restored.opened(1, 1)
   while (restored.asked.length < 2) await Promise.resolve()
-  const opened = decodeOpenStream(restored.asked[1]?.body as Buffer)
-  t.equal(opened.epoch, publisher.epoch)
-  t.not(opened.epoch, epoch)
-  restored.opened(2, 0)
+  t.match(lost, [{ code: 'ACKNOWLEDGED_LOST', details: { from: 2, to: 2, epoch } }])
+  const [first, second] = restored.asked.map(({ body }) => decodeOpenStream(body))
+  const known = { epoch, knownSeq: 2, knownStore: TestConnection.STORE_ID }
+  t.match(first, { ...known, skip: false })
+  t.match(second, { ...known, skip: true })
+  restored.opened(1, 2)
   await attaching
-  t.same(restored.batches.map(bodiesOf), [['kept', 'too']])
-  t.match(restored.batches[0]?.head, { firstSeq: 1, epoch: publisher.epoch, flags: FLAG_RECEIPT_FINAL })
-  t.equal(restored.batches[0]?.messages()(0).key.toString(), 'k')
-  accept(publisher, 2)
-  t.same(await kept, { epoch: publisher.epoch, firstSeq: 1, lastSeq: 2 })
-  t.same(first.batches.map(bodiesOf), [['lost']])
+  t.same(restored.batches.map(bodiesOf), [['kept']])
+  accept(publisher, 3)
+  t.same(await kept, { epoch, firstSeq: 3, lastSeq: 3 })
 })
+
+t.test(
+  'a hub of an earlier version, which does not go on behind what it lost, gets the rest under a new epoch',
+  async (t) => {
+    const publisher = publisherOf({ receipts: 'final', compression: 'zstd' })
+    const first = await attached(publisher)
+    void publisher.publishAll([{ ...message('lost'), key: Buffer.from('k') }])
+    accept(publisher, 1)
+    const { epoch } = publisher
+    publisher.sender.detach()
+    const kept = publisher.publishAll([{ ...message('kept'), key: Buffer.from('k') }, message('too', 'b')])
+    const restored = new TestConnection()
+    const attaching = publisher.sender.attach(restored.hub, new ProducingCredit(CREDIT_BYTES))
+    for (let asked = 1; asked <= 2; asked++) {
+      restored.opened(1, 0)
+      while (restored.asked.length <= asked) await Promise.resolve()
+    }
+    const opened = decodeOpenStream(restored.asked[2]?.body as Buffer)
+    t.match(opened, { knownSeq: 0, skip: false })
+    t.equal(opened.epoch, publisher.epoch)
+    t.not(opened.epoch, epoch)
+    restored.opened(2, 0)
+    await attaching
+    t.same(restored.batches.map(bodiesOf), [['kept', 'too']])
+    t.match(restored.batches[0]?.head, { firstSeq: 1, epoch: publisher.epoch, flags: FLAG_RECEIPT_FINAL })
+    t.equal(restored.batches[0]?.messages()(0).key.toString(), 'k')
+    accept(publisher, 2)
+    t.same(await kept, { epoch: publisher.epoch, firstSeq: 1, lastSeq: 2 })
+    t.same(first.batches.map(bodiesOf), [['lost']])
+  },
+)
 
 t.test('an answer about an older attachment releases nothing', async (t) => {
   const publisher = publisherOf()

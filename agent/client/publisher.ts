@@ -46,6 +46,8 @@ export class Publisher {
   /** Why the hub does not take the next batch at present (a full queue): it is offered again; `null` since it took one. */
   refused: Fault | null = null
   private readonly onRestart: () => void
+  /** Id of the hub's store that has what was released. */
+  private releasedTo: string | null = null
   private readonly origin: string
   private readonly key: SigningKey
   private readonly options: Required<PublisherOptions>
@@ -71,7 +73,12 @@ export class Publisher {
 
   /** Use `client.publisher()`. */
   constructor(
-    options: PublisherOptions & { origin: string; key: SigningKey; onRestart: (publisher: Publisher) => void },
+    options: PublisherOptions & {
+      origin: string
+      key: SigningKey
+      onRestart: (publisher: Publisher) => void
+      onLost: (fault: Fault) => void
+    },
   ) {
     this.name = options.stream
     this.origin = options.origin
@@ -97,6 +104,7 @@ export class Publisher {
         this.unroutedMessages += messages
       },
       onError: (fault) => this.fail(fault),
+      onLost: options.onLost,
     })
   }
 
@@ -184,9 +192,15 @@ export class Publisher {
       get epoch() {
         return publisher.sending.epoch
       },
+      get releasedSeq() {
+        return publisher.releasedSeq
+      },
+      get releasedTo() {
+        return publisher.releasedTo
+      },
       read: (options) => publisher.read(options),
-      release: async (seq) => publisher.release(seq),
-      resumed: (lastSeq) => publisher.resumed(lastSeq),
+      release: async (seq, storeId) => publisher.release(seq, storeId),
+      restart: () => publisher.restart(),
     }
   }
 
@@ -204,8 +218,9 @@ export class Publisher {
     return pending.slice(from, to)
   }
 
-  private release(seq: number): void {
+  private release(seq: number, storeId: string): void {
     const { epoch, pending } = this.sending
+    this.releasedTo = storeId
     let released = 0
     for (const batch of pending) {
       const { firstSeq, count, open } = batch
@@ -221,9 +236,8 @@ export class Publisher {
     this.leaveFormer()
   }
 
-  /** A hub that lost what it had acknowledged (an older store was put back) would refuse all that follows: it gets a new epoch. */
-  private resumed(lastSeq: number): boolean {
-    if (lastSeq >= this.releasedSeq) return false
+  /** A hub that lost what it had acknowledged, and cannot go on behind it, would refuse all that follows: it gets a new epoch. */
+  private restart(): boolean {
     const kept = [...(this.former?.pending ?? []), ...this.pending]
     this.former = null
     this.begin()

@@ -8,12 +8,20 @@ t.test('an acknowledgement that was lost with its connection is made up for by t
   const told: string[] = []
   const released: number[] = []
   const sender = new StreamSender(
-    { name: 's', epoch: 1, read: () => [], release: async (seq) => void released.push(seq) },
+    {
+      name: 's',
+      epoch: 1,
+      releasedSeq: 0,
+      releasedTo: null,
+      read: () => [],
+      release: async (seq) => void released.push(seq),
+    },
     {
       onAccepted: () => void told.push(`accepted up to ${released.at(-1)}`),
       onRefused: () => void told.push('refused'),
       onUnrouted: () => void told.push('unrouted'),
       onError: () => void told.push('error'),
+      onLost: () => void told.push('lost'),
     },
   )
   const attach = async (lastSeq: number) => {

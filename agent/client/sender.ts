@@ -3,22 +3,34 @@
 
 import { asFault, type Fault } from '#protocol/base/mod.ts'
 import { CHANNEL_MESSAGES, FRAME_HEADER_BYTES, FRAME_OPEN_STREAM } from '#protocol/frame/mod.ts'
-import { type Accepted, decodeStreamOpened, encodeOpenStream, type Refused } from '#protocol/schema/mod.ts'
+import {
+  type Accepted,
+  decodeStreamOpened,
+  encodeOpenStream,
+  type Refused,
+  type StreamOpened,
+} from '#protocol/schema/mod.ts'
 import { batchFrameStart } from '#protocol/session/mod.ts'
 import { type HubConnection, refusal } from './connection.ts'
+import { clientFault } from './faults.ts'
 import { REFUSED_RETRY_MS_FIRST, REFUSED_RETRY_MS_MAX, UNCURED_RETRY_MS_FIRST } from './limits.ts'
 
 /** Where a stream's sealed batches are kept until the hub has them; an agent's spool stream is one. */
 export type BatchStore = {
   readonly name: string
   readonly epoch: number
+  /** The highest number released; 0 when none. What lies up to there cannot be sent any more. */
+  readonly releasedSeq: number
+  /** Id of the hub's store (32 hex digits) in which the hub has it; `null` when nobody knows. */
+  readonly releasedTo: string | null
   read(options: { seq: number; bytesMax: number }): readonly { firstSeq: number; count: number; bytes: Buffer }[]
-  release(seq: number): Promise<void>
+  /** The hub's store `storeId` has everything up to `seq` on its disk. */
+  release(seq: number, storeId: string): Promise<void>
   /**
-   * The hub has said up to which number it has the stream. True when that is less than it once acknowledged and the store
-   * has begun a new epoch because of it: the stream is opened again. Without it such a stream stays refused (`STREAM_GAP`).
+   * The hub ends before `releasedSeq` and does not go on behind it either (an older version). True when a new epoch has
+   * begun because of it: the stream is opened again. Without it such a stream stays refused (`STREAM_GAP`).
    */
-  resumed?(lastSeq: number): boolean
+  restart?(): boolean
 }
 
 export type SenderEvents = {
@@ -32,6 +44,11 @@ export type SenderEvents = {
   /** Messages that no queue at the hub wanted. */
   onUnrouted(messages: number): void
   onError(fault: Fault): void
+  /**
+   * `ACKNOWLEDGED_LOST`: the hub's store is an older copy and lacks messages it had acknowledged, `details.from` … `details.to`
+   * of the stream. The stream goes on behind them. Told again when the connection ends before that is certain.
+   */
+  onLost(fault: Fault): void
 }
 
 const READ_BYTES = 1024 * 1024
@@ -86,13 +103,18 @@ export class StreamSender {
   /** Continues the stream on a new connection. */
   async attach(connection: HubConnection, credit: ProducingCredit): Promise<void> {
     this.detach()
-    const { attachment } = this
-    const { name: stream, epoch } = this.store
-    const body = await connection.request(FRAME_OPEN_STREAM, (request) => encodeOpenStream({ request, stream, epoch }))
-    const opened = decodeStreamOpened(body)
-    if (this.stopped || !connection.alive || attachment !== this.attachment) return
-    if (this.store.resumed?.(opened.lastSeq) === true) return await this.attach(connection, credit)
-    await this.store.release(opened.lastSeq)
+    const { attachment, store } = this
+    const isOver = () => this.stopped || !connection.alive || attachment !== this.attachment
+    let opened = await this.open(connection, { skip: false })
+    if (isOver()) return
+    if (opened.lastSeq < store.releasedSeq) {
+      // Only this side knows that it cannot send them any more, and says so before the hub goes on without them.
+      this.events.onLost(lostFault(store, opened.lastSeq))
+      opened = await this.open(connection, { skip: true })
+      if (isOver()) return
+      if (opened.lastSeq < store.releasedSeq && store.restart?.() === true) return await this.attach(connection, credit)
+    }
+    await store.release(opened.lastSeq, storeIdOf(connection))
     if (attachment !== this.attachment) return
     this.connection = connection
     this.credit = credit
@@ -101,6 +123,15 @@ export class StreamSender {
     // Its acknowledgement was lost with the connection: nobody else will tell.
     if (this.learn(opened.lastSeq)) this.events.onAccepted()
     this.pump()
+  }
+
+  private async open(connection: HubConnection, { skip }: { skip: boolean }): Promise<StreamOpened> {
+    const { name: stream, epoch, releasedSeq: knownSeq, releasedTo } = this.store
+    const knownStore = Buffer.from(releasedTo ?? '', 'hex')
+    const asked = { stream, epoch, knownSeq, knownStore, skip }
+    return decodeStreamOpened(
+      await connection.request(FRAME_OPEN_STREAM, (request) => encodeOpenStream({ request, ...asked })),
+    )
   }
 
   /** Whether that is more than was known. */
@@ -148,7 +179,8 @@ export class StreamSender {
   accepted({ lastSeq, unrouted }: Accepted): void {
     this.refusals = 0
     this.learn(lastSeq)
-    this.store.release(lastSeq).then(
+    if (this.connection === null) return
+    this.store.release(lastSeq, storeIdOf(this.connection)).then(
       () => this.events.onAccepted(),
       (error: unknown) => this.events.onError(asFault(error)),
     )
@@ -171,6 +203,19 @@ export class StreamSender {
     // Last: whoever hears of it may stop the sender or begin a new epoch, and both end this waiting.
     this.events.onRefused(refusal('PUBLISH_REFUSED', fault), firstSeq)
   }
+}
+
+const storeIdOf = ({ terms }: HubConnection): string => terms.storeId.toString('hex')
+
+function lostFault({ name, epoch, releasedSeq }: BatchStore, lastSeq: number): Fault {
+  const [from, to] = [lastSeq + 1, releasedSeq]
+  return clientFault('ACKNOWLEDGED_LOST', {
+    where: `stream ${name}`,
+    why: `numbers ${from} to ${to} of epoch ${epoch}`,
+    from,
+    to,
+    epoch,
+  })
 }
 
 /**

@@ -20,10 +20,11 @@ type Asked = { readonly kind: number; readonly request: number; readonly body: B
 type Sent = { readonly kind: number; readonly body: Buffer }
 
 export class TestConnection {
+  static readonly STORE_ID = Buffer.alloc(16, 7)
   readonly sent: Sent[] = []
   readonly batches: Batch[] = []
   readonly asked: Asked[] = []
-  readonly terms = { storeId: Buffer.alloc(16, 7) }
+  readonly terms = { storeId: TestConnection.STORE_ID }
   alive = true
   writable = true
   private readonly waiting = new Map<number, PromiseWithResolvers<Buffer>>()

@@ -25,6 +25,8 @@ export type SpoolStream = {
   readonly nextSeq: number
   /** Highest sequence number released (acknowledged by the hub); 0 when none. */
   readonly releasedSeq: number
+  /** Id of the hub's store that has it, 32 hex digits: what shows later that the hub was put back to an older copy. `null`: unknown. */
+  readonly releasedTo: string | null
   /** The cursor stored by the last `append`, or `null`. */
   readonly cursor: string | null
   /**
@@ -35,8 +37,11 @@ export type SpoolStream = {
   append(entry: SpoolEntry): Promise<void>
   /** Batches with `firstSeq >= seq`, ascending, until `bytesMax` is reached (at least one when there is one). Flushed ones only. */
   read(options: { seq: number; bytesMax: number }): SpooledBatch[]
-  /** Forgets everything up to and including `seq`: the hub has it durably. */
-  release(seq: number): Promise<void>
+  /**
+   * Forgets everything up to and including `seq`: the hub has it durably, in its store `storeId` (left out: unknown, what
+   * was known of it stays).
+   */
+  release(seq: number, storeId?: string): Promise<void>
   /** Called after an `append` is durable: there is something to send. Returns the unsubscribe function. */
   onAppend(listener: () => void): () => void
 }

@@ -8,14 +8,21 @@
 //
 // A stream's record, under its name:
 //
-//   u8 format = 1 · u32 id · u48 epoch · u48 next · u48 released · u8 has cursor · cursor in UTF-8
+//   u8 format = 2 · u32 id · u48 epoch · u48 next · u48 released · u8 has cursor · 16 bytes store id of the hub that
+//   has what was released, zeros when unknown · cursor in UTF-8
+//
+// Format 1 has no store id; it is read for ever.
 
 import { spoolFault } from './faults.ts'
 import { CURSOR_BYTES_MAX } from './limits.ts'
 
 export const BATCH_KEY_BYTES = 18
-const RECORD_FORMAT = 1
-const RECORD_BYTES_MIN = 24
+const RECORD_FORMAT = 2
+/** Before the cursor, by format. */
+const RECORD_BYTES: Readonly<Record<number, number>> = { 1: 24, 2: 40 }
+const RECORD_BYTES_NOW = 40
+const STORE_ID_BYTES = 16
+const NO_STORE = '00'.repeat(STORE_ID_BYTES)
 
 export type BatchKey = {
   readonly streamId: number
@@ -29,6 +36,8 @@ export type StreamRecord = {
   readonly epoch: number
   readonly nextSeq: number
   readonly releasedSeq: number
+  /** 32 hex digits, or `null`. */
+  readonly releasedTo: string | null
   readonly cursor: string | null
 }
 
@@ -55,34 +64,37 @@ export function decodeBatchKey(key: Buffer, where: string): BatchKey {
 
 export function encodeRecord(record: StreamRecord): Buffer {
   const cursor = record.cursor === null ? Buffer.alloc(0) : Buffer.from(record.cursor, 'utf8')
-  const bytes = Buffer.allocUnsafe(RECORD_BYTES_MIN + cursor.length)
+  const bytes = Buffer.allocUnsafe(RECORD_BYTES_NOW + cursor.length)
   bytes.writeUInt8(RECORD_FORMAT, 0)
   bytes.writeUInt32BE(record.id, 1)
   bytes.writeUIntBE(record.epoch, 5, 6)
   bytes.writeUIntBE(record.nextSeq, 11, 6)
   bytes.writeUIntBE(record.releasedSeq, 17, 6)
   bytes.writeUInt8(record.cursor === null ? 0 : 1, 23)
-  cursor.copy(bytes, RECORD_BYTES_MIN)
+  bytes.write(record.releasedTo ?? NO_STORE, 24, STORE_ID_BYTES, 'hex')
+  cursor.copy(bytes, RECORD_BYTES_NOW)
   return bytes
 }
 
 export function decodeRecord(bytes: Buffer, where: string): StreamRecord {
   const corrupt = (why: string) => spoolFault('SPOOL_CORRUPT', { where, why })
-  if (bytes.length < RECORD_BYTES_MIN || bytes.length > RECORD_BYTES_MIN + CURSOR_BYTES_MAX) {
+  const format = bytes[0] ?? 0
+  const start = RECORD_BYTES[format]
+  if (start === undefined)
+    throw corrupt(`a stream record has format ${format}, this version reads up to ${RECORD_FORMAT}`)
+  if (bytes.length < start || bytes.length > start + CURSOR_BYTES_MAX) {
     throw corrupt(`a stream record has ${bytes.length} bytes`)
   }
-  const format = bytes.readUInt8(0)
-  if (format !== RECORD_FORMAT)
-    throw corrupt(`a stream record has format ${format}, this version reads ${RECORD_FORMAT}`)
   const hasCursor = bytes.readUInt8(23)
-  if (hasCursor > 1 || (hasCursor === 0 && bytes.length > RECORD_BYTES_MIN))
-    throw corrupt('a stream record has trailing bytes')
+  if (hasCursor > 1 || (hasCursor === 0 && bytes.length > start)) throw corrupt('a stream record has trailing bytes')
+  const storeId = format === 1 ? NO_STORE : bytes.toString('hex', 24, 24 + STORE_ID_BYTES)
   const record = {
     id: bytes.readUInt32BE(1),
     epoch: bytes.readUIntBE(5, 6),
     nextSeq: bytes.readUIntBE(11, 6),
     releasedSeq: bytes.readUIntBE(17, 6),
-    cursor: hasCursor === 0 ? null : bytes.toString('utf8', RECORD_BYTES_MIN),
+    releasedTo: storeId === NO_STORE ? null : storeId,
+    cursor: hasCursor === 0 ? null : bytes.toString('utf8', start),
   }
   if (record.nextSeq < 1 || record.releasedSeq >= record.nextSeq || record.epoch < 1) {
     throw corrupt(`next ${record.nextSeq}, released ${record.releasedSeq}, epoch ${record.epoch} cannot be`)

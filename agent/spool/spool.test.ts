@@ -265,7 +265,7 @@ t.test('a folder that cannot be made, or records that contradict the batches, ar
       encoding: 'binary',
     })
     const records = root.openDB<Buffer, Buffer>({ name: 'streams', keyEncoding: 'binary', encoding: 'binary' })
-    const record = encodeRecord({ id: 1, epoch, nextSeq: 5, releasedSeq: 0, cursor: 'c' })
+    const record = encodeRecord({ id: 1, epoch, nextSeq: 5, releasedSeq: 0, releasedTo: null, cursor: 'c' })
     t.ok(records.get(Buffer.from('s'))?.equals(record), 'the format is what this test thinks')
     await records.put(Buffer.from('s'), change(record))
     await root.close()
@@ -279,8 +279,8 @@ t.test('a folder that cannot be made, or records that contradict the batches, ar
   await damaged('next is ahead', (record) => at(record, 16, 6))
   await damaged('next is behind', (record) => at(record, 16, 4))
   await damaged('released is ahead', (record) => at(record, 22, 9))
-  await damaged('unknown format', (record) => at(record, 0, 2))
-  await damaged('truncated', (record) => record.subarray(0, 20))
+  await damaged('unknown format', (record) => at(record, 0, 3))
+  await damaged('truncated', (record) => record.subarray(0, 30))
 
   const foreign = join(path, 'foreign')
   mkdirSync(foreign)

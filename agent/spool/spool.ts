@@ -38,7 +38,12 @@ type Append = {
   readonly settle: Settle
 }
 
-type Release = { readonly stream: Stream; readonly seq: number; readonly settle: Settle }
+type Release = {
+  readonly stream: Stream
+  readonly seq: number
+  readonly storeId: string | null
+  readonly settle: Settle
+}
 type Settle = { readonly resolve: () => void; readonly reject: (fault: Fault) => void }
 
 /** What one transaction will have done, to be applied to memory once it is durable. */
@@ -54,6 +59,8 @@ type Group = {
 type Released = Pick<Group, 'finished' | 'freed'> & {
   readonly remove: Buffer[]
   readonly released: Map<Stream, number>
+  /** Streams whose releases are by another store of the hub than the one before. */
+  readonly to: Map<Stream, string>
 }
 
 /** Opens or makes a spool. Faults: `SPOOL_IN_USE`, `SPOOL_CORRUPT`, `SPOOL_DISK_FULL`, `SPOOL_IO`. */
@@ -125,7 +132,7 @@ class LmdbSpool implements Spool, StreamHost {
     const id = 1 + Math.max(0, ...Array.from(this.#streams.values(), (each) => each.id))
     // Written with the first append: until then nobody can hold a message of this epoch.
     const epoch = randomInt(1, limits.SEQ_MAX)
-    const stream = new Stream(this, name, { id, epoch, nextSeq: 1, releasedSeq: 0, cursor: null })
+    const stream = new Stream(this, name, { id, epoch, nextSeq: 1, releasedSeq: 0, releasedTo: null, cursor: null })
     this.#streams.set(name, stream)
     return stream
   }
@@ -178,15 +185,18 @@ class LmdbSpool implements Spool, StreamHost {
     return found.map(({ key, firstSeq, count }) => ({ firstSeq, count, bytes: this.#store.batch(key) }))
   }
 
-  async release(stream: Stream, seq: number): Promise<void> {
+  async release(stream: Stream, seq: number, storeId: string | null): Promise<void> {
     this.#refuseWhenUnusable()
-    if (seq <= stream.durable.releasedSeq) return
+    const { releasedSeq, releasedTo } = stream.durable
+    // Nothing to forget; but that another store has it now is worth knowing. Of a stream without a release nothing is.
+    if (seq < releasedSeq || seq === 0) return
+    if (seq === releasedSeq && (storeId === null || storeId === releasedTo)) return
     if (!Number.isSafeInteger(seq) || seq >= stream.durable.nextSeq) {
       const why = `${seq} cannot be released, the last stored is ${stream.durable.nextSeq - 1}`
       throw spoolFault('SPOOL_STREAM_INVALID', { where: stream.name, why })
     }
     const settled = Promise.withResolvers<void>()
-    this.#releases.push({ stream, seq, settle: settled })
+    this.#releases.push({ stream, seq, storeId, settle: settled })
     this.#start()
     return settled.promise
   }
@@ -244,10 +254,10 @@ class LmdbSpool implements Spool, StreamHost {
   /** Takes what fits into one transaction. Appends leave the queue; releases stay until they are durable. */
   #take(): Group {
     // First, because reading keys may fail: the appends must then still be in their queue.
-    const { remove, released, finished, freed } = this.#takeReleases()
+    const { remove, released, to, finished, freed } = this.#takeReleases()
     const appends = this.#takeAppends()
     const put: Changes['put'][number][] = []
-    const fields = new Map<Stream, { nextSeq?: number; cursor?: string | null; releasedSeq?: number }>()
+    const fields = new Map<Stream, Partial<StreamRecord>>()
     let neededBytes = 0
     for (const each of appends) {
       let firstSeq = each.firstSeq
@@ -259,6 +269,7 @@ class LmdbSpool implements Spool, StreamHost {
       neededBytes += each.charge
     }
     for (const [stream, releasedSeq] of released) fields.set(stream, { ...fields.get(stream), releasedSeq })
+    for (const [stream, releasedTo] of to) fields.set(stream, { ...fields.get(stream), releasedTo })
     const records = new Map<Stream, StreamRecord>()
     const written: Changes['records'][number][] = []
     for (const [stream, changed] of fields) {
@@ -286,7 +297,11 @@ class LmdbSpool implements Spool, StreamHost {
   /** The next slice of what is to be released, whole batches only. */
   #takeReleases(): Released {
     const target = new Map<Stream, number>()
-    for (const { stream, seq } of this.#releases) target.set(stream, Math.max(seq, target.get(stream) ?? 0))
+    const to = new Map<Stream, string>()
+    for (const { stream, seq, storeId } of this.#releases) {
+      target.set(stream, Math.max(seq, target.get(stream) ?? 0))
+      if (storeId !== null && storeId !== stream.durable.releasedTo) to.set(stream, storeId)
+    }
     const remove: Buffer[] = []
     const released = new Map<Stream, number>()
     const finished = new Map<Stream, number>()
@@ -308,7 +323,7 @@ class LmdbSpool implements Spool, StreamHost {
       }
       if (!more) finished.set(stream, seq)
     }
-    return { remove, released, finished, freed: { bytes: charge, batches: remove.length, messages } }
+    return { remove, released, to, finished, freed: { bytes: charge, batches: remove.length, messages } }
   }
 
   #apply(group: Group): void {
@@ -391,7 +406,9 @@ class LmdbSpool implements Spool, StreamHost {
         const onDisk = records.get(stream.name)
         const expected = encodeRecord(stream.durable)
         const untouched = onDisk === undefined && stream.durable.nextSeq === 1 && stream.durable.cursor === null
-        if (untouched || onDisk?.equals(expected)) continue
+        if (untouched) continue
+        // Written anew, because it may lie there in the form of an earlier version.
+        if (onDisk !== undefined && encodeRecord(decodeRecord(onDisk, this.#folder)).equals(expected)) continue
         const why = `after a failed write, stream ${stream.name} on disk is not what was acknowledged`
         return spoolFault('SPOOL_IO', { where: this.#folder, why })
       }

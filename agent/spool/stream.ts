@@ -8,7 +8,7 @@ import { encodeRecord, type StreamRecord } from './keys.ts'
 export type StreamHost = {
   append(stream: Stream, entry: SpoolEntry): Promise<void>
   read(stream: Stream, options: { seq: number; bytesMax: number }): SpooledBatch[]
-  release(stream: Stream, seq: number): Promise<void>
+  release(stream: Stream, seq: number, storeId: string | null): Promise<void>
 }
 
 export class Stream implements SpoolStream {
@@ -39,6 +39,10 @@ export class Stream implements SpoolStream {
     return this.durable.releasedSeq
   }
 
+  get releasedTo(): string | null {
+    return this.durable.releasedTo
+  }
+
   get cursor(): string | null {
     return this.durable.cursor
   }
@@ -51,8 +55,8 @@ export class Stream implements SpoolStream {
     return this.#host.read(this, options)
   }
 
-  release(seq: number): Promise<void> {
-    return this.#host.release(this, seq)
+  release(seq: number, storeId?: string): Promise<void> {
+    return this.#host.release(this, seq, storeId ?? null)
   }
 
   onAppend(listener: () => void): () => void {
@@ -70,7 +74,7 @@ export class Stream implements SpoolStream {
   }
 
   /** The record after a transaction that moves the given fields. */
-  recordWith(changes: Partial<Pick<StreamRecord, 'nextSeq' | 'releasedSeq' | 'cursor'>>): {
+  recordWith(changes: Partial<Pick<StreamRecord, 'nextSeq' | 'releasedSeq' | 'releasedTo' | 'cursor'>>): {
     record: StreamRecord
     bytes: Buffer
   } {

@@ -40,6 +40,8 @@ export type AgentStatus = {
   readonly spool: SpoolUsage
   /** Streams the hub refuses, with its reason: they wait in the spool. */
   readonly refused: Readonly<Record<string, Readonly<Record<string, unknown>>>>
+  /** Streams of which the hub has lost what it had acknowledged, since the agent started. */
+  readonly lost: Readonly<Record<string, Readonly<Record<string, unknown>>>>
   /** Bytes on the socket, above TLS. */
   readonly wire: { readonly bytesIn: number; readonly bytesOut: number }
   /** Uncompressed bytes of messages received and sealed. */
@@ -74,6 +76,7 @@ export function statusOf(parts: {
     ),
     spool: spool.usage(),
     refused: Object.fromEntries([...outbox.refused()].map(([name, fault]) => [name, fault.toJSON()])),
+    lost: Object.fromEntries([...outbox.lost()].map(([name, fault]) => [name, fault.toJSON()])),
     wire: { bytesIn: client.bytesIn, bytesOut: client.bytesOut },
     raw: { bytesIn: client.rawBytesIn, bytesOut: outbox.rawBytes },
   }

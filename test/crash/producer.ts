@@ -102,6 +102,7 @@ async function runStream(name: StreamName): Promise<void> {
     onRefused: (fault) => say(`${fault.details.retry === true ? 'refused' : 'fault'} ${fault.describe()}`),
     onUnrouted: (messages) => say(`fault ${messages} messages were unrouted`),
     onError: (fault) => say(`fault ${fault.describe()}`),
+    onLost: (fault) => say(`fault ${fault.describe()}`),
   })
   stream.onAppend(() => sender.pump())
   const pending = () => stream.nextSeq - 1 - stream.releasedSeq

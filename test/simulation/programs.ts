@@ -128,6 +128,7 @@ export class SpoolProducer {
       onUnrouted: () => undefined,
       onRefused: () => undefined,
       onError: (fault: Error) => ledger.broken(`the spool's sender fails: ${fault.message}`),
+      onLost: (fault: Error) => world.log(`p2: ${fault.message}`),
     }
     this.sender = agent.within(() => agent.client.sendFrom(spool, events))
   }

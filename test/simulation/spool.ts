@@ -10,6 +10,9 @@ type Kept = { readonly firstSeq: number; readonly count: number; readonly bytes:
 export class SimSpool implements BatchStore {
   readonly name: string
   readonly epoch: number
+  /** As the disk has it. */
+  releasedSeq = 0
+  releasedTo: string | null = null
   onReleased: (id: string) => void = () => {}
   private readonly origin: string
   private readonly key: SigningKey
@@ -55,11 +58,13 @@ export class SimSpool implements BatchStore {
     return found
   }
 
-  async release(seq: number): Promise<void> {
+  async release(seq: number, storeId: string): Promise<void> {
+    this.releasedTo = storeId
     while (this.batches.length > 0) {
       const { firstSeq, count, bytes } = this.batches[0] as Kept
       if (firstSeq + count - 1 > seq) return
       this.batches.shift()
+      this.releasedSeq = firstSeq + count - 1
       const message = openBatch(bytes).messages()
       for (let i = 0; i < count; i++) this.onReleased(String(message(i).body))
     }

@@ -13,6 +13,8 @@ type Line = {
   readonly sender: StreamSender
   /** Why the hub does not take the next batch; `null` since it took one. */
   refused: Fault | null
+  /** What the hub had acknowledged and lost, since the agent started; the newest. */
+  lost: Fault | null
   /** Called when something was acknowledged or refused. */
   moved: (() => void)[]
 }
@@ -57,6 +59,13 @@ export class Outbox implements HubOutlet {
     return found
   }
 
+  /** Streams of which the hub has lost what it had acknowledged, with the numbers: it was restored from an older copy. */
+  lost(): ReadonlyMap<string, Fault> {
+    const found = new Map<string, Fault>()
+    for (const [name, { lost }] of this.#lines) if (lost !== null) found.set(name, lost)
+    return found
+  }
+
   /**
    * Resolves with `null` when the hub has acknowledged everything of the stream, or with the fault when it refuses it for a
    * reason that waiting does not cure (it stays in the spool and is offered again). Stops waiting when `signal` aborts.
@@ -87,8 +96,13 @@ export class Outbox implements HubOutlet {
       onUnrouted: (messages) =>
         this.#log('warn', 'no queue at the hub wants these messages', { stream: name, messages }),
       onError: (fault) => this.#log('error', 'sending failed', { stream: name, fault: fault.toJSON() }),
+      onLost: (fault) => {
+        this.#log('error', 'the hub has lost messages', { stream: name, fault: fault.toJSON() })
+        const line = this.#lines.get(name)
+        if (line !== undefined) line.lost = fault
+      },
     })
-    const line: Line = { stream, sender, refused: null, moved: [] }
+    const line: Line = { stream, sender, refused: null, lost: null, moved: [] }
     this.#lines.set(name, line)
     stream.onAppend(() => sender.pump())
     return line
