@@ -1,7 +1,9 @@
 import t from 'tap'
 import { RangeSet } from '#protocol/session/mod.ts'
+import { Identities } from './identities.ts'
 import { decodeHubPosition, encodeHubPosition, LanePositions, placeOf, refOf } from './position.ts'
 
+const none = () => ({ fresh: new Identities(), former: new Identities() })
 const plain = (done: LanePositions) => done.lanes.map((lane) => [lane, done.of(lane).floor, done.of(lane).above])
 
 t.test('a position survives being written down, lane by lane', async (t) => {
@@ -9,7 +11,7 @@ t.test('a position survives being written down, lane by lane', async (t) => {
   done.set(4, new RangeSet(7))
   done.set(0, new RangeSet(10, [[12, 15]]))
   done.of(1).add(3, 5)
-  const back = decodeHubPosition(encodeHubPosition({ store: 'ab', queue: 'a:名', done }))
+  const back = decodeHubPosition(encodeHubPosition({ store: 'ab', queue: 'a:名', done, ...none() }))
   t.match(back, { store: 'ab', queue: 'a:名' })
   t.same(plain(back.done), [
     [0, 10, [[12, 15]]],
@@ -20,12 +22,22 @@ t.test('a position survives being written down, lane by lane', async (t) => {
 
 t.test('a cursor from before there were lanes is read as lane 0, and written as it was', async (t) => {
   const old = '{"store":"ab","queue":"q","floor":10,"above":[[12,15]]}'
-  const { store, queue, done } = decodeHubPosition(old)
-  t.same(plain(done), [[0, 10, [[12, 15]]]])
-  t.equal(encodeHubPosition({ store, queue, done }), old)
+  const position = decodeHubPosition(old)
+  t.same(plain(position.done), [[0, 10, [[12, 15]]]])
+  t.equal(encodeHubPosition(position), old)
 })
 
-t.test('all lanes of a queue fit a cursor', async (t) => {
+/** More, and with longer names, than anyone remembers. */
+function manyIdentities(): Identities {
+  const identities = new Identities()
+  for (let stream = 0; stream < 100; stream++) {
+    const name = { origin: 'o'.repeat(200), stream: `${'\n'.repeat(190)}${stream}`, epoch: 2 ** 47 }
+    for (let run = 0; run < 100; run++) identities.add(name, 2 ** 47 + 2 * run, 2 ** 47 + 2 * run + 1)
+  }
+  return identities
+}
+
+t.test('all lanes of a queue, and all that is remembered of streams, fit a cursor', async (t) => {
   const done = new LanePositions()
   for (let lane = 0; lane < 192; lane++) {
     done.set(
@@ -36,7 +48,9 @@ t.test('all lanes of a queue fit a cursor', async (t) => {
       ]),
     )
   }
-  t.ok(encodeHubPosition({ store: 'a'.repeat(32), queue: 'q'.repeat(200), done }).length < 65_536)
+  const [fresh, former] = [manyIdentities(), manyIdentities()]
+  const cursor = encodeHubPosition({ store: 'a'.repeat(32), queue: '\n'.repeat(200), done, fresh, former })
+  t.ok(Buffer.byteLength(cursor) < 65_536, `${Buffer.byteLength(cursor)} bytes`)
 })
 
 t.test('a copy is a copy', async (t) => {
@@ -62,6 +76,10 @@ t.test('what is no position is a fault, not a new beginning', async (t) => {
     `{${start},"lanes":[[192,0,[]]]}`,
     `{${start},"lanes":[[1,-1,[]]]}`,
     `{${start},"lanes":[null]}`,
+    `{${start},"done":7}`,
+    `{${start},"done":[["o","s",1]]}`,
+    `{${start},"before":[["o","s",1,[[0,5]]]]}`,
+    `{${start},"before":[["o","s",1,[[5,5]]]]}`,
   ]) {
     t.throws(() => decodeHubPosition(text), { code: 'SOURCE_POSITION_INVALID' }, text)
   }

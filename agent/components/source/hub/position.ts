@@ -1,12 +1,15 @@
 // The hub source's cursor: which positions of which lanes of which queue at which hub are done. `store` changes when the hub was
-// made anew or restored: positions of another store mean nothing.
+// made anew or restored: positions of another store mean nothing. For then it also says which messages are done: `fresh` those
+// done in this store, `former` those done before it.
 //
-// Written down, lane 0 stands where the only lane stood before there were several: `{store, queue, floor, above, lanes?}`, with
-// `lanes` as [lane, floor, above] of the others. Cursors of the older form are read for ever.
+// Written down, lane 0 stands where the only lane stood before there were several: `{store, queue, floor, above, lanes?, done?,
+// before?}`, with `lanes` as [lane, floor, above] of the others, `done` and `before` as identities.ts has them. Cursors of the
+// older forms are read for ever.
 
 import { LANES_MAX, type Range, RangeSet } from '#protocol/session/mod.ts'
 import type { Cursor } from '../../contract.ts'
 import { componentFault } from '../../faults.ts'
+import { Identities } from './identities.ts'
 
 /** Positions by lane. A lane that was never asked for is empty and takes no memory. */
 export class LanePositions {
@@ -37,9 +40,15 @@ export class LanePositions {
   }
 }
 
-export type HubPosition = { readonly store: string; readonly queue: string; readonly done: LanePositions }
+export type HubPosition = {
+  readonly store: string
+  readonly queue: string
+  readonly done: LanePositions
+  readonly fresh: Identities
+  readonly former: Identities
+}
 
-export function encodeHubPosition({ store, queue, done }: HubPosition): Cursor {
+export function encodeHubPosition({ store, queue, done, fresh, former }: HubPosition): Cursor {
   const { floor, above } = done.of(0)
   const lanes = done.lanes
     .filter((lane) => lane !== 0)
@@ -47,7 +56,16 @@ export function encodeHubPosition({ store, queue, done }: HubPosition): Cursor {
       const { floor, above } = done.of(lane)
       return [lane, floor, above]
     })
-  return JSON.stringify({ store, queue, floor, above, ...(lanes.length > 0 ? { lanes } : {}) })
+  const [now, before] = [fresh.encode(), former.encode()]
+  return JSON.stringify({
+    store,
+    queue,
+    floor,
+    above,
+    ...(lanes.length > 0 ? { lanes } : {}),
+    ...(now.length > 0 ? { done: now } : {}),
+    ...(before.length > 0 ? { before } : {}),
+  })
 }
 
 /** Faults: `SOURCE_POSITION_INVALID`. */
@@ -60,14 +78,16 @@ export function decodeHubPosition(cursor: Cursor): HubPosition {
   } catch (cause) {
     throw invalid(cause)
   }
-  const { store, queue, floor, above, lanes = [] } = read ?? {}
+  const { store, queue, floor, above, lanes = [], done: now = [], before = [] } = read ?? {}
   if (typeof store !== 'string' || typeof queue !== 'string' || !Array.isArray(lanes)) throw invalid()
   const done = new LanePositions()
   for (const entry of [[0, floor, above], ...lanes]) {
     if (!isLane(entry)) throw invalid()
     done.set(entry[0], new RangeSet(entry[1], entry[2]))
   }
-  return { store, queue, done }
+  const [fresh, former] = [Identities.decode(now), Identities.decode(before)]
+  if (fresh === null || former === null) throw invalid()
+  return { store, queue, done, fresh, former }
 }
 
 function isLane(entry: unknown): entry is [lane: number, floor: number, above: Range[]] {

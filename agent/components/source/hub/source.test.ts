@@ -76,7 +76,9 @@ t.test('after a restart each lane goes on where the destination is, also from a 
   receive(delivered({ lane: 1, position: 0 }, rows('urgent')))
   const portion = await source.next()
   t.same(rowsOf(portion === null ? [] : [portion]), [{ name: 'new' }, { name: 'urgent' }])
-  t.same(JSON.parse(portion?.cursor ?? ''), { store, queue: 'q', floor: 3, above: [], lanes: [[1, 1, []]] })
+  const lanes = [[1, 1, []]]
+  const done = [['agent-a', 'main', 3, [[11, 13]]]]
+  t.same(JSON.parse(portion?.cursor ?? ''), { store, queue: 'q', floor: 3, above: [], lanes, done })
   await source.close()
 })
 

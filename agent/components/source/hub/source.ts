@@ -3,6 +3,11 @@
 //
 //   taken       positions handed on in portions, committed or not
 //   committed   positions whose portion the destination has committed: only these are settled at the hub
+//   fresh       the same messages as taken (without those that were refused), by identity
+//   former      messages done in another store of the hub, by identity
+//
+// A hub that was put back to an older copy has another store id: positions begin anew, and what it delivers again is recognised
+// by identity.
 
 import { join } from 'node:path'
 import type { Client, Delivery, SubscribeOptions, Subscription } from '#agent/client/mod.ts'
@@ -14,10 +19,13 @@ import { parseJsonRecord } from '../../formats/mod.ts'
 import { PORTION_BYTES_MAX } from '../../limits.ts'
 import { RejectFile, reasonOf } from '../../support/rejects.ts'
 import { waitFor } from '../../support/wait.ts'
+import { Identities } from './identities.ts'
 import { decodeHubPosition, encodeHubPosition, LanePositions, placeOf, refOf } from './position.ts'
 import type { HubSourceSettings } from './settings.ts'
 
 const POLL_MS = 5000
+/** Portions that may be out at the destination; a flow has one, and one made ahead. */
+const GIVEN_MAX = 16
 /** Rows of one portion; deliveries are joined up to it, so that many small batches share one commit. */
 const PORTION_ROWS_MAX = 4000
 
@@ -32,6 +40,12 @@ export class HubSource implements Source {
   #queue = ''
   #taken = new LanePositions()
   #committed = new LanePositions()
+  #fresh = new Identities()
+  #former = new Identities()
+  /** Portions given and not committed yet. */
+  #given: { readonly cursor: Cursor; readonly done: LanePositions }[] = []
+  /** Messages recognised by identity since the last portion. */
+  #recognised = 0
   /** Deliveries with messages that are not settled yet. */
   #open: Delivery[] = []
   #held: Delivery | null = null
@@ -49,11 +63,13 @@ export class HubSource implements Source {
 
   async open(position: Cursor | null): Promise<void> {
     if (position !== null) {
-      const { store, queue, done } = decodeHubPosition(position)
+      const { store, queue, done, fresh, former } = decodeHubPosition(position)
       this.#store = store
       this.#queue = queue
       this.#committed = done
       this.#taken = done.copy()
+      this.#fresh = fresh
+      this.#former = former
     }
     this.#subscribe()
   }
@@ -73,6 +89,8 @@ export class HubSource implements Source {
       this.#held ??= this.#subscription?.tryNext() ?? null
       const delivery = this.#held
       if (delivery === null) break
+      // What the destination has in hand may still be refused, by position: positions change their meaning after it only.
+      if (this.#isElsewhere(delivery) && (moved || this.#given.length > 0)) break
       moved = (await this.#take(delivery, items)) || moved
       this.#held = null
       bytes += delivery.rawBytes
@@ -80,14 +98,28 @@ export class HubSource implements Source {
     if (!moved) return null
     const setAside = this.#brokenRows
     this.#brokenRows = 0
-    const cursor = encodeHubPosition({ store: this.#store, queue: this.#queue, done: this.#taken })
+    if (this.#recognised > 0) {
+      const details = { queue: this.#queue, messages: this.#recognised }
+      this.#context.log('info', 'messages done before the hub was restored came again', details)
+      this.#recognised = 0
+    }
+    const done = this.#taken.copy()
+    const cursor = encodeHubPosition({
+      store: this.#store,
+      queue: this.#queue,
+      done,
+      fresh: this.#fresh,
+      former: this.#former,
+    })
+    this.#given.push({ cursor, done })
+    if (this.#given.length > GIVEN_MAX) this.#given.shift()
     return { items, cursor, setAside }
   }
 
   idle(signal: AbortSignal): Promise<void> {
     return waitFor(POLL_MS, signal, (wake) => {
       this.#wake = wake
-      if (this.#failure !== null || this.#subscription?.hasNext === true) wake()
+      if (this.#failure !== null || this.#held !== null || this.#subscription?.hasNext === true) wake()
     })
   }
 
@@ -111,13 +143,20 @@ export class HubSource implements Source {
       const place = position - (delivery?.position ?? 0)
       // A write that is repeated refuses the same rows again.
       if (delivery === undefined || delivery.isSettled(place)) continue
+      // An operator may send it here again, once the reason is gone: then it must not pass for done.
+      const seq = delivery.seqOf(place)
+      if (seq !== null) this.#fresh.remove(delivery, seq)
       delivery.reject(`${fault.code}: ${fault.message}`, place, 1)
     }
   }
 
   async committed(cursor: Cursor): Promise<void> {
-    this.#committed = decodeHubPosition(cursor).done
     this.#rejects?.forget()
+    const at = this.#given.findIndex((given) => given.cursor === cursor)
+    const committed = this.#given[at]
+    if (committed === undefined) return
+    this.#given.splice(0, at + 1)
+    this.#committed = committed.done
     this.#open = this.#open.filter((delivery) => !this.#settle(delivery))
   }
 
@@ -161,23 +200,40 @@ export class HubSource implements Source {
 
   /** Takes what is new in a delivery; true when the position moved. */
   async #take(delivery: Delivery, items: Item[]): Promise<boolean> {
-    if (delivery.storeId !== this.#store || delivery.queue !== this.#queue) this.#startOver(delivery)
+    if (this.#isElsewhere(delivery)) this.#startOver(delivery)
     const { lane, position, count, floor } = delivery
     const taken = this.#taken.of(lane)
     const open = taken.missing(position, position + count)
+    const done = this.#former.of(delivery)
     const fresh: Item[] = []
+    const freshRuns: [number, number][] = []
     const broken: Reject[] = []
+    let recognised = 0
     for (const [from, to] of open) {
       for (let at = from; at < to; at++) {
+        const seq = delivery.seqOf(at - position)
+        if (seq !== null && done?.has(seq) === true) {
+          recognised++
+          continue
+        }
         const item = itemAt(delivery, at)
-        if ('fault' in item) broken.push(item)
-        else fresh.push(item)
+        if ('fault' in item) {
+          broken.push(item)
+          continue
+        }
+        fresh.push(item)
+        const last = freshRuns.at(-1)
+        if (seq === null) continue
+        if (last?.[1] === seq) last[1]++
+        else freshRuns.push([seq, seq + 1])
       }
     }
     if (!this.#open.includes(delivery)) this.#open.push(delivery)
     if (broken.length > 0) await this.reject(broken)
     this.#brokenRows += broken.length
+    this.#recognised += recognised
     for (const item of fresh) items.push(item)
+    for (const [from, to] of freshRuns) this.#fresh.add(delivery, from, to)
     for (const [from, to] of open) taken.add(from, to)
     // What the hub counts as settled needs no memory here: the set stays at a few numbers.
     if (floor > 0) taken.raise(Math.min(floor, position))
@@ -196,11 +252,17 @@ export class HubSource implements Source {
     return true
   }
 
+  #isElsewhere({ storeId, queue }: Delivery): boolean {
+    return storeId !== this.#store || queue !== this.#queue
+  }
+
   /** Another hub, or a hub whose store is another one: its positions begin anew. */
   #startOver(delivery: Delivery): void {
     if (this.#store !== '') {
       this.#context.log('warn', 'the hub has another store: positions begin anew', { queue: delivery.queue })
     }
+    this.#former.addAll(this.#fresh)
+    this.#fresh = new Identities()
     this.#store = delivery.storeId
     this.#queue = delivery.queue
     this.#taken = new LanePositions()
