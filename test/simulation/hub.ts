@@ -6,12 +6,13 @@ import { join } from 'node:path'
 import { Connection } from '#hub/listener/connection.ts'
 import { Router } from '#hub/router/mod.ts'
 import type { Authority } from '#hub/security/mod.ts'
-import { CREDIT_BYTES_FIRST, CreditPool, Dispatcher, hubSessionFault } from '#hub/session/mod.ts'
+import { CREDIT_BYTES_FIRST, CreditPool, Dispatcher, hubSessionFault, RollbackGuard } from '#hub/session/mod.ts'
 import type { Disk } from '#hub/store/disk.ts'
 import {
   Admin,
   HubStore,
   inboxOf,
+  markRestored,
   OWNER_HUB,
   policyOf,
   QUEUE_DEAD,
@@ -131,6 +132,16 @@ export class SimHub {
     return existsSync(this.copyPath)
   }
 
+  /** As causeway-hub store restored does, while the hub does not run. */
+  async markRestored(): Promise<void> {
+    const { dataDir, world } = this.options
+    world.log('hub: its folder is marked as restored')
+    await world.outcome(
+      world.within(new Process('operator'), () => markRestored(dataDir)),
+      'store restored',
+    )
+  }
+
   /** Puts the copy in the place of the folder, while the hub does not run. */
   restore(): void {
     const { world } = this.options
@@ -178,7 +189,14 @@ export class SimHub {
       },
       route: (batch) => route(batch, store.unrouted).placements,
     })
-    const context = this.context({ store, route, dispatcher, connections, lookForAgents })
+    const rollback = new RollbackGuard({
+      store,
+      log: (_level, message) => world.log(`hub: ${message}`),
+      closeAll: (fault) => {
+        for (const connection of connections) connection.close(fault)
+      },
+    })
+    const context = this.context({ store, route, dispatcher, connections, rollback, lookForAgents })
     network.listen(process, (stream: End, agent) => {
       const accepted = { stream, remote: agent, transport: 'tcp', channelBinding: null, requireBinding: false } as const
       connections.add(new Connection(accepted, context))
@@ -195,6 +213,7 @@ export class SimHub {
     route: (...args: Parameters<Router['route']>) => ReturnType<Router['route']>
     dispatcher: Dispatcher
     connections: Set<Connection>
+    rollback: RollbackGuard
     lookForAgents: () => void
   }): ConstructorParameters<typeof Connection>[1] {
     const { authority, world } = this.options
