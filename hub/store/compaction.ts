@@ -3,32 +3,36 @@
 // Appends go on in between; a hub killed anywhere has either the old row or the new one.
 
 import { asFault, type Fault } from '#protocol/base/mod.ts'
-import type { BatchRow } from './batch-row.ts'
 import type { Engine, Work } from './engine.ts'
 import { COMPACT_STEP_BYTES, RETRY_MS } from './limits.ts'
-import { batchProblem, recordBytes } from './segment-file.ts'
+import { type Place, recordBytes } from './segment-file.ts'
 import { recordsIn } from './segment-scan.ts'
 import type { Blob, Segment } from './segments.ts'
 
-/** The part of `Batches` it works on. */
-type Rows = {
-  row(seq: number): BatchRow | null
-  move(seq: number, from: BatchRow, blob: Blob, name: BatchRow['name']): Work
+/** Whose records it moves: batches, or the chunks of large contents. */
+export type Movable<Row extends Placed> = {
+  /** What the record of that number belongs to; `null` when nothing uses it. */
+  row(seq: number): Row | null
+  /** Its bytes, checked. Throws when they are not what was written. */
+  sound(seq: number, row: Row): Buffer | Promise<Buffer>
+  /** Points the row to the copy; ends the blob. */
+  move(seq: number, from: Row, blob: Blob): Work
 }
 
-type Live = { readonly seq: number; readonly row: BatchRow }
+type Placed = { readonly place: Place }
+type Live<Row> = { readonly seq: number; readonly row: Row }
 
-export class Compaction {
+export class Compaction<Row extends Placed> {
   /** Something stands in its way; what is damaged stays where it is. */
   onFault: (fault: Fault) => void
   /** Segments emptied, bytes copied. */
   segments = 0
   copiedBytes = 0
   private readonly engine: Engine
-  private readonly rows: Rows
+  private readonly rows: Movable<Row>
   private running: Promise<void> | null = null
 
-  constructor(engine: Engine, rows: Rows) {
+  constructor(engine: Engine, rows: Movable<Row>) {
     this.engine = engine
     this.rows = rows
     this.onFault = (fault) => engine.onFault(fault)
@@ -82,7 +86,7 @@ export class Compaction {
     const { segments } = this.engine
     segments.hold(segment, 1)
     try {
-      let step: Live[] = []
+      let step: Live<Row>[] = []
       let bytes = 0
       for await (const { seq, offset, header } of recordsIn(segments.files, segment, segment.life)) {
         if (this.engine.ending) return
@@ -105,17 +109,17 @@ export class Compaction {
     if (segment.liveBytes > 0 && segment.state === 'sealed') segment.damaged = true
   }
 
-  private async copy(segment: Segment, live: readonly Live[]): Promise<void> {
+  private async copy(segment: Segment, live: readonly Live<Row>[]): Promise<void> {
     const { segments } = this.engine
     const blobs: Blob[] = []
     const works: Work[] = []
     try {
       for (const { seq, row } of live) {
-        const bytes = this.sound(segment, seq, row)
+        const bytes = await this.sound(segment, seq, row)
         if (bytes === null) continue
         const blob = segments.add(seq, bytes, 'copy')
         blobs.push(blob)
-        works.push(this.rows.move(seq, row, blob, row.name))
+        works.push(this.rows.move(seq, row, blob))
         this.copiedBytes += bytes.length
       }
       await segments.flush(blobs)
@@ -134,12 +138,9 @@ export class Compaction {
   }
 
   /** What lies there, or `null` when it is damaged: a copy would not make it better. */
-  private sound(segment: Segment, seq: number, row: BatchRow): Buffer | null {
+  private async sound(segment: Segment, seq: number, row: Row): Promise<Buffer | null> {
     try {
-      const bytes = this.engine.segments.read(row.place, seq)
-      const problem = batchProblem(bytes)
-      if (problem === null) return bytes
-      throw problem
+      return await this.rows.sound(seq, row)
     } catch (error) {
       segment.damaged = true
       this.onFault(asFault(error))

@@ -44,7 +44,9 @@ export type EngineOptions = {
   /** Appends are refused while the disk has less free. */
   readonly freeBytesMin?: number
   /** Of a segment file; by itself it follows from the bound and the disk. */
-  readonly segmentBytes?: number
+  readonly segmentBytes?: number | ((bytesMax: number) => number)
+  /** The setting that says the bound, for who comes to it. */
+  readonly bytesMaxSetting?: string
   readonly onStep?: (step: Step) => void
 }
 
@@ -87,6 +89,7 @@ export class Engine {
   readonly step: (step: Step) => void
   private readonly folder: string
   private readonly freeBytesMin: number
+  private readonly bytesMaxSetting: string
   private readonly disk: Disk
   private readonly reserve: Reserve
   private readonly unlock: () => void
@@ -120,9 +123,11 @@ export class Engine {
     this.reserve = reserve
     this.unlock = unlock
     this.freeBytesMin = options.freeBytesMin ?? FREE_BYTES_MIN
+    this.bytesMaxSetting = options.bytesMaxSetting ?? 'store.mapBytesMax'
     this.step = options.onStep ?? (() => undefined)
     const bytesMax = Math.min(disk.bytesMax, diskBytes(folder))
-    this.segments = new Segments(folder, options.segmentBytes ?? segmentBytesFor(bytesMax))
+    const { segmentBytes = segmentBytesFor } = options
+    this.segments = new Segments(folder, typeof segmentBytes === 'number' ? segmentBytes : segmentBytes(bytesMax))
     this.segments.onStep = this.step
     this.segments.limit = () => this.refusal(this.diskBound)
     this.marks = disk.table('marks')
@@ -194,6 +199,19 @@ export class Engine {
   belongsInRow(batchBytes: number): boolean {
     if (batchBytes <= INLINE_BYTES_MAX) return true
     return this.diskBound && !this.segments.hasRoom(batchBytes) && batchBytes < this.rowsAllowance / 2
+  }
+
+  /** Why batches of so many bytes more would not be taken now; `null` when they would. */
+  refusalOfMore(bytes: number): Fault | null {
+    if (this.ended || this.closing) return storeFault('STORE_CLOSED', { retry: true })
+    if (this.broken !== null) return this.broken
+    const { disk, segments } = this
+    if (!disk.readable) return null
+    this.look()
+    if (segments.refusal !== null) return segments.refusal
+    const limit = disk.bytesMax - mapReserveBytes(disk.bytesMax) - segments.reserveBytes
+    if (bytes > limit - disk.usedBytes() - segments.usedBytes) return this.refusal(false)
+    return bytes > this.freeOnDisk() - this.freeBytesMin + segments.spareBytes ? this.refusal(true) : null
   }
 
   /** Bytes in use, or not free yet, and their bound. */
@@ -373,7 +391,7 @@ export class Engine {
           freeBytesMin: this.freeBytesMin,
           retry: true,
         })
-      : storeFault('STORE_FULL', { why: 'store.mapBytesMax is reached', bytesMax, retry: true })
+      : storeFault('STORE_FULL', { why: `${this.bytesMaxSetting} is reached`, bytesMax, retry: true })
   }
 
   /** One transaction. True when it is on disk and memory has moved on. */

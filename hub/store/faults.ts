@@ -31,6 +31,26 @@ export const storeFault = declareFaults('store', {
     meaning: "the hub's store is closed",
     remedy: 'The hub is stopping; agents keep what was not acknowledged and go on when it is back',
   },
+  CONTENT_UNKNOWN: {
+    meaning: 'there is no content of that name here',
+    remedy: 'It was removed, or never begun: send it again under a new name',
+  },
+  CONTENT_CONFLICT: {
+    meaning: 'a content of that name is here already and is another one',
+    remedy: 'Begin again under a new name: what a content consists of cannot be changed',
+  },
+  CONTENT_INCOMPLETE: {
+    meaning: 'a content cannot be sealed while parts of it are missing',
+    remedy: 'Send the parts that are missing, then seal it again',
+  },
+  CONTENT_INVALID: {
+    meaning: 'a content cannot be described like this',
+    remedy: 'Keep to the lengths that the message names',
+  },
+  CHUNK_UNKNOWN: {
+    meaning: 'a chunk with this digest is not here',
+    remedy: 'Send its bytes',
+  },
   STREAM_GAP: {
     meaning: 'a batch skips sequence numbers of its stream',
     remedy: 'The agent continues after the last number the hub has; it does so by itself after OPEN_STREAM',

@@ -81,6 +81,37 @@ export function segmentBytesFor(storeBytesMax: number): number {
   return Math.min(SEGMENT_BYTES_MAX, Math.max(SEGMENT_BYTES_MIN, 2 ** Math.floor(Math.log2(storeBytesMax / 64))))
 }
 
+/**
+ * Segments of large contents: a chunk has up to 8 MiB, so a 32nd of a file stays empty at most when the next one does not
+ * fit. 1 TiB is 4,096 files, which every group looks through in some 20 µs. On small stores as above.
+ */
+export const CONTENT_SEGMENT_BYTES_MAX = 256 * MIB
+export const contentSegmentBytesFor = (storeBytesMax: number): number =>
+  Math.min(
+    CONTENT_SEGMENT_BYTES_MAX,
+    Math.max(CONTENT_SEGMENT_BYTES_MIN, 2 ** Math.floor(Math.log2(storeBytesMax / 64))),
+  )
+/** Room for one chunk of 8 MiB and more. */
+export const CONTENT_SEGMENT_BYTES_MIN = 16 * MIB
+/** A content, so that what is counted for it stays below 2^53 by far. */
+export const CONTENT_BYTES_MAX = 1024 * 1024 * MIB
+/** A chunk: its sender holds it in memory until it is stored. */
+export const CHUNK_BYTES_MAX = 8 * MIB
+/** What describes a content stands in its row, each text's length in one byte. */
+export const CONTENT_TEXT_BYTES_MAX = 255
+/** A seal: a root, a signature and what they are about, with ample room; rewritten with every touch. */
+export const CONTENT_MANIFEST_BYTES_MAX = 16 * KIB
+/** Rows of a part and of its chunk, and the pages of two more trees that it changes, at most. */
+export const CONTENT_ADD_BYTES = 2 * APPEND_OVERHEAD_BYTES
+/** Parts removed in one transaction: as many chunks' rows change, some 2 MiB of pages and 5 ms. */
+export const CONTENT_REMOVE_PARTS = 512
+/** Parts looked at in one go for a chunk that was lost: 5 ms of the hub's thread. */
+export const CONTENT_SCAN_PARTS = 2048
+/** Contents listed in one go. */
+export const CONTENT_ROWS = 256
+/** When a touch that found nothing to go with is written: what is kept for hours need not be known better. */
+export const CONTENT_TOUCH_MS = 30_000
+
 /** Freed segment files kept to be overwritten: written blocks are twice as fast as new ones. 256 MiB at most. */
 export const SEGMENT_SPARES_MAX = 4
 /** Segment files kept open: a few being written, the rest for reading; far below the usual 1,024 a process may open. */
@@ -89,6 +120,9 @@ export const SEGMENT_FILES_OPEN_MAX = 64
 /** One gathered write: 4 MiB take about 1 ms, and so long a batch behind it waits at most. 512 stays below IOV_MAX. */
 export const WRITE_BYTES_MAX = 4 * MIB
 export const WRITE_BUFFERS_MAX = 512
+
+/** Read beside the hub's thread at once: about 1 ms, and so long others wait for one of the few threads that do it. */
+export const READ_BYTES_MAX = MIB
 
 /** What disks and file systems write at once: a page of the system's cache, and a multiple of every usual sector. */
 export const DISK_PAGE_BYTES = 4096

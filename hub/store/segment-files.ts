@@ -11,6 +11,7 @@ import {
   openSync,
   readdirSync,
   readSync,
+  readv,
   rmSync,
   statSync,
   writev,
@@ -20,12 +21,13 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { type DirectFile, DirectWriter } from './direct.ts'
 import { syncFolder } from './header.ts'
-import { SEGMENT_FILES_OPEN_MAX } from './limits.ts'
+import { READ_BYTES_MAX, SEGMENT_FILES_OPEN_MAX } from './limits.ts'
 import { FILE_HEADER_BYTES, type FileHeader, parseFileHeader } from './segment-file.ts'
 
 const openAsync = promisify(openFile)
 const fsyncAsync = promisify(fsync)
 const flushAsync = promisify(fdatasync)
+const readAsync = promisify(readv)
 const writeAsync = promisify(writev)
 const NAME = /^(\d{8,10})\.seg$/
 
@@ -101,6 +103,22 @@ export class SegmentFiles {
       const count = readSync(handle, bytes, at, bytes.length - at, offset + at)
       if (count === 0) break
       at += count
+    }
+    return at
+  }
+
+  /** Fills `head`, then `rest`, from `offset` on, beside this thread; gives how much there was. `users` is above 0. */
+  async readRecord(owner: FileOwner, head: Buffer, rest: Buffer, offset: number): Promise<number> {
+    const handle = this.handle(owner)
+    const end = head.length + rest.length
+    let at = 0
+    while (at < end) {
+      const from = Math.max(0, at - head.length)
+      const piece = rest.subarray(from, from + READ_BYTES_MAX)
+      const buffers = at < head.length ? [head.subarray(at), piece] : [piece]
+      const { bytesRead } = await readAsync(handle, buffers, offset + at)
+      if (bytesRead === 0) break
+      at += bytesRead
     }
     return at
   }

@@ -1,5 +1,6 @@
 // Sealed batches in append-only files. LMDB holds small rows and, for each batch, where it lies; that row is the truth:
-// a record no row points at is waste, whatever it looks like.
+// a record no row points at is waste, whatever it looks like. Chunks of large contents lie the same way in files of their
+// own.
 //
 // Life of a file: head (takes records) → sealed (full) → nothing of it in use any more → spare (kept to be written
 // over) or removed. What was in use at its last transaction is never written over: a place is free again when the
@@ -21,6 +22,7 @@ import {
   parseRecordHeader,
   RECORD_ALIGN,
   RECORD_HEADER_BYTES,
+  type RecordHeader,
   recordBytes,
   writeRecordHeader,
 } from './segment-file.ts'
@@ -111,9 +113,10 @@ export class Segments {
    * Gives the batch a place and begins to write it; `bytes` must not change any more. What it is worth shows when it is
    * flushed. Ends with `commit` or `giveBack`.
    */
-  add(seq: number, bytes: Buffer, use: Use): Blob {
+  add(seq: number, bytes: Buffer | readonly Buffer[], use: Use): Blob {
     assert(this.ready, 'places are known')
-    const size = recordBytes(bytes.length)
+    const length = lengthOf(bytes)
+    const size = recordBytes(length)
     const refused = this.refusalFor(size, use)
     if (refused !== null) return newBlob(null, NOWHERE, size, refused)
     let head = this.heads[use]
@@ -121,14 +124,15 @@ export class Segments {
       head = this.beginHead(use, size)
     }
     this.diskBytesLeft -= growthOf(head, size)
-    const place: Place = { segment: head.number, offset: head.tail, bytes: bytes.length, life: head.life }
+    const place: Place = { segment: head.number, offset: head.tail, bytes: length, life: head.life }
     const blob = newBlob(head, place, size, null)
     head.tail += size
     head.pending++
     const header = Buffer.allocUnsafe(RECORD_HEADER_BYTES)
-    writeRecordHeader(header, { seq, bytes: bytes.length, life: head.life })
-    const padding = size - RECORD_HEADER_BYTES - bytes.length
-    const buffers = padding === 0 ? [header, bytes] : [header, bytes, PADDING.subarray(0, padding)]
+    writeRecordHeader(header, { seq, bytes: length, life: head.life })
+    const padding = size - RECORD_HEADER_BYTES - length
+    const buffers = Buffer.isBuffer(bytes) ? [header, bytes] : [header, ...bytes]
+    if (padding > 0) buffers.push(PADDING.subarray(0, padding))
     this.writer.add({ segment: head, offset: place.offset, bytes: size, buffers, blob })
     return blob
   }
@@ -175,17 +179,47 @@ export class Segments {
     try {
       read = this.files.read(this.segments.get(place.segment) ?? newSegment(place.segment, 0), bytes, place.offset)
     } catch (cause) {
-      const code = (cause as NodeJS.ErrnoException).code === 'ENOENT' ? 'STORE_DAMAGED' : 'STORE_IO'
-      throw storeFault(code, { where: this.files.pathOf(place.segment), why: (cause as Error).message, cause })
+      throw this.readFault(place, cause)
     }
-    const header = read === bytes.length ? parseRecordHeader(bytes) : null
-    if (header === null || header.seq !== seq || header.bytes !== place.bytes || header.life !== place.life) {
-      throw storeFault('STORE_DAMAGED', {
-        where: `${this.files.pathOf(place.segment)} at byte ${place.offset}`,
-        why: `there is no record of batch ${seq}`,
-      })
-    }
+    this.checkHeader(place, seq, read === bytes.length ? parseRecordHeader(bytes) : null)
     return bytes.subarray(RECORD_HEADER_BYTES)
+  }
+
+  /**
+   * The same without waiting for the disk on this thread, into `out`, which is as long as the record says. The place may be
+   * given up meanwhile. Faults: `STORE_DAMAGED`, `STORE_IO`.
+   */
+  async readInto(place: Place, seq: number, out: Buffer): Promise<void> {
+    assert(out.length === place.bytes, 'there is room for what is read')
+    const segment = this.segments.get(place.segment)
+    if (segment === undefined) {
+      throw storeFault('STORE_DAMAGED', { where: this.files.pathOf(place.segment), why: 'the file is lost' })
+    }
+    const head = Buffer.allocUnsafe(RECORD_HEADER_BYTES)
+    segment.users++
+    try {
+      const read = await this.files.readRecord(segment, head, out, place.offset)
+      this.checkHeader(place, seq, read === head.length + out.length ? parseRecordHeader(head) : null)
+    } catch (cause) {
+      throw this.readFault(place, cause)
+    } finally {
+      this.hold(segment, -1)
+    }
+  }
+
+  private readFault(place: Place, cause: unknown): Fault {
+    if (cause instanceof Fault) return cause
+    const code = (cause as NodeJS.ErrnoException).code === 'ENOENT' ? 'STORE_DAMAGED' : 'STORE_IO'
+    return storeFault(code, { where: this.files.pathOf(place.segment), why: (cause as Error).message, cause })
+  }
+
+  private checkHeader(place: Place, seq: number, header: RecordHeader | null): void {
+    const { bytes, life } = place
+    if (header !== null && header.seq === seq && header.bytes === bytes && header.life === life) return
+    throw storeFault('STORE_DAMAGED', {
+      where: `${this.files.pathOf(place.segment)} at byte ${place.offset}`,
+      why: `there is no record of number ${seq}`,
+    })
   }
 
   /** Bytes the files take on the disk, spares included. */
@@ -329,6 +363,8 @@ export class Segments {
 /** Bytes the file would take on the disk beyond what it takes, with `size` more in it. */
 const growthOf = ({ tail, fileBytes }: Segment, size: number): number =>
   Math.max(0, tail + size - Math.max(tail, fileBytes))
+const lengthOf = (bytes: Buffer | readonly Buffer[]): number =>
+  Buffer.isBuffer(bytes) ? bytes.length : bytes.reduce((sum, { length }) => sum + length, 0)
 const roomIn = (segment: Segment): number => segment.capacity - segment.tail
 const shareOf = (segment: Segment): number => segment.liveBytes / Math.max(1, segment.fileBytes)
 

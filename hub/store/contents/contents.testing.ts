@@ -1,0 +1,43 @@
+// What the tests of the contents' store share.
+
+import { createHash } from 'node:crypto'
+import type { Random } from '#protocol/bytes/testing.ts'
+import type { ContentInfo, ContentStore, ContentView } from './content-store.ts'
+
+export const KIB = 1024
+export const MIB = 1024 * KIB
+
+export const digestOf = (bytes: Buffer): Buffer => createHash('sha256').update(bytes).digest()
+
+export const infoOf = (given: Partial<ContentInfo> & { id: string; size: number }): ContentInfo => ({
+  origin: 'agent',
+  name: 'scan.tif',
+  mediaType: 'image/tiff',
+  chunkBytes: 0,
+  createdAtMs: 1000,
+  keepMs: 60_000,
+  ...given,
+})
+
+export function randomBytes(random: Random, length: number): Buffer {
+  const bytes = Buffer.alloc(length)
+  // Enough to make each chunk another one.
+  for (let at = 0; at + 4 <= length; at += 1024) bytes.writeUInt32LE(random.below(2 ** 32), at)
+  return bytes
+}
+
+export const idOf = (number: number): string => number.toString(16).padStart(32, '0')
+
+/** Begins a content and adds all its chunks at once. */
+export async function send(
+  store: ContentStore,
+  chunks: readonly Buffer[],
+  given: Partial<ContentInfo> & { id: string },
+): Promise<ContentView> {
+  const size = chunks.reduce((sum, { length }) => sum + length, 0)
+  await store.begin(infoOf({ size, ...given }))
+  await Promise.all(
+    chunks.map((bytes, index) => store.add(given.id, index, { digest: digestOf(bytes), length: bytes.length, bytes })),
+  )
+  return store.get(given.id) as ContentView
+}

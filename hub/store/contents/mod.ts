@@ -1,0 +1,9 @@
+export type { Chunk } from './adding.ts'
+export {
+  type ContentId,
+  type ContentInfo,
+  ContentStore,
+  type ContentStoreOptions,
+  type ContentView,
+  type Part,
+} from './content-store.ts'
