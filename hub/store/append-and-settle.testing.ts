@@ -1,6 +1,6 @@
 // Run by kill.test.ts as a process of its own: works on the store in argv[2] with the seed in argv[3] until it is
-// killed. Every message goes to the queue `all`, at once, later or for a while only, with one of the priorities; some go
-// also to `some`, which retains them, and to the agent's subscription, which comes and goes. Prints what it was promised:
+// killed. Every message goes to the queue `all`, at once, later or for a while only, with one of the priorities; some refer
+// to large contents; some go also to `some`, which retains them, and to the agent's subscription, which comes and goes. Prints what it was promised:
 // `stored <stream> <last number>`, `settled <queue> <lane> <from> <to>`, `dead <how many>`.
 
 import { writeSync } from 'node:fs'
@@ -20,6 +20,7 @@ const declare = (name: string, owner: string | null, policy: Partial<QueuePolicy
   store.queues.declare({ name, rule: { topics: ['t'], where: {} }, owner, ephemeral: false, policy: policyOf(policy) })
 const all = await declare('all', null, { maxDeliver: 4 })
 const some = await declare('some', null, { retainMs: 300 })
+const CONTENTS = ['a', 'b', 'c'].map((digit) => digit.repeat(32)) as [string, string, string]
 const streams = ['one', 'two'].map((name) => store.stream('agent', name, 1))
 
 function headers(): Headers {
@@ -27,6 +28,7 @@ function headers(): Headers {
   if (random.oneIn(3)) out[':priority'] = random.pick(['urgent', 'bulk'])
   if (random.oneIn(5)) out[':delay'] = random.below(60)
   if (random.oneIn(6)) out[':ttl'] = 1 + random.below(100)
+  if (random.oneIn(3)) out[':content'] = CONTENTS.filter(() => random.oneIn(2)).join(' ') || CONTENTS[0]
   return out
 }
 

@@ -10,6 +10,7 @@ import { type BatchHead, parseHead } from '#protocol/codec/mod.ts'
 import { type BatchName, type BatchRow, decodeBatchRow, inlineRowBytes } from './batch-row.ts'
 import { BatchRows } from './batch-rows.ts'
 import { Compaction } from './compaction.ts'
+import { ContentHolds } from './content-holds.ts'
 import type { Table } from './disk.ts'
 import type { Engine, Work } from './engine.ts'
 import { storeFault } from './faults.ts'
@@ -39,6 +40,8 @@ export class Batches {
   private readonly engine: Engine
   private readonly segments: Segments
   private readonly rows: BatchRows
+  /** Contents that batches refer to. */
+  readonly holds: ContentHolds
   /** References left, for batches with more than one; the others have no row here. */
   private readonly sharesTable: Table
   private readonly marks: Table
@@ -66,6 +69,7 @@ export class Batches {
     // Numbers also stand in what outlives a batch, so none is given to another one.
     this.nextSeq = Math.max(this.rows.last() + 1, this.reservedSeq)
     this.segments.begin()
+    this.holds = new ContentHolds(engine, this.rows)
     this.compaction = new Compaction(engine, this)
   }
 
@@ -156,12 +160,15 @@ export class Batches {
     this.planned.delete(seq)
     this.uncache(seq)
     const inline = this.noteReleasing(seq)
+    const holds = this.holds.has(seq)
     return {
       write: () => {
         this.rows.remove(seq, inline)
         if (shared) this.sharesTable.remove(seq)
+        if (holds) this.holds.remove(seq)
       },
       done: () => {
+        if (holds) this.holds.released(seq)
         const place = this.releasing.get(seq)
         this.releasing.delete(seq)
         if (place !== undefined) this.segments.release(place)

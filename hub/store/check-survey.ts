@@ -1,10 +1,13 @@
 // Looks at everything a store holds, without changing it: each batch is read and its digests are checked, each
-// reference to it is counted, each lane is looked over for positions nobody answers for.
+// reference to it is counted, each lane is looked over for positions nobody answers for, and what batches say of the
+// contents they refer to is compared with what is held.
 
 import { asFault, type Fault } from '#protocol/base/mod.ts'
+import { contentsIn, NO_CONTENTS, openBatch } from '#protocol/codec/mod.ts'
 import { type Range, RangeSet } from '#protocol/session/mod.ts'
 import type { BatchName } from './batch-row.ts'
 import { BatchRows, nameOf } from './batch-rows.ts'
+import { decodeHold, HOLDS_TABLE, holdRows } from './content-holds.ts'
 import type { Key, Table } from './disk.ts'
 import type { Engine } from './engine.ts'
 import { decodeEntry, type Entry, endOf, entryAt } from './entry.ts'
@@ -42,6 +45,14 @@ export type LaneFinding = {
   readonly unreadable: Key[]
 }
 
+/** A batch whose row in the table of held contents is not what the batch says. */
+export type HoldFinding = {
+  readonly seq: number
+  readonly why: 'gone' | 'missing' | 'unreadable' | 'other'
+  /** What it refers to; nothing when it is gone. */
+  readonly contents: readonly string[]
+}
+
 export type Survey = {
   batches: number
   bytes: number
@@ -55,6 +66,9 @@ export type Survey = {
   readonly counts: Map<number, number>
   /** Counted otherwise than found; 0 found: nobody refers to it. */
   readonly miscounted: { readonly seq: number; readonly counted: number; readonly found: number }[]
+  /** What batches refer to, of those that refer to any. */
+  readonly contents: Map<number, readonly string[]>
+  readonly holds: HoldFinding[]
   /** Those with something to mend. */
   readonly lanes: LaneFinding[]
   /** Queues that lanes belong to and that do not exist. */
@@ -74,6 +88,8 @@ export async function survey(engine: Engine, tell: CheckProgress): Promise<Surve
     damaged: new Map(),
     counts: new Map(),
     miscounted: [],
+    contents: new Map(),
+    holds: [],
     lanes: [],
     strays: new Set(),
     queueNames: queueNames(engine),
@@ -86,6 +102,7 @@ export async function survey(engine: Engine, tell: CheckProgress): Promise<Surve
     if (entry.batchSeq !== 0) refer(found, entry.batchSeq, { kind: 'timer', queueId, lane, timer })
   }
   await compareCounts(engine, found)
+  await compareHolds(engine, found)
   return found
 }
 
@@ -128,6 +145,8 @@ async function readBatches(engine: Engine, found: Survey, tell: CheckProgress): 
       sinceTurn += bytes.length
       const problem = batchProblem(bytes)
       if (problem !== null) throw problem
+      const contents = contentsOf(bytes)
+      if (contents.length > 0) found.contents.set(seq, contents)
     } catch (error) {
       const fault = asFault(error, `batch ${seq}`)
       found.damaged.set(seq, { seq, name: nameOf(row), fault, references: [] })
@@ -214,4 +233,35 @@ async function compareCounts(engine: Engine, found: Survey): Promise<void> {
     found.miscounted.push({ seq, counted: value.readUInt32LE(0), found: 0 })
   }
   await turn()
+}
+
+async function compareHolds(engine: Engine, found: Survey): Promise<void> {
+  const unseen = new Map(found.contents)
+  for (const { seq, value } of holdRows(engine.table(HOLDS_TABLE))) {
+    const contents = found.contents.get(seq) ?? NO_CONTENTS
+    unseen.delete(seq)
+    // What a damaged batch refers to is known from its row alone.
+    if (found.present.has(seq) && found.damaged.has(seq)) continue
+    const held = decodeHold(value)
+    const isRight = held !== null && contents.length > 0 && sameContents(held, contents)
+    if (isRight) continue
+    const why = !found.present.has(seq) ? 'gone' : held === null ? 'unreadable' : 'other'
+    found.holds.push({ seq, why, contents })
+  }
+  for (const [seq, contents] of unseen) found.holds.push({ seq, why: 'missing', contents })
+  await turn()
+}
+
+/** One whose attributes mean nothing refers to nothing: older hubs took what they did not know. */
+function contentsOf(batch: Buffer): readonly string[] {
+  try {
+    return contentsIn(openBatch(batch))
+  } catch {
+    return NO_CONTENTS
+  }
+}
+
+function sameContents(a: readonly string[], b: readonly string[]): boolean {
+  const ids = new Set(a)
+  return ids.size === b.length && b.every((id) => ids.has(id))
 }

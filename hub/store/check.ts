@@ -98,6 +98,7 @@ export function reportOf(dataDir: string, engine: Engine, found: Survey): StoreR
   for (const { seq, counted, found: references } of found.miscounted) {
     problems.push(`batch ${seq} has ${references} references and counts ${counted}`)
   }
+  for (const { seq, why } of found.holds) problems.push(`batch ${seq}: ${HOLD_PROBLEMS[why]}`)
   const damaged = [...found.damaged.values()].map((damage) => damagedBatch(damage, queueName))
   const { segments } = engine
   return {
@@ -114,6 +115,13 @@ export function reportOf(dataDir: string, engine: Engine, found: Survey): StoreR
     problems,
   }
 }
+
+const HOLD_PROBLEMS = {
+  gone: 'it is gone and still holds contents',
+  missing: 'it refers to contents and does not hold them',
+  unreadable: 'the row of the contents it holds is unreadable',
+  other: 'it holds other contents than it refers to',
+} as const
 
 export function damagedBatch(
   { seq, name, fault, references }: Damage,

@@ -129,6 +129,7 @@ t.test(
       await empty(scene)
       const { batches: left } = await scene.contents(t, `round ${round}, emptied`)
       t.equal(left.size, 0)
+      t.strictSame([...scene.store.contentHolds.all()], [])
     }
   },
 )
@@ -146,6 +147,7 @@ async function live(scene: Scene, random: Random): Promise<number> {
       if (random.oneIn(3)) headers[':priority'] = random.pick(['urgent', 'bulk'])
       if (random.oneIn(4)) headers[':delay'] = random.below(100)
       if (random.oneIn(4)) headers[':ttl'] = 1 + random.below(200)
+      if (random.oneIn(3)) headers[':content'] = String(random.below(4)).repeat(32)
       const sent = {
         count: 1 + random.below(5),
         headers: headers as Headers,

@@ -1,5 +1,5 @@
 // SIGKILL at random moments: whatever was promised is there, nothing settled comes back, and what belongs together (a
-// stream's last number, queue entries, batches, settlement) was written together.
+// stream's last number, queue entries, batches and what they hold, settlement) was written together.
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'

@@ -36,6 +36,9 @@ export const DISK_RESERVE_BYTES = 4 * MIB
  */
 export const RETRY_MS = 500
 
+/** Rows of held contents read at a time: most name one; 64 of the largest, which fill an index of 512 KiB, are 16 MiB. */
+export const HOLD_ROWS = 64
+
 /** Entries removed in one transaction when a queue is forgotten. */
 export const FORGET_ENTRIES = 1000
 

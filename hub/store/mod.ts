@@ -1,6 +1,7 @@
 export { Admin, type MessageFilter, type MessageId, type Progress, type QueueView } from './admin.ts'
 export { checkStore, type DamagedBatch, describeDamage, type StoreReport } from './check.ts'
 export { type CompactResult, compactStore } from './compact.ts'
+export type { ContentHolds } from './content-holds.ts'
 export * from './contents/mod.ts'
 export { type Entry, placesOf, type Selection } from './entry.ts'
 export { storeFault } from './faults.ts'

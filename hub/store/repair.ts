@@ -12,6 +12,7 @@ import { BatchRows } from './batch-rows.ts'
 import { Batches } from './batches.ts'
 import { type DamagedBatch, damagedBatch, describeDamage, openOffline, reportOf, type StoreReport } from './check.ts'
 import { type CheckProgress, type Damage, type LaneFinding, type Survey, survey, turn } from './check-survey.ts'
+import { encodeHold, HOLDS_TABLE } from './content-holds.ts'
 import type { Engine } from './engine.ts'
 import { endOf, settledBytes } from './entry.ts'
 import { decodeLaneState, encodeLaneState } from './lane.ts'
@@ -60,6 +61,7 @@ export async function repairStore(
     }
     for (const lane of (await survey(engine, tell)).lanes) lines.push(...(await mendLane(engine, lane, queueName)))
     const left = await survey(engine, tell)
+    lines.push(...(await mendHolds(engine, left)))
     lines.push(...(await correctCounts(engine, left)))
     return { before, after: reportOf(dataDir, engine, await survey(engine, tell)), rescued, lost, lines }
   } finally {
@@ -174,6 +176,7 @@ async function remove(engine: Engine, { seq, references }: Damage, named: Damage
     rows.remove(seq, null)
     engine.table('shares').remove(seq)
     engine.table('fates').remove(seq)
+    engine.table(HOLDS_TABLE).remove(seq)
     engine.table('lost').put(seq, Buffer.from(JSON.stringify(named)))
   }
   engine.table('lost')
@@ -203,13 +206,29 @@ async function mendLane(
   return gaps.map(([from, to]) => `lost: ${where}, positions ${from}–${to - 1}: their entry is unreadable or missing`)
 }
 
+/** What the batches say counts. */
+async function mendHolds(engine: Engine, { holds }: Survey): Promise<string[]> {
+  const table = engine.table(HOLDS_TABLE)
+  const lines: string[] = []
+  for (const { seq, contents } of holds) {
+    const write = () => (contents.length === 0 ? table.remove(seq) : table.put(seq, encodeHold(contents)))
+    await engine.append(0, { write, done: nothing })
+    lines.push(`batch ${seq}: it now holds ${contents.length === 0 ? 'no contents' : contents.join(' ')}`)
+  }
+  return lines
+}
+
 async function correctCounts(engine: Engine, { miscounted }: Survey): Promise<string[]> {
   const rows = new BatchRows(engine)
   const shares = engine.table('shares')
+  const holds = engine.table(HOLDS_TABLE)
   const lines: string[] = []
   for (const { seq, counted, found } of miscounted) {
     const write = () => {
-      if (found === 0) rows.remove(seq, null)
+      if (found === 0) {
+        rows.remove(seq, null)
+        holds.remove(seq)
+      }
       if (found < 2) shares.remove(seq)
       else shares.put(seq, encodeCount(found))
     }

@@ -6,9 +6,16 @@
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import { assert, type Fault, systemClock } from '#protocol/base/mod.ts'
-import { type Attributes, type Batch, FLAG_RECEIPT_DELIVERED, FLAG_RECEIPT_FINAL } from '#protocol/codec/mod.ts'
+import {
+  type Attributes,
+  type Batch,
+  contentsIn,
+  FLAG_RECEIPT_DELIVERED,
+  FLAG_RECEIPT_FINAL,
+} from '#protocol/codec/mod.ts'
 import type { Range } from '#protocol/session/mod.ts'
 import { Batches } from './batches.ts'
+import type { ContentHolds } from './content-holds.ts'
 import type { Table } from './disk.ts'
 import { Endings, type PlaceWork, placesIn } from './endings.ts'
 import type { Engine, EngineOptions, GroupWritten, Work } from './engine.ts'
@@ -170,6 +177,7 @@ export class HubStore {
       const store = new HubStore(engine, options)
       await store.sign()
       await store.queues.forgetLeftovers()
+      await store.contentHolds.forgetLeftovers()
       store.upkeep.start()
       return store
     } catch (error) {
@@ -201,6 +209,11 @@ export class HubStore {
 
   usage(): { bytes: number; bytesMax: number; groups: number } {
     return { ...this.engine.usage(), groups: this.engine.groups }
+  }
+
+  /** Large contents that stored batches refer to. */
+  get contentHolds(): ContentHolds {
+    return this.batches.holds
   }
 
   get unrouted(): Queue {
@@ -270,9 +283,15 @@ export class HubStore {
   /**
    * Stores a batch, its queue entries and its stream's last number in one transaction; resolves when they are on disk.
    * A batch the stream has already is a duplicate: it resolves, when the first copy is on disk, and has no effect.
+   * `contents` are those its messages refer to, for callers who know them: they are held before this returns.
    * Faults: `STREAM_GAP`, `STREAM_OVERLAP`, `QUEUE_FULL`, `STORE_FULL`.
    */
-  async append(stream: Stream, batch: Batch, placements: readonly Placement[]): Promise<void> {
+  async append(
+    stream: Stream,
+    batch: Batch,
+    placements: readonly Placement[],
+    contents: readonly string[] = contentsIn(batch),
+  ): Promise<void> {
     const { firstSeq } = batch.head
     const { lastSeq } = batch
     if (lastSeq <= stream.plannedSeq) {
@@ -298,13 +317,16 @@ export class HubStore {
     const works: readonly Work[] = [added, ...placed, ...this.receiptWorks(added.seq, batch, copies, nowMs)]
     const planned = copies.map(({ queue, entry }) => this.queues.plan(queue, entry))
     stream.plannedSeq = lastSeq
-    const bytes = copies.reduce((sum, { entry }) => sum + entryBytes(entry), added.rowBytes)
+    const hold = contents.length === 0 ? null : this.contentHolds.hold(added.seq, contents)
+    const rowBytes = hold === null ? added.rowBytes : added.rowBytes + hold.bytes + APPEND_OVERHEAD_BYTES
+    const bytes = copies.reduce((sum, { entry }) => sum + entryBytes(entry), rowBytes)
     try {
       await this.engine.append(
         bytes + APPEND_OVERHEAD_BYTES,
         {
           write: () => {
             for (const work of works) work.write()
+            hold?.write()
             this.streams.put(stream, lastSeq)
             this.trace.accepted(added.seq, batch, nowMs, tracePlaces(copies, placed))
           },
@@ -318,6 +340,7 @@ export class HubStore {
       )
     } catch (error) {
       this.fates.forget(added.seq)
+      hold?.refused()
       throw error
     } finally {
       for (const undo of planned) undo()

@@ -9,6 +9,7 @@ import {
   attributesOf,
   type Batch,
   BatchBuilder,
+  contentsIn,
   FLAG_RECEIPT_FINAL,
   type Headers,
   NO_HEADERS,
@@ -18,6 +19,7 @@ import {
 import { signingKey } from '#protocol/crypto/mod.ts'
 import { RangeSet } from '#protocol/session/mod.ts'
 import { BatchRows } from './batch-rows.ts'
+import { ContentHolds, decodeHold, HOLDS_TABLE } from './content-holds.ts'
 import type { Table } from './disk.ts'
 import { Engine } from './engine.ts'
 import { decodeEntry, type Entry, endOf, entryAt, type NewEntry, placesOf, settledBytes } from './entry.ts'
@@ -80,6 +82,8 @@ export type Contents = {
   /** Last sequence number by stream name. */
   readonly streams: ReadonlyMap<string, number>
   readonly batches: ReadonlySet<number>
+  /** Large contents that batches hold, of those that hold any. */
+  readonly holds: ReadonlyMap<number, readonly string[]>
   /** Messages that wait for their time, by queue id. */
   readonly delayed: ReadonlyMap<number, readonly NewEntry[]>
   /** Receipts that wait, by agent. */
@@ -111,6 +115,8 @@ class Reading {
   private readonly copies = new Map<number, Map<number, number>>()
   /** Batches with copies in queues that can be replayed: those may be open although their fate is final. */
   private readonly replayable = new Set<number>()
+  /** What batches say they refer to. */
+  private readonly referred = new Map<number, readonly string[]>()
 
   constructor(engine: Engine) {
     this.engine = engine
@@ -125,6 +131,7 @@ class Reading {
     for (const [id, lanes] of this.lanes) for (const [number, lane] of lanes) this.checkLane(id, number, lane)
     const batches = this.checkBatches()
     this.checkFates(batches)
+    const holds = this.checkHolds()
     const queues: [string, { info: QueueInfo; lanes: ReadonlyMap<number, LaneContents> }][] = []
     const receipts = new Map<string, Receipt[]>()
     for (const info of this.infos.values()) {
@@ -142,7 +149,15 @@ class Reading {
     const streams = new Map(
       this.rows('streams').map(({ key, value }) => [(key as string[])[1] as string, Number(value.readBigUInt64LE(0))]),
     )
-    return { queues: new Map(queues), streams, batches, delayed: this.delayed, receipts, problems: this.problems }
+    return {
+      queues: new Map(queues),
+      streams,
+      batches,
+      holds,
+      delayed: this.delayed,
+      receipts,
+      problems: this.problems,
+    }
   }
 
   private rows(name: string) {
@@ -247,7 +262,8 @@ class Reading {
       if (batches.has(seq)) this.problems.push(`batch ${seq} has two rows`)
       batches.add(seq)
       try {
-        rows.read(row)
+        const contents = contentsIn(openBatch(rows.read(row)))
+        if (contents.length > 0) this.referred.set(seq, contents)
       } catch (error) {
         this.problems.push(`batch ${seq}: ${error}`)
       }
@@ -259,6 +275,24 @@ class Reading {
       if (found !== counted) this.problems.push(`batch ${seq} has ${found} references and counts ${counted}`)
     }
     return batches
+  }
+
+  /** What is held against a recount, on the disk and as the store counts it. */
+  private checkHolds(): ReadonlyMap<number, readonly string[]> {
+    const held = new Map(this.rows(HOLDS_TABLE).map(({ key, value }) => [key as number, decodeHold(value) ?? []]))
+    for (const seq of new Set([...held.keys(), ...this.referred.keys()])) {
+      const [has, wants] = [held.get(seq), this.referred.get(seq)].map((ids = []) => ids.toSorted().join(' '))
+      if (has !== wants) this.problems.push(`batch ${seq} refers to contents "${wants}" and holds "${has}"`)
+    }
+    const counts = new Map<string, number>()
+    for (const id of [...this.referred.values()].flat()) counts.set(id, (counts.get(id) ?? 0) + 1)
+    const holds = new ContentHolds(this.engine, new BatchRows(this.engine))
+    for (const [id, count] of holds.all()) {
+      if (counts.get(id) !== count) this.problems.push(`content ${id} is held by ${counts.get(id)}, counted ${count}`)
+      counts.delete(id)
+    }
+    for (const [id, count] of counts) this.problems.push(`content ${id} is held by ${count}, counted by none`)
+    return held
   }
 
   /** Copies left by the fates, against the open ones there are. */
