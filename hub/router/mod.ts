@@ -4,7 +4,7 @@
 
 import type { Placement, Queue } from '#hub/store/mod.ts'
 import type { Attributes, Batch, Envelope, MessageView } from '#protocol/codec/mod.ts'
-import { attributesOf, PLAIN, TopicTree } from '#protocol/codec/mod.ts'
+import { attributesOf, NO_CONTENTS, PLAIN, TopicTree } from '#protocol/codec/mod.ts'
 
 /** Envelopes whose queues are remembered: 16 Ki entries of about 200 bytes. */
 const REMEMBERED_MAX = 16_384
@@ -12,6 +12,12 @@ const NONE: readonly Queue[] = []
 
 /** What is known of all messages with one envelope. */
 type Way = { readonly queues: readonly Queue[]; readonly attributes: Attributes }
+
+type Routed = {
+  readonly placements: Placement[]
+  readonly unroutedCount: number
+  readonly contents: readonly string[]
+}
 
 /** Messages of a batch that go the same way into one queue. */
 type Choice = {
@@ -51,10 +57,11 @@ export class Router {
   }
 
   /**
-   * Where the messages of a batch go. What no queue wants goes to `unrouted`, whose share is told in `unroutedCount`.
+   * Where the messages of a batch go, and the large contents they refer to, each once. What no queue wants goes to
+   * `unrouted`, whose share is told in `unroutedCount`.
    * Faults: `ATTRIBUTE_INVALID`; and those of opening a batch, when a queue is ordered by key.
    */
-  route(batch: Batch, unrouted: Queue): { placements: Placement[]; unroutedCount: number } {
+  route(batch: Batch, unrouted: Queue): Routed {
     if (this.pending !== null) this.compile(this.pending())
     const { envelopes, runs, envelopeEnds } = batch.index()
     const ways = envelopes.map((envelope, i) => this.recall(batch, envelopeEnds, i, envelope))
@@ -68,7 +75,7 @@ export class Router {
       }
       for (const queue of queues) choices.add(queue, attributes, from, count)
     }
-    return { placements: choices.placements(), unroutedCount }
+    return { placements: choices.placements(), unroutedCount, contents: contentsOf(ways) }
   }
 
   private recall(batch: Batch, ends: readonly number[], i: number, envelope: Envelope): Way {
@@ -76,6 +83,8 @@ export class Router {
     const known = this.remembered.get(name)
     if (known !== undefined) return known
     const way: Way = { queues: this.queuesOf(envelope), attributes: attributesOf(envelope.headers) }
+    // Such an envelope hardly comes again, and would drive out others.
+    if (way.attributes.contents !== NO_CONTENTS) return way
     if (this.remembered.size >= REMEMBERED_MAX) this.remembered.clear()
     this.remembered.set(name, way)
     return way
@@ -153,6 +162,17 @@ function hashOf(bytes: Uint8Array): number {
   return (value ^ (value >>> 15)) >>> 0
 }
 
+function contentsOf(ways: readonly Way[]): readonly string[] {
+  let found: Set<string> | null = null
+  for (const { attributes } of ways) {
+    if (attributes.contents === NO_CONTENTS) continue
+    found ??= new Set()
+    for (const id of attributes.contents) found.add(id)
+  }
+  return found === null ? NO_CONTENTS : [...found]
+}
+
+/** Whether messages lie in a queue the same way; contents are the batch's. */
 function sameAttributes(a: Attributes, b: Attributes): boolean {
   return (
     a === b ||

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { placesOf, policyOf, Queue, type QueuePolicy, type QueueRule } from '#hub/store/mod.ts'
 import { Random, testSeed } from '#protocol/bytes/testing.ts'
-import { type Headers, openBatch, topicMatches } from '#protocol/codec/mod.ts'
+import { type Headers, NO_CONTENTS, openBatch, topicMatches } from '#protocol/codec/mod.ts'
 import { message, sealed } from '#protocol/codec/testing.ts'
 import { Router } from './mod.ts'
 
@@ -164,6 +164,44 @@ t.test('attributes that mean nothing are refused, whoever wants the message', as
     t.throws(() => router.route(batchOf([['a'], ['a', headers as Headers]]), unrouted), { code: 'ATTRIBUTE_INVALID' })
     t.throws(() => router.route(batchOf([['nobody', headers as Headers]]), unrouted), { code: 'ATTRIBUTE_INVALID' })
   }
+})
+
+t.test('what a batch refers to is told with it, each once, whoever wants the messages', async (t) => {
+  const router = new Router()
+  const q = queueOf('q', ['a'])
+  router.compile([q])
+  const [first, second] = ['1'.repeat(32), '2'.repeat(32)]
+  const plain = router.route(batchOf([['a'], ['a', { ':ttl': 5 }]]), unrouted)
+  t.equal(plain.contents, NO_CONTENTS)
+  const { contents, placements } = router.route(
+    batchOf([
+      ['a', { ':content': first as string }],
+      ['a'],
+      ['lost', { ':content': `${second} ${first}` }],
+      ['a', { ':content': `${first} ${first}` }],
+    ]),
+    unrouted,
+  )
+  t.strictSame(contents, [first, second])
+  t.strictSame(
+    placements.map(({ queue, selection }) => [queue.info.name, selection]),
+    [
+      ['q', [0, 2, 3, 1]],
+      ['$unrouted', [2, 1]],
+    ],
+    'messages with other contents lie together',
+  )
+  t.throws(() => router.route(batchOf([['lost', { ':content': 'report.pdf' }]]), unrouted), {
+    code: 'ATTRIBUTE_INVALID',
+  })
+})
+
+t.test('envelopes with contents are not remembered: each comes once', async (t) => {
+  const router = new Router()
+  router.compile([queueOf('q', ['a'])])
+  for (let i = 0; i < 100; i++) router.route(batchOf([['a', { ':content': String(i).padStart(32, '0') }]]), unrouted)
+  router.route(batchOf([['a'], ['b']]), unrouted)
+  t.equal((Reflect.get(router, 'remembered') as Map<string, unknown>).size, 2)
 })
 
 t.test('ordered by key: one partition for each key, that of the stream without one; many keys spread', async (t) => {

@@ -18,6 +18,11 @@ export const hubSessionFault = declareFaults('hub-session', {
     meaning: 'a batch says it comes from another agent, stream or epoch than it was sent on',
     remedy: 'Send only batches sealed by this agent, on the stream they were sealed for',
   },
+  CONTENT_MISSING: {
+    meaning: 'a message refers to a large content that the hub does not have',
+    remedy:
+      'Nothing is lost: the sender keeps the batch and offers it again until the content is there. If it never comes, look whether its transfer goes on; send a content before the messages that refer to it',
+  },
   CONSUMER_UNKNOWN: {
     meaning: 'a frame names a consumer this session does not have',
     remedy: 'Subscribe first',

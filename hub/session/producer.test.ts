@@ -2,7 +2,7 @@
 
 import t, { type Test } from 'tap'
 import { HubStore, policyOf } from '#hub/store/mod.ts'
-import { type Batch, PLAIN } from '#protocol/codec/mod.ts'
+import { type Batch, contentsIn, type Headers, NO_CONTENTS, PLAIN } from '#protocol/codec/mod.ts'
 import { KEY, message, sealed } from '#protocol/codec/testing.ts'
 import { FRAME_ACCEPTED, FRAME_CREDIT, FRAME_HEADER_BYTES, FRAME_REFUSED } from '#protocol/frame/mod.ts'
 import { decodeAccepted, decodeCredit, decodeRefused } from '#protocol/schema/mod.ts'
@@ -17,6 +17,8 @@ async function producerOn(t: Test) {
   const store = await HubStore.open({ dataDir: t.testdir(), mapBytesMax: 2 ** 26, cacheBytes: 2 ** 20 })
   t.teardown(() => store.close())
   const tally = emptyTally()
+  /** Large contents the hub has. */
+  const known = new Set<string>()
   const sent: [kind: number, body: Buffer][] = []
   const answered = new Map<number, (body: Buffer) => void>()
   const producer = new Producer({
@@ -27,7 +29,9 @@ async function producerOn(t: Test) {
     route: (batch, unrouted) => ({
       placements: [{ queue: unrouted, selection: null, count: batch.count, partition: 0, attributes: PLAIN }],
       unroutedCount: batch.count,
+      contents: contentsIn(batch),
     }),
+    contentKnown: (id) => known.has(id),
     streamsMax: 2,
     // Nothing beside its first part.
     credit: new CreditPool(0),
@@ -39,7 +43,7 @@ async function producerOn(t: Test) {
     onRefused: () => undefined,
   })
   const next = (kind: number) => new Promise<Buffer>((resolve) => answered.set(kind, resolve))
-  return { producer, sent, next, tally, store }
+  return { producer, sent, next, tally, store, known }
 }
 
 const emptyTally = (): Tally => ({
@@ -55,9 +59,12 @@ const emptyTally = (): Tally => ({
 })
 
 /** A BATCH body with one message. */
-function batchBody(firstSeq: number, of: { bytes?: number; topic?: string; streamId?: number } = {}): Buffer {
-  const { bytes = 10, topic = 'division/x', streamId = 1 } = of
-  const batch = sealed([message('x'.repeat(bytes), { topic })], { firstSeq })
+function batchBody(
+  firstSeq: number,
+  of: { bytes?: number; topic?: string; streamId?: number; headers?: Headers } = {},
+): Buffer {
+  const { bytes = 10, topic = 'division/x', streamId = 1, headers = {} } = of
+  const batch = sealed([message('x'.repeat(bytes), { topic, headers })], { firstSeq })
   return Buffer.concat([batchFrameStart(2, streamId, batch.length).subarray(FRAME_HEADER_BYTES), batch])
 }
 
@@ -136,6 +143,7 @@ t.test('a full queue is answered with its own code, and may be tried again', asy
   Reflect.set(Reflect.get(producer, 'options') as object, 'route', (batch: Batch) => ({
     placements: [{ queue: full, selection: null, count: batch.count, partition: 0, attributes: PLAIN }],
     unroutedCount: 0,
+    contents: NO_CONTENTS,
   }))
   producer.open(stream)
   const accepted = next(FRAME_ACCEPTED)
@@ -144,4 +152,31 @@ t.test('a full queue is answered with its own code, and may be tried again', asy
   const refused = next(FRAME_REFUSED)
   producer.batch(batchBody(2))
   t.match(decodeRefused(await refused), { firstSeq: 2, lastSeq: 1, fault: { code: 'QUEUE_FULL', retry: true } })
+})
+
+t.test('a message may refer to what the hub has; otherwise its batch is kept by the sender', async (t) => {
+  const { producer, next, store, known, sent } = await producerOn(t)
+  producer.open(stream)
+  const [first, second] = ['1'.repeat(32), '2'.repeat(32)] as const
+  known.add(first)
+  const both = batchBody(1, { headers: { ':content': `${first} ${second}` } })
+  const refused = next(FRAME_REFUSED)
+  producer.batch(both)
+  t.match(decodeRefused(await refused), { firstSeq: 1, lastSeq: 0, fault: { code: 'CONTENT_MISSING', retry: true } })
+  t.strictSame([store.contentHolds.count(first), store.contentHolds.count(second)], [0, 0])
+  known.add(second)
+  const accepted = next(FRAME_ACCEPTED)
+  producer.batch(both)
+  t.strictSame(
+    [first, second].map((id) => store.contentHolds.count(id)),
+    [1, 1],
+    'held before it is acknowledged',
+  )
+  t.equal(decodeAccepted(await accepted).lastSeq, 1)
+  // Settled everywhere, they went; its acknowledgement got lost.
+  known.clear()
+  const again = next(FRAME_ACCEPTED)
+  producer.batch(both)
+  t.equal(decodeAccepted(await again).lastSeq, 1, 'a batch that comes again is not asked for its contents')
+  t.equal(sent.filter(([kind]) => kind === FRAME_REFUSED).length, 1)
 })

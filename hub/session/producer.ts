@@ -14,7 +14,15 @@ import { reportOf } from './report.ts'
 import type { Tally } from './tally.ts'
 
 /** Where the messages of a batch go; what nobody wants goes to `unrouted`. Made by the router, which sessions do not know. */
-export type Route = (batch: Batch, unrouted: Queue) => { placements: readonly Placement[]; unroutedCount: number }
+export type Route = (
+  batch: Batch,
+  unrouted: Queue,
+) => {
+  placements: readonly Placement[]
+  unroutedCount: number
+  /** Large contents the batch refers to, each once. */
+  contents: readonly string[]
+}
 
 /** A stream of this session. */
 type OpenedStream = { readonly id: number; readonly stream: Stream; ackedSeq: number; unrouted: number }
@@ -25,6 +33,8 @@ export type ProducerOptions = {
   readonly publishPatterns: readonly string[]
   readonly store: HubStore
   readonly route: Route
+  /** Whether the hub has a large content. */
+  contentKnown(id: string): boolean
   readonly streamsMax: number
   readonly credit: CreditPool
   readonly tally: Tally
@@ -118,9 +128,12 @@ export class Producer {
     const { store, route } = this.options
     try {
       this.checkRights(batch)
-      const { placements, unroutedCount } = route(batch, store.unrouted)
+      const { placements, unroutedCount, contents } = route(batch, store.unrouted)
       const isNew = batch.lastSeq > opened.stream.plannedSeq
-      await store.append(opened.stream, batch, placements)
+      // A batch that comes again may have had its contents: they go with its last message.
+      if (isNew && contents.length > 0) this.checkContents(contents)
+      // In the same turn: from here on they are held.
+      await store.append(opened.stream, batch, placements, contents)
       this.count(batch, isNew)
       opened.unrouted += unroutedCount
     } catch (error) {
@@ -177,6 +190,13 @@ export class Producer {
     // What was refused takes no room any more.
     const credit = { consumer: 0, bytes: this.grant(), messages: 0 }
     this.options.send(FRAME_CREDIT, CHANNEL_CONTROL, encodeCredit(credit))
+  }
+
+  private checkContents(contents: readonly string[]): void {
+    for (const id of contents) {
+      if (!this.options.contentKnown(id))
+        throw hubSessionFault('CONTENT_MISSING', { where: `content ${id}`, retry: true })
+    }
   }
 
   /** Every topic of the batch must be one the agent may publish to. */

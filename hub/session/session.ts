@@ -57,6 +57,8 @@ import type { Tally } from './tally.ts'
 export type SessionContext = {
   readonly store: HubStore
   readonly route: Route
+  /** Whether the hub has a large content, so that messages may refer to it; without it none is known. */
+  contentKnown?(id: string): boolean
   readonly dispatcher: Dispatcher
   readonly identity: HubIdentity
   /** Shared by all producing connections. */
@@ -134,6 +136,7 @@ export class Session {
       publishPatterns: agent.publish,
       store: context.store,
       route: context.route,
+      contentKnown: (id) => context.contentKnown?.(id) ?? false,
       streamsMax: this.limits.streamsMax,
       credit: context.credit,
       tally: this.tally,
