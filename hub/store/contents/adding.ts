@@ -19,6 +19,8 @@ export type Chunk = {
 
 export type Adding = {
   readonly id: string
+  /** The content's: one that begins under the same id meanwhile is another. */
+  readonly number: number
   readonly index: number
   readonly digest: Buffer
   readonly length: number
@@ -60,12 +62,11 @@ export class AddWork implements Work {
 
   /** Throws before it puts anything. */
   private put(): void {
-    const { id, index, digest, length, written } = this.adding
-    const { ids, contents, parts } = this.tables
+    const { id, number, index, digest, length, written } = this.adding
+    const { contents, parts } = this.tables
     const where = `content ${id}, chunk ${index}`
-    const number = ids.get(id)
-    const content = number === null ? null : contents.get(number)
-    if (number === null || content === null) throw storeFault('CONTENT_UNKNOWN', { where })
+    const content = contents.get(number)
+    if (content === null) throw storeFault('CONTENT_UNKNOWN', { where })
     const before = parts.get([number, index])
     if (before !== null && !this.chunks.lost.has(before.chunk)) {
       if (before.digest.equals(digest) && before.length === length) return

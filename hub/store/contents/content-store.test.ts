@@ -1,27 +1,13 @@
 // Contents from beginning to removal, and what is refused.
 
-import t, { type Test } from 'tap'
-import { Random } from '#protocol/bytes/testing.ts'
+import t from 'tap'
+import { Random, testSeed } from '#protocol/bytes/testing.ts'
 import { recordBytes } from '../segment-file.ts'
-import { ContentStore, type ContentStoreOptions } from './content-store.ts'
-import { digestOf, idOf, infoOf, KIB, MIB, randomBytes, send } from './contents.testing.ts'
-
-function opened(t: Test, folder: string, options: Partial<ContentStoreOptions> = {}): ContentStore {
-  const store = ContentStore.open({
-    folder,
-    bytesMax: 256 * MIB,
-    freeBytesMin: 0,
-    segmentBytes: MIB,
-    onFault: (fault) => t.fail(fault.message),
-    ...options,
-  })
-  t.teardown(() => store.close())
-  return store
-}
+import type { ContentStore } from './content-store.ts'
+import { chunkOf, digestOf, idOf, infoOf, KIB, MIB, opened, randomBytes, send, wrongIn } from './contents.testing.ts'
 
 const random = new Random(1)
 const some = (length = 100 * KIB) => randomBytes(random, length)
-const chunkOf = (bytes: Buffer) => ({ digest: digestOf(bytes), length: bytes.length, bytes })
 
 t.test('a content: begun, sent, sealed, read, and the same after a restart', async (t) => {
   const folder = t.testdir()
@@ -86,4 +72,150 @@ t.test('a chunk of several parts is stored once', async (t) => {
   t.match(store.usage(), { contents: 0, chunks: 0, liveBytes: 0 })
   await t.rejects(store.read(digest), { code: 'CHUNK_UNKNOWN' })
   await store.remove(idOf(2))
+})
+
+t.test('what is refused', async (t) => {
+  const store = opened(t, t.testdir())
+  const id = idOf(1)
+  const bytes = some()
+  const chunk = chunkOf(bytes)
+  await t.rejects(store.add(id, 0, chunk), { code: 'CONTENT_UNKNOWN' })
+  await t.rejects(store.seal(id, Buffer.from('m')), { code: 'CONTENT_UNKNOWN' })
+  await t.rejects(store.begin(infoOf({ id: 'abc', size: 1 })), { code: 'CONTENT_INVALID' })
+  await t.rejects(store.begin(infoOf({ id, size: 2 ** 41 })), { code: 'CONTENT_INVALID' })
+  await t.rejects(store.begin(infoOf({ id, size: 1, name: 'x'.repeat(256) })), { code: 'CONTENT_INVALID' })
+  await store.begin(infoOf({ id, size: bytes.length }))
+  await t.rejects(store.begin(infoOf({ id, size: bytes.length + 1 })), { code: 'CONTENT_CONFLICT' })
+  await t.rejects(store.begin(infoOf({ id, size: bytes.length, origin: 'other' })), { code: 'CONTENT_CONFLICT' })
+  await t.rejects(store.add(id, 0, { ...chunk, bytes: null }), { code: 'CHUNK_UNKNOWN' })
+  await t.rejects(store.add(id, 0, { ...chunk, length: 5 }), { code: 'CONTENT_INVALID' })
+  await t.rejects(store.add(id, -1, chunk), { code: 'CONTENT_INVALID' })
+  await t.rejects(store.add(id, 0, chunkOf(Buffer.alloc(0))), { code: 'CONTENT_INVALID' })
+  await t.rejects(store.add(id, 0, { ...chunk, digest: Buffer.alloc(31) }), { code: 'CONTENT_INVALID' })
+  await t.rejects(
+    store.add(id, 0, chunkOf(some(bytes.length + 1))),
+    { code: 'CONTENT_CONFLICT' },
+    'larger than it said',
+  )
+  await store.add(id, 0, chunk)
+  await store.add(id, 0, { ...chunk, bytes: null })
+  await t.rejects(store.add(id, 0, chunkOf(some())), { code: 'CONTENT_CONFLICT' })
+  await t.rejects(store.add(id, 1, { ...chunk, length: 5, bytes: null }), { code: 'CONTENT_CONFLICT' })
+  await store.seal(id, Buffer.from('m'))
+  await store.add(id, 0, chunk)
+  await t.rejects(store.add(id, 1, chunk), { code: 'CONTENT_CONFLICT' })
+  t.match(store.get(id), { chunks: 1, bytes: bytes.length })
+  t.equal(store.usage().liveBytes, recordBytes(bytes.length), 'what was refused takes nothing')
+  await store.begin(infoOf({ id: idOf(2), size: 0 }))
+  await store.seal(idOf(2), Buffer.from('empty'))
+  t.match(store.get(idOf(2)), { state: 'sealed', chunks: 0 })
+  await store.close()
+  await t.rejects(store.add(id, 0, chunk), { code: 'STORE_IO' })
+  await t.rejects(store.remove(id), { code: 'STORE_CLOSED' })
+})
+
+t.test('many things at once, counted again', async (t) => {
+  const seed = testSeed()
+  t.comment(`SEED=${seed}`)
+  const random = new Random(seed)
+  const folder = t.testdir()
+  const store = opened(t, folder)
+  // Few chunks for many parts: they come, are shared and go all the time.
+  const chunks = Array.from({ length: 40 }, () => randomBytes(random, 1000 + random.below(200_000)))
+  const held = new Map<string, Map<number, Buffer>>()
+  const busy: Promise<unknown>[] = []
+  let refused = 0
+  for (let step = 0; step < 1500; step++) {
+    const id = idOf(random.below(8))
+    const parts = held.get(id)
+    if (parts === undefined) {
+      await store.begin(infoOf({ id, size: 2 ** 30 }))
+      held.set(id, new Map())
+    } else if (random.oneIn(40)) {
+      held.delete(id)
+      busy.push(store.remove(id))
+    } else {
+      const index = parts.size
+      const bytes = chunks[random.below(chunks.length)] as Buffer
+      parts.set(index, bytes)
+      const add = store.add(id, index, random.oneIn(3) ? { ...chunkOf(bytes), bytes: null } : chunkOf(bytes))
+      const again = async ({ code }: { code: string }) => {
+        refused++
+        if (code === 'CHUNK_UNKNOWN' && held.get(id) === parts) await store.add(id, index, chunkOf(bytes)).catch(gone)
+        else t.not(held.get(id), parts, code)
+      }
+      const gone = ({ code }: { code: string }) => t.equal(code, 'CONTENT_UNKNOWN')
+      busy.push(add.catch(again))
+    }
+    if (random.oneIn(10)) await new Promise((resolve) => setImmediate(resolve))
+    if (random.oneIn(60)) await Promise.all(busy.splice(0))
+  }
+  await Promise.all(busy)
+  t.ok(refused > 0, `${refused} were refused`)
+  const live = new Map<string, number>()
+  for (const [id, parts] of held) {
+    const stored = store.parts(id, 0, 10_000)
+    t.strictSame([stored.length, store.get(id)?.chunks], [parts.size, parts.size])
+    for (const { index, digest } of stored) {
+      const bytes = parts.get(index) as Buffer
+      t.ok((await store.read(digest)).equals(bytes) && digest.equals(digestOf(bytes)))
+      live.set(digest.toString('hex'), recordBytes(bytes.length))
+    }
+  }
+  const liveBytes = [...live.values()].reduce((sum, bytes) => sum + bytes, 0)
+  t.match(store.usage(), { contents: held.size, chunks: live.size, liveBytes })
+  await store.close()
+  t.strictSame(await wrongIn(folder), [])
+  const again = opened(t, folder)
+  t.match(again.usage(), { contents: held.size, chunks: live.size, liveBytes })
+})
+
+t.test('reads go on while their chunk is moved or goes', async (t) => {
+  const folder = t.testdir()
+  const store = opened(t, folder)
+  const chunks = Array.from({ length: 60 }, () => some(150_000))
+  for (const [i, bytes] of chunks.entries()) await send(store, [bytes], { id: idOf(i) })
+  const whole = async (bytes: Buffer) => {
+    try {
+      return (await store.read(digestOf(bytes))).equals(bytes)
+    } catch (error) {
+      return (error as { code: string }).code === 'CHUNK_UNKNOWN'
+    }
+  }
+  const reads: Promise<boolean>[] = []
+  for (const i of chunks.keys()) {
+    for (const bytes of chunks) reads.push(whole(bytes))
+    if (i % 4 !== 0) await store.remove(idOf(i))
+  }
+  t.ok((await Promise.all(reads)).every(Boolean), `${reads.length} reads`)
+  for (let i = 0; i < 100 && store.usage().bytes > 8 * MIB; i++) {
+    store.touch(idOf(0), 2000 + i)
+    await store.begin(infoOf({ id: idOf(1000), size: 1 }))
+    await new Promise((resolve) => setTimeout(resolve, 5))
+  }
+  t.ok(store.usage().bytes <= 8 * MIB, `${store.usage().bytes} bytes for ${store.usage().liveBytes}`)
+  for (let i = 0; i < chunks.length; i += 4) t.ok(await whole(chunks[i] as Buffer))
+  t.equal(store.usage().chunks, 15)
+  await store.close()
+  t.strictSame(await wrongIn(folder), [])
+})
+
+t.test('a removed content: its id is free, and the rest goes at the next start', async (t) => {
+  const folder = t.testdir()
+  let store: ContentStore = opened(t, folder)
+  const bytes = some(1000)
+  const id = idOf(1)
+  await store.begin(infoOf({ id, size: 2 ** 30 }))
+  await Promise.all(Array.from({ length: 2000 }, (_, index) => store.add(id, index, chunkOf(bytes))))
+  const removal = store.remove(id)
+  while (store.get(id) !== null) await new Promise((resolve) => setImmediate(resolve))
+  await store.begin(infoOf({ id, size: 5, origin: 'other' }))
+  t.match(store.get(id), { origin: 'other', chunks: 0 })
+  await Promise.all([store.close(), t.rejects(removal, { code: 'STORE_CLOSED' })])
+  store = opened(t, folder)
+  t.ok(store.has(digestOf(bytes)), 'parts of it are left')
+  while (store.has(digestOf(bytes))) await new Promise((resolve) => setImmediate(resolve))
+  t.match(store.usage(), { contents: 1, chunks: 0, liveBytes: 0 })
+  await store.close()
+  t.strictSame(await wrongIn(folder), [])
 })

@@ -213,7 +213,7 @@ export class ContentStore {
 
   /**
    * Stores a part: its row, and its chunk unless that is here already. `bytes` null says that it is. The caller has verified
-   * the digest. The same part again is harmless; another one in its place is refused. Resolves when it is on the disk.
+   * the digest, and awaited `begin`. The same part again is harmless; another one in its place is refused. Resolves when it is on the disk.
    *
    * `bytes` must not change until this settles, either way; then they may be reused.
    *
@@ -223,9 +223,11 @@ export class ContentStore {
   async add(id: ContentId, index: number, chunk: Chunk): Promise<void> {
     const { digest, length, bytes } = chunk
     checkPart(index, chunk)
+    const number = this.tables.ids.stored(id)
+    if (number === null) throw unknown(id)
     for (;;) {
       const written = bytes === null || this.has(digest) ? null : this.chunks.write(bytes)
-      const work = new AddWork(this.tables, this.chunks, { id, index, digest, length, written })
+      const work = new AddWork(this.tables, this.chunks, { id, number, index, digest, length, written })
       await this.engine.append(CONTENT_ADD_BYTES, work, written?.blob ?? null)
       if (work.refused === null) return
       // It went away since we looked: with its bytes it is stored anew.

@@ -1,8 +1,10 @@
 // What the tests of the contents' store share.
 
 import { createHash } from 'node:crypto'
+import type { Test } from 'tap'
 import type { Random } from '#protocol/bytes/testing.ts'
-import type { ContentInfo, ContentStore, ContentView } from './content-store.ts'
+import { checkContents } from './check.ts'
+import { type ContentInfo, ContentStore, type ContentStoreOptions, type ContentView } from './content-store.ts'
 
 export const KIB = 1024
 export const MIB = 1024 * KIB
@@ -40,4 +42,26 @@ export async function send(
     chunks.map((bytes, index) => store.add(given.id, index, { digest: digestOf(bytes), length: bytes.length, bytes })),
   )
   return store.get(given.id) as ContentView
+}
+
+/** A store of small segments whose faults fail the test. */
+export function opened(t: Test, folder: string, options: Partial<ContentStoreOptions> = {}): ContentStore {
+  const store = ContentStore.open({
+    folder,
+    bytesMax: 256 * MIB,
+    freeBytesMin: 0,
+    segmentBytes: MIB,
+    onFault: (fault) => t.fail(fault.message),
+    ...options,
+  })
+  t.teardown(() => store.close())
+  return store
+}
+
+export const chunkOf = (bytes: Buffer) => ({ digest: digestOf(bytes), length: bytes.length, bytes })
+
+/** What a check finds wrong, in words. */
+export async function wrongIn(folder: string): Promise<string[]> {
+  const { damaged, problems } = await checkContents(folder)
+  return [...problems, ...damaged.map(({ id, index, why }) => `content ${id}, chunk ${index}: ${why}`)]
 }

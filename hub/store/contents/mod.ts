@@ -1,4 +1,5 @@
 export type { Chunk } from './adding.ts'
+export { type ContentsProgress, type ContentsReport, checkContents, type DamagedPart } from './check.ts'
 export {
   type ContentId,
   type ContentInfo,
