@@ -26,6 +26,7 @@ import {
 import { parseDeliverPrefix } from '#protocol/session/mod.ts'
 import { HubConnection } from './connection.ts'
 import type { Dial } from './dial.ts'
+import { type Download, type DownloadOptions, startDownload } from './download/mod.ts'
 import { clientFault } from './faults.ts'
 import { Origins } from './origins.ts'
 import { Publisher, type PublisherOptions } from './publisher.ts'
@@ -194,6 +195,14 @@ export class Client {
   /** Answers requests on topics or a queue; see `respond`. */
   respond(options: SubscribeOptions, handler: Parameters<typeof respond>[2]): Promise<Subscription> {
     return respond(this, options, handler)
+  }
+
+  /**
+   * Brings large content into a file here; it goes on over new connections until it is there. See `Download`.
+   * Faults: `DOWNLOAD_INVALID`, `CLIENT_CLOSED`.
+   */
+  download(options: DownloadOptions): Download {
+    return startDownload(options, this)
   }
 
   /** Begins an upload or a download; it goes on over new connections until it ends itself by `removeTransfer`. */

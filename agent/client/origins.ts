@@ -42,9 +42,14 @@ export class Origins {
 
   /** The key a batch is signed with. Faults: `ORIGIN_UNKNOWN`, or why the origin's certificate was not believed. */
   keyOf(head: BatchHead): KeyObject {
-    const known = this.keys.get(keyIdIn(head).toString('hex'))
-    if (known !== undefined && known.name === head.origin) return known.key
-    throw this.refused.get(head.origin) ?? clientFault('ORIGIN_UNKNOWN', { where: head.origin })
+    return this.keyFor(head.origin, keyIdIn(head))
+  }
+
+  /** The key of this id, if it is that agent's. Faults: as `keyOf`. */
+  keyFor(origin: string, keyId: Uint8Array): KeyObject {
+    const known = this.keys.get(Buffer.from(keyId).toString('hex'))
+    if (known !== undefined && known.name === origin) return known.key
+    throw this.refused.get(origin) ?? clientFault('ORIGIN_UNKNOWN', { where: origin })
   }
 
   private check(name: string, certificate: Uint8Array): KeyObject {

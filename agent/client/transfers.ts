@@ -3,6 +3,7 @@
 
 import { asFault, type Fault } from '#protocol/base/mod.ts'
 import {
+  CHANNEL_CONTROL,
   FRAME_CHUNK_DATA,
   FRAME_CHUNKS,
   FRAME_END_TRANSFER,
@@ -25,6 +26,8 @@ import {
   decodeTransferOpened,
   decodeWant,
   type EndTransfer,
+  encodeEndTransfer,
+  type Fetched,
   type Seal,
   type Stored,
   type Want,
@@ -38,6 +41,8 @@ import type { Origins } from './origins.ts'
 export type TransferLink = {
   readonly connection: HubConnection
   readonly origins: Origins
+  /** FETCH goes out with this request number: from the turn in which it is answered, its frames come. */
+  asked(request: number): void
   /** The hub has given it this number: its frames come from now on. Call it in the turn in which the answer came. */
   opened(transfer: number): void
 }
@@ -54,6 +59,8 @@ export type Transfer = {
   /** The connection can take more. */
   pump(): void
   fail(fault: Fault): void
+  /** The answer to FETCH, as soon as it arrives, since CHUNKS may follow at once. */
+  fetched?(fetched: Fetched): void
   chunks?(chunks: Chunks): void
   data?(data: ChunkData): void
   seal?(seal: Seal): void
@@ -66,6 +73,8 @@ export type Transfer = {
 export class Transfers {
   private readonly all = new Set<Transfer>()
   private readonly byNumber = new Map<number, Transfer>()
+  /** Whose FETCH has this request number. */
+  private readonly asking = new Map<number, Transfer>()
   private connection: HubConnection | null = null
   private origins: Origins | null = null
 
@@ -91,7 +100,8 @@ export class Transfers {
       return
     }
     const opened = (number: number) => void this.byNumber.set(number, transfer)
-    transfer.attach({ connection, origins, opened }).catch((error: unknown) => {
+    const asked = (request: number) => void this.asking.set(request, transfer)
+    transfer.attach({ connection, origins, asked, opened }).catch((error: unknown) => {
       if (connection.alive) transfer.fail(asFault(error))
     })
   }
@@ -100,6 +110,7 @@ export class Transfers {
     this.connection = connection
     this.origins = origins
     this.byNumber.clear()
+    this.asking.clear()
     this.listen(connection)
     for (const transfer of this.all) this.begin(transfer)
   }
@@ -107,6 +118,7 @@ export class Transfers {
   detach(): void {
     this.connection = null
     this.byNumber.clear()
+    this.asking.clear()
     for (const transfer of this.all) transfer.detach()
   }
 
@@ -122,7 +134,7 @@ export class Transfers {
     connection.listen(FRAME_TRANSFER_OPENED, (_kind, body) =>
       connection.answer(decodeTransferOpened(body).request, body),
     )
-    connection.listen(FRAME_FETCHED, (_kind, body) => connection.answer(decodeFetched(body).request, body))
+    connection.listen(FRAME_FETCHED, (_kind, body) => this.fetched(connection, body))
     connection.listen(FRAME_CHUNK_DATA, (_kind, body) => {
       const data = parseChunkData(body)
       this.byNumber.get(data.transfer)?.data?.(data)
@@ -148,5 +160,21 @@ export class Transfers {
       this.byNumber.delete(frame.transfer)
       transfer.ended(frame)
     })
+  }
+
+  private fetched(connection: HubConnection, body: Buffer): void {
+    const fetched = decodeFetched(body)
+    const { request, transfer: number } = fetched
+    const transfer = this.asking.get(request)
+    this.asking.delete(request)
+    if (transfer !== undefined && this.all.has(transfer)) {
+      this.byNumber.set(number, transfer)
+      transfer.fetched?.(fetched)
+    } else {
+      // It was given up meanwhile.
+      const end = encodeEndTransfer({ transfer: number, fault: null, cancel: false })
+      connection.send(FRAME_END_TRANSFER, CHANNEL_CONTROL, end)
+    }
+    connection.answer(request, body)
   }
 }

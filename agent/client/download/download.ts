@@ -1,0 +1,442 @@
+// One content on its way to a file here. It outlives connections and, by its journal, the process: whoever asks for the same
+// content at the same place again goes on where this ended.
+
+import { asFault, type Backoff, type Fault, jitteredBackoff } from '#protocol/base/mod.ts'
+import type { Chunks, EndTransfer, Fetched, Seal } from '#protocol/schema/mod.ts'
+import {
+  type ChunkData,
+  checkAgainst,
+  type Manifest,
+  parseManifest,
+  transferFault,
+  verifyManifest,
+  WINDOW_BYTES,
+} from '#protocol/transfer/mod.ts'
+import { clientFault } from '../faults.ts'
+import type { Transfer, TransferLink } from '../transfers.ts'
+import { ChunkArena } from './arena.ts'
+import { downloadFault } from './faults.ts'
+import { PACE_MS, PROGRESS_MS, RETRY_MS_FIRST, RETRY_MS_MAX } from './limits.ts'
+import { Pace, type Rate } from './pace.ts'
+import { type Overwrite, Place } from './place.ts'
+import { fetchContent, Session } from './session.ts'
+import { Work } from './work.ts'
+
+export type DownloadOptions = {
+  /** 32 hexadecimal digits. */
+  readonly id: string
+  /** A folder, where the content gets its own name; with `as: 'file'` the path of the file. */
+  readonly to: string
+  readonly as?: 'folder' | 'file'
+  /** The agent that must have sealed it. */
+  readonly origin?: string
+  /** Files here that may hold some of it: earlier versions. */
+  readonly reuse?: readonly string[]
+  /** When there is a file of the name with other content. Without it the new one becomes `name (2).ext`. */
+  readonly overwrite?: Overwrite
+  /** 0: as fast as it comes; -1: not now. A function is asked again and again. */
+  readonly bytesPerSecondMax?: Rate
+  /** Ends it as `cancel` does. */
+  readonly signal?: AbortSignal
+  readonly onProgress?: (progress: DownloadProgress) => void
+}
+
+export type DownloadState =
+  | 'connecting'
+  | 'receiving'
+  | 'paused'
+  /** The hub refuses it for the moment, or the disk is full: see `fault`. */
+  | 'waiting'
+  | 'finishing'
+  | 'done'
+  | 'failed'
+
+export type DownloadProgress = {
+  /** 0 until it is known. */
+  readonly size: number
+  /** Content bytes that came from the hub; those that came twice count twice. */
+  readonly receivedBytes: number
+  /** Durable here, wherever from. */
+  readonly storedBytes: number
+  /** Copied from files here. */
+  readonly reusedBytes: number
+  /** Of chunks that had been verified before. */
+  readonly hashedAgainBytes: number
+  readonly state: DownloadState
+  /** Why it waits. */
+  readonly fault: Fault | null
+}
+
+export type Downloaded = {
+  readonly path: string
+  readonly size: number
+  readonly name: string
+  readonly mediaType: string
+  readonly origin: string
+  /** Root over its chunks, 64 hexadecimal digits: what its origin signed. */
+  readonly root: string
+}
+
+/** What a download needs of its client. */
+export type DownloadHost = {
+  addTransfer(transfer: Transfer): void
+  beginTransfer(transfer: Transfer): void
+  removeTransfer(transfer: Transfer): void
+}
+
+export class Download implements Transfer {
+  /**
+   * Faults: `DOWNLOAD_*`, `TARGET_*`, `CONTENT_*`, `CHUNK_DAMAGED`, `MANIFEST_*`, `TRANSFER_*`, `ORIGIN_UNKNOWN`,
+   * `REQUEST_REFUSED`, `CLIENT_CLOSED`. What has arrived stays for another try.
+   */
+  readonly done: Promise<Downloaded>
+  private readonly options: DownloadOptions
+  private readonly host: DownloadHost
+  private readonly id: Buffer
+  private readonly pace: Pace
+  private readonly settle = Promise.withResolvers<Downloaded>()
+  private readonly backoff: Backoff = jitteredBackoff({
+    firstMs: RETRY_MS_FIRST,
+    maxMs: RETRY_MS_MAX,
+    random: Math.random,
+  })
+  private arena: ChunkArena | null = null
+  private fetched_: Fetched | null = null
+  private opening: Promise<Work> | null = null
+  private work: Work | null = null
+  /** Asked for, not agreed: what the hub may send at first. */
+  private asking: { readonly link: TransferLink; readonly granted: number } | null = null
+  private session: Session | null = null
+  private sealBytes: Buffer | null = null
+  /** Checked and signed by its origin. */
+  private manifest: Manifest | null = null
+  private receivedBytes = 0
+  private state: DownloadState = 'connecting'
+  private fault: Fault | null = null
+  private paused = false
+  private over = false
+  private retry: NodeJS.Timeout | null = null
+  private pacing: NodeJS.Timeout | null = null
+  private toldAtMs = 0
+
+  /** Use `client.download`. Faults: `DOWNLOAD_INVALID`. */
+  constructor(options: DownloadOptions, host: DownloadHost) {
+    if (!/^[0-9a-f]{32}$/.test(options.id)) throw downloadFault('DOWNLOAD_INVALID', { where: 'id' })
+    this.options = options
+    this.host = host
+    this.id = Buffer.from(options.id, 'hex')
+    this.pace = new Pace(options.bytesPerSecondMax)
+    this.done = this.settle.promise
+    // Whoever asks is told.
+    this.done.catch(() => undefined)
+    options.signal?.addEventListener('abort', this.onAbort, { once: true })
+  }
+
+  get progress(): DownloadProgress {
+    const { work, state, fault, receivedBytes } = this
+    return {
+      size: this.fetched_?.size ?? 0,
+      receivedBytes,
+      storedBytes: work?.records.bytes ?? 0,
+      reusedBytes: work?.intake.reusedBytes ?? 0,
+      hashedAgainBytes: work?.intake.hashedAgainBytes ?? 0,
+      state: this.paused && state === 'receiving' ? 'paused' : state,
+      fault,
+    }
+  }
+
+  /** No more is asked for; what is on its way, up to 15 MiB, still comes. */
+  pause(): void {
+    this.paused = true
+    this.tell({ now: true })
+  }
+
+  resume(): void {
+    this.paused = false
+    this.grant()
+    this.tell({ now: true })
+  }
+
+  /** Gives it up: `done` rejects with `TRANSFER_CANCELLED`. What has arrived stays for another try, unless it is to be forgotten. */
+  cancel({ forget = false }: { readonly forget?: boolean } = {}): void {
+    this.end(clientFault('TRANSFER_CANCELLED', { where: this.options.id }), { forget })
+  }
+
+  /** @internal */
+  async attach(link: TransferLink): Promise<void> {
+    if (this.over || this.state === 'finishing') return
+    this.leave()
+    this.pace.begin(performance.now())
+    const granted = Math.min(WINDOW_BYTES, this.allowed(0))
+    const asking = { link, granted }
+    this.asking = asking
+    try {
+      await fetchContent(link, this.id, granted)
+    } catch (error) {
+      const fault = asFault(error)
+      if (this.asking !== asking || !link.connection.alive) return
+      if (fault.details.retry !== true) throw fault
+      this.again(fault)
+    }
+  }
+
+  /** @internal The hub has agreed: what it says of the content next may come at once. */
+  fetched(fetched: Fetched): void {
+    this.guarded(() => {
+      if (this.asking === null || this.over) return
+      this.checkFetched(fetched)
+      const { link, granted } = this.asking
+      this.asking = null
+      this.fetched_ = fetched
+      this.arena ??= new ChunkArena(fetched.size)
+      this.sealBytes = null
+      const allowed = (receivedBytes: number) => this.allowed(receivedBytes)
+      this.session = new Session(link, fetched, { granted, allowed, arena: this.arena })
+      this.setState('receiving', null)
+      if (this.pace.limited) this.pacing = setInterval(() => this.grant(), PACE_MS)
+      void this.begin(this.session, fetched)
+    })
+  }
+
+  /** @internal */
+  detach(): void {
+    this.leave()
+    if (!this.over && this.state !== 'finishing') this.setState('connecting', null)
+  }
+
+  /** @internal */
+  pump(): void {}
+
+  /** @internal */
+  fail(fault: Fault): void {
+    this.end(fault)
+  }
+
+  /** @internal */
+  chunks(chunks: Chunks): void {
+    this.guarded(() => {
+      this.session?.incoming.named(chunks)
+      this.sort()
+      this.checkSeal()
+    })
+  }
+
+  /** @internal */
+  data(data: ChunkData): void {
+    const { session } = this
+    if (session === null) return
+    this.guarded(() => {
+      const arrived = session.data(data)
+      this.receivedBytes += data.bytes.length
+      if (arrived !== null) void this.work?.intake.arrived(session, arrived.chunk, arrived.bytes)
+      this.tell({ now: false })
+    })
+  }
+
+  /** @internal */
+  seal({ manifest }: Seal): void {
+    this.sealBytes = Buffer.from(manifest)
+    this.guarded(() => this.checkSeal())
+  }
+
+  /** @internal */
+  ended({ fault }: EndTransfer): void {
+    if (this.state === 'finishing' || this.over) return
+    const why = fault === null ? 'it gave no reason' : `${fault.code}: ${fault.message}`
+    const todo = fault === null || fault.remedy === '' ? {} : { todo: fault.remedy }
+    const retry = fault === null || fault.retry
+    const refused = clientFault('TRANSFER_REFUSED', { why, ...todo, hubCode: fault?.code ?? '', retry })
+    this.leave()
+    if (retry) this.again(refused)
+    else this.end(refused)
+  }
+
+  private readonly onAbort = () => this.cancel()
+
+  private async begin(session: Session, fetched: Fetched): Promise<void> {
+    try {
+      this.opening ??= this.open(fetched)
+      this.work = await this.opening
+      if (this.over || session !== this.session) return
+      this.work.intake.attach(session)
+      this.sort()
+      this.checkDone()
+    } catch (error) {
+      this.giveUp(asFault(error))
+    }
+  }
+
+  private async open({ name, size, chunkBytes }: Fetched): Promise<Work> {
+    const { id, to, as = 'folder', overwrite = 'number', reuse = [] } = this.options
+    const place = await Place.find({ to, as, name, id })
+    const arena = this.arena as ChunkArena
+    return await Work.open({
+      id: this.id,
+      place,
+      plan: { size, chunkBytes },
+      arena,
+      overwrite,
+      reuse,
+      hooks: {
+        onKept: (session, chunks) => {
+          this.backoff.reset()
+          session.keep(chunks)
+          this.tell({ now: false })
+          this.checkDone()
+        },
+        onDamaged: (session, chunk) => this.guarded(() => session.damaged(chunk)),
+        onFull: (fault) => this.setState(fault === null ? 'receiving' : 'waiting', fault),
+        onFailed: (fault) => this.giveUp(fault),
+      },
+    })
+  }
+
+  /** Faults: `CONTENT_ORIGIN_OTHER`, `TRANSFER_MALFORMED`. */
+  private checkFetched(fetched: Fetched): void {
+    const before = this.fetched_
+    const { origin } = this.options
+    if (origin !== undefined && fetched.origin !== origin) {
+      throw downloadFault('CONTENT_ORIGIN_OTHER', { why: `it is ${fetched.origin}, not ${origin}` })
+    }
+    const same =
+      before === null ||
+      (before.size === fetched.size &&
+        before.chunkBytes === fetched.chunkBytes &&
+        before.name === fetched.name &&
+        before.mediaType === fetched.mediaType &&
+        before.origin === fetched.origin)
+    if (!same) throw transferFault('TRANSFER_MALFORMED', { why: 'the hub says something else of it than before' })
+  }
+
+  /** As soon as all chunks are named and the manifest is there. Faults: `MANIFEST_*`, `ORIGIN_UNKNOWN`. */
+  private checkSeal(): void {
+    const { session, sealBytes, fetched_: fetched } = this
+    if (session === null || sealBytes === null || fetched === null || !session.list.complete) return
+    this.sealBytes = null
+    const manifest = parseManifest(sealBytes)
+    checkAgainst(manifest, this.id, session.list)
+    const { origin, name, mediaType } = manifest
+    if (origin !== fetched.origin || name !== fetched.name || mediaType !== fetched.mediaType) {
+      throw transferFault('MANIFEST_INVALID', { why: 'it says something else of the content than the hub does' })
+    }
+    verifyManifest(manifest, session.link.origins.keyFor(origin, manifest.keyId))
+    this.manifest = manifest
+    this.checkDone()
+  }
+
+  private checkDone(): void {
+    const { work, manifest, session, state } = this
+    if (work === null || manifest === null || session?.incoming.complete !== true) return
+    if (this.over || state === 'finishing') return
+    this.setState('finishing', null)
+    void this.finish(work, manifest)
+  }
+
+  private async finish(work: Work, manifest: Manifest): Promise<void> {
+    try {
+      const path = await work.publish()
+      if (this.over) return
+      this.session?.sealed()
+      this.over = true
+      this.setState('done', null)
+      this.tidy()
+      const { size, name, mediaType, origin, root } = manifest
+      this.settle.resolve({ path, size, name, mediaType, origin, root: root.toString('hex') })
+    } catch (error) {
+      this.end(asFault(error))
+    }
+  }
+
+  private sort(): void {
+    this.work?.intake.sort().catch((error: unknown) => this.giveUp(asFault(error)))
+  }
+
+  private allowed(receivedBytes: number): number {
+    return this.paused ? 0 : this.pace.at(performance.now(), receivedBytes)
+  }
+
+  private grant(): void {
+    this.session?.grant()
+  }
+
+  /** What the other side says may be wrong: then this transfer ends, not the connection. */
+  private guarded(act: () => void): void {
+    try {
+      act()
+    } catch (error) {
+      this.giveUp(asFault(error))
+    }
+  }
+
+  /** Ends it, and tells the hub why. */
+  private giveUp(fault: Fault): void {
+    if (!this.over) this.session?.end(fault)
+    this.end(fault)
+  }
+
+  /** On this connection, or for a while, it does not go on. */
+  private leave(): void {
+    this.asking = null
+    this.session?.abandon()
+    this.session = null
+    this.work?.intake.detach()
+    for (const timer of [this.retry, this.pacing]) if (timer !== null) clearTimeout(timer)
+    this.retry = null
+    this.pacing = null
+  }
+
+  private again(fault: Fault): void {
+    this.setState('waiting', fault)
+    this.retry = setTimeout(() => this.host.beginTransfer(this), this.backoff.next())
+  }
+
+  private end(fault: Fault, { forget = false } = {}): void {
+    if (this.over) return
+    this.over = true
+    if (fault.code === 'TRANSFER_CANCELLED') this.session?.end(null)
+    this.setState('failed', fault)
+    this.tidy()
+    void this.close(fault, forget)
+  }
+
+  private async close(fault: Fault, forget: boolean): Promise<void> {
+    try {
+      const work = await this.opening
+      await work?.close()
+      if (forget) await work?.forget()
+    } catch {
+      // What could not be opened is why it ended; what cannot be closed is closed with the process.
+    }
+    this.settle.reject(fault)
+  }
+
+  private tidy(): void {
+    this.leave()
+    this.host.removeTransfer(this)
+    this.options.signal?.removeEventListener('abort', this.onAbort)
+  }
+
+  private setState(state: DownloadState, fault: Fault | null): void {
+    const changed = state !== this.state
+    this.state = state
+    this.fault = fault
+    if (changed) this.tell({ now: true })
+  }
+
+  private tell({ now }: { now: boolean }): void {
+    const { onProgress } = this.options
+    if (onProgress === undefined) return
+    const nowMs = performance.now()
+    if (!now && nowMs - this.toldAtMs < PROGRESS_MS) return
+    this.toldAtMs = nowMs
+    onProgress(this.progress)
+  }
+}
+
+/** Begins a download. Faults: `DOWNLOAD_INVALID`, `CLIENT_CLOSED`. */
+export function startDownload(options: DownloadOptions, host: DownloadHost): Download {
+  const download = new Download(options, host)
+  host.addTransfer(download)
+  if (options.signal?.aborted === true) download.cancel()
+  return download
+}

@@ -1,0 +1,45 @@
+// Bounds of downloads, with their arithmetic.
+
+import { CHUNKS_MAX } from '#protocol/transfer/mod.ts'
+
+const KIB = 1024
+const MIB = 1024 * KIB
+
+/** What disks and their drivers want addresses and lengths to be multiples of, when the page cache is passed by. */
+export const DISK_PAGE_BYTES = 4096
+
+/** Chunks that are received, hashed, written or copied: 15 MiB on their way, one of 8 MiB begun, 8 MiB being copied, and gaps. */
+export const ARENA_BYTES_MAX = 40 * MIB
+/** Chunks copied from files here at a time; one more than fits is let in when there is none. */
+export const COPY_BYTES_MAX = 8 * MIB
+
+/** Neighbours are written together up to this. */
+export const WRITE_BYTES = 4 * MIB
+/** Writes at a time: one is prepared while the disk does the other. */
+export const WRITES_MAX = 2
+
+export const JOURNAL_HEADER_BYTES = 48
+export const JOURNAL_RECORD_BYTES = 52
+/** Every chunk once, and some again; a longer one is not ours. */
+export const JOURNAL_BYTES_MAX = JOURNAL_HEADER_BYTES + 2 * CHUNKS_MAX * JOURNAL_RECORD_BYTES
+
+/** Names of files: 255 bytes on every usual system, of which `.`, eight digits and `.journal` take 18. */
+export const FILE_NAME_BYTES_MAX = 255
+export const HIDDEN_NAME_BYTES_MAX = 230
+/** `name (2).ext` to `name (9999).ext`. */
+export const NUMBERS_MAX = 9999
+
+/** Files given for reuse. */
+export const REUSE_FILES_MAX = 16
+/** A file without an index that has so many chunks in a row at no right place is not read further. */
+export const REUSE_MISSES_MAX = 256
+
+/** After a full disk, a refusal for the moment. */
+export const RETRY_MS_FIRST = 1000
+export const RETRY_MS_MAX = 30_000
+
+/** With a limited rate credit is given in these steps, a quarter of a second's worth and some frames at least. */
+export const PACE_MS = 100
+export const PACE_BURST_BYTES_MIN = 64 * KIB
+
+export const PROGRESS_MS = 100

@@ -1,0 +1,9 @@
+export {
+  Download,
+  type Downloaded,
+  type DownloadOptions,
+  type DownloadProgress,
+  type DownloadState,
+  startDownload,
+} from './download.ts'
+export type { Overwrite } from './place.ts'

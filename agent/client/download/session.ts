@@ -1,0 +1,156 @@
+// A download on one connection: its number there, what the hub has named, what it may send, what was asked for and acknowledged.
+
+import type { Fault } from '#protocol/base/mod.ts'
+import { DIGEST_BYTES } from '#protocol/crypto/mod.ts'
+import {
+  CHANNEL_CONTROL,
+  FRAME_END_TRANSFER,
+  FRAME_FETCH,
+  FRAME_SEALED,
+  FRAME_STORED,
+  FRAME_WANT,
+} from '#protocol/frame/mod.ts'
+import {
+  encodeEndTransfer,
+  encodeFetch,
+  encodeSealed,
+  encodeStored,
+  encodeWant,
+  type Fetched,
+} from '#protocol/schema/mod.ts'
+import { type Arrived, type ChunkData, ChunkList, Incoming, RANGES_MAX, runsOf } from '#protocol/transfer/mod.ts'
+import type { TransferLink } from '../transfers.ts'
+import type { ChunkArena } from './arena.ts'
+import type { ChunkPlace } from './records.ts'
+
+const FAULT_TEXT_LENGTH_MAX = 1024
+
+export class Session {
+  readonly link: TransferLink
+  readonly incoming: Incoming
+  /** Chunks below were decided on: there, on their way, or asked for. */
+  sorted = 0
+  private readonly transfer: number
+  private readonly arena: ChunkArena
+  /** Came on this connection and are not durable yet. */
+  private readonly received = new Set<number>()
+  private granted: number
+  private readonly allowed: (receivedBytes: number) => number
+
+  /** `granted`: what FETCH allowed. `allowed`: what may come by now, when so much has come. */
+  constructor(
+    link: TransferLink,
+    fetched: Fetched,
+    { granted, allowed, arena }: { granted: number; allowed: (receivedBytes: number) => number; arena: ChunkArena },
+  ) {
+    this.link = link
+    this.transfer = fetched.transfer
+    this.arena = arena
+    this.granted = granted
+    this.allowed = allowed
+    const list = new ChunkList(fetched)
+    this.incoming = new Incoming({ list, allocate: (bytes) => arena.allocate(bytes) })
+  }
+
+  get list(): ChunkList {
+    return this.incoming.list
+  }
+
+  /** A chunk that was named; its digest is its own. */
+  placeOf(index: number): ChunkPlace {
+    const digest = Buffer.allocUnsafeSlow(DIGEST_BYTES)
+    this.list.digestAt(index).copy(digest)
+    return { index, offset: this.list.offsetAt(index), length: this.list.lengthAt(index), digest }
+  }
+
+  /** Whether it is what this connection's hub names so. */
+  names({ index, offset, length, digest }: ChunkPlace): boolean {
+    const { list } = this
+    if (index >= list.count) return false
+    return list.offsetAt(index) === offset && list.lengthAt(index) === length && list.digestAt(index).equals(digest)
+  }
+
+  /** Faults: `TRANSFER_MALFORMED`. */
+  data(data: ChunkData): Arrived | null {
+    const arrived = this.incoming.data(data)
+    if (arrived !== null) this.received.add(arrived.chunk)
+    return arrived
+  }
+
+  want(chunks: readonly number[]): void {
+    for (const chunk of chunks) this.incoming.wanted(chunk)
+    this.send(chunks, (ranges) => [FRAME_WANT, encodeWant({ transfer: this.transfer, ranges })])
+  }
+
+  /** Is not what its digest says: asks again. Faults: `CHUNK_DAMAGED`. */
+  damaged(chunk: number): void {
+    this.received.delete(chunk)
+    this.incoming.damaged(chunk)
+    this.send([chunk], (ranges) => [FRAME_WANT, encodeWant({ transfer: this.transfer, ranges })])
+    this.grant()
+  }
+
+  /** They are durable. */
+  keep(chunks: readonly number[]): void {
+    for (const chunk of chunks) {
+      const left = this.incoming.keep(chunk, { received: this.received.delete(chunk) })
+      if (left) this.arena.free(left)
+    }
+    this.granted = this.credit()
+    this.send(chunks, (ranges) => [
+      FRAME_STORED,
+      encodeStored({ transfer: this.transfer, ranges, creditBytes: this.granted }),
+    ])
+  }
+
+  /** Lets more come, if it is time. */
+  grant(): void {
+    const creditBytes = this.credit()
+    if (creditBytes <= this.granted) return
+    this.granted = creditBytes
+    this.transmit(FRAME_STORED, encodeStored({ transfer: this.transfer, ranges: [], creditBytes }))
+  }
+
+  sealed(): void {
+    this.transmit(FRAME_SEALED, encodeSealed({ transfer: this.transfer }))
+  }
+
+  end(fault: Fault | null): void {
+    const report = fault === null ? null : reportOf(fault)
+    this.transmit(FRAME_END_TRANSFER, encodeEndTransfer({ transfer: this.transfer, fault: report, cancel: false }))
+  }
+
+  /** The connection is gone: what was begun will come again from its beginning. */
+  abandon(): void {
+    for (const buffer of this.incoming.abandon()) this.arena.free(buffer)
+  }
+
+  private credit(): number {
+    const { incoming } = this
+    return Math.max(this.granted, Math.min(incoming.creditBytes, this.allowed(incoming.receivedBytes)))
+  }
+
+  private send(chunks: readonly number[], frame: (ranges: ReturnType<typeof runsOf>) => [number, Uint8Array]): void {
+    const ranges = runsOf([...chunks].sort((a, b) => a - b))
+    for (let at = 0; at < ranges.length; at += RANGES_MAX) this.transmit(...frame(ranges.slice(at, at + RANGES_MAX)))
+  }
+
+  private transmit(kind: number, body: Uint8Array): void {
+    if (this.link.connection.alive) this.link.connection.send(kind, CHANNEL_CONTROL, body)
+  }
+}
+
+/** Asks the hub for a content, and allows it to send so much at first. Faults: `REQUEST_REFUSED`, `CONNECTION_LOST`. */
+export async function fetchContent(link: TransferLink, content: Buffer, creditBytes: number): Promise<void> {
+  await link.connection.request(FRAME_FETCH, (request) => {
+    link.asked(request)
+    return encodeFetch({ request, content, creditBytes })
+  })
+}
+
+const reportOf = (fault: Fault) => ({
+  code: fault.code.slice(0, 64),
+  message: fault.message.slice(0, FAULT_TEXT_LENGTH_MAX).toWellFormed(),
+  remedy: fault.remedy.slice(0, FAULT_TEXT_LENGTH_MAX).toWellFormed(),
+  retry: fault.details.retry === true,
+})
