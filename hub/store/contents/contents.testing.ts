@@ -2,7 +2,7 @@
 
 import { createHash } from 'node:crypto'
 import type { Test } from 'tap'
-import type { Random } from '#protocol/bytes/testing.ts'
+import { Random } from '#protocol/bytes/testing.ts'
 import { checkContents } from './check.ts'
 import { type ContentInfo, ContentStore, type ContentStoreOptions, type ContentView } from './content-store.ts'
 
@@ -64,4 +64,10 @@ export const chunkOf = (bytes: Buffer) => ({ digest: digestOf(bytes), length: by
 export async function wrongIn(folder: string): Promise<string[]> {
   const { damaged, problems } = await checkContents(folder)
   return [...problems, ...damaged.map(({ id, index, why }) => `content ${id}, chunk ${index}: ${why}`)]
+}
+
+/** The same bytes for the same number, 1 to 100 KiB. */
+export function numberedChunk(number: number): Buffer {
+  const random = new Random(number)
+  return randomBytes(random, KIB + random.below(99 * KIB))
 }
