@@ -16,6 +16,7 @@ import {
 } from '#hub/session/mod.ts'
 import {
   Admin,
+  ContentStore,
   HubStore,
   inboxOf,
   OWNER_HUB,
@@ -26,6 +27,7 @@ import {
   type StoreOptions,
 } from '#hub/store/mod.ts'
 import { HubMeters, type HubStatus, type Log, Metrics } from '#hub/telemetry/mod.ts'
+import { Contents } from '#hub/transfer/mod.ts'
 import { systemClock } from '#protocol/base/mod.ts'
 import { BATCH_MESSAGES_MAX, HEADERS_BYTES_MAX } from '#protocol/codec/mod.ts'
 import { signingKey } from '#protocol/crypto/mod.ts'
@@ -69,6 +71,21 @@ export async function startHub(options: {
   })
   await using undo = new AsyncDisposableStack()
   undo.defer(() => store.close())
+  const contents = new Contents({
+    store: ContentStore.open({
+      folder: join(dataDir, 'contents'),
+      bytesMax: config.contents.bytesMax,
+      freeBytesMin: config.store.freeBytesMin,
+      onFault: (fault) => log('error', 'contents', { fault: fault.toJSON() }),
+    }),
+    holds: (id) => store.contentHolds.count(id),
+    keepMs: config.contents.keepMs,
+    nowMs: () => systemClock.wallMs(),
+    onFault: (fault) => log('error', 'contents', { fault: fault.toJSON() }),
+  })
+  undo.defer(() => contents.close())
+  // From now on, and not from when it came, it is kept without being referred to.
+  store.contentHolds.onFreed = (id) => contents.store.touch(id, systemClock.wallMs())
   const router = new Router()
   const route: Route = (batch, unrouted) => router.route(batch, unrouted)
   store.queues.onChanged = () => router.stale(() => store.queues.all())
@@ -122,6 +139,8 @@ export async function startHub(options: {
         dispatcher,
         identity,
         credit: new CreditPool(),
+        contents,
+        contentKnown: (id) => contents.isKnown(id),
         rollback,
         tally: (agent) => meters.agent(agent),
         lookForAgents: () => inboxes.look(),

@@ -188,6 +188,23 @@ export const hubSpec = f.object({
     },
     { doc: 'what is stored before it is acknowledged' },
   ),
+  contents: f.object(
+    {
+      bytesMax: f.bytes({
+        doc: 'bound of what is held; senders wait when it is reached',
+        min: MAP_BYTES_MIN,
+        max: MAP_BYTES_MAX,
+        default: 256 * GiB,
+      }),
+      keepMs: f.duration({
+        doc: 'how long a content is kept that no open message refers to, or that its sender does not go on with',
+        min: 60 * SECOND_MS,
+        max: KEPT_MS_MAX,
+        default: 7 * DAY_MS,
+      }),
+    },
+    { doc: 'large content: files and the like, in chunks beside the messages that refer to them' },
+  ),
   inbox: f.object(
     {
       messages: messages('messages it holds', 100_000),

@@ -3,7 +3,8 @@
 import { randomBytes } from 'node:crypto'
 import type { Duplex } from 'node:stream'
 import type { Authority } from '#hub/security/mod.ts'
-import { Session, type SessionContext } from '#hub/session/mod.ts'
+import { REPLY_PATTERN, Session, type SessionContext } from '#hub/session/mod.ts'
+import { BULK_QUEUED_BYTES_MAX } from '#hub/transfer/mod.ts'
 import { asFault, type Fault } from '#protocol/base/mod.ts'
 import {
   type CommonSettings,
@@ -20,8 +21,6 @@ import { CorkedWriter, type Handshake, Link, sessionFault } from '#protocol/sess
 const QUEUED_BYTES_MAX = 1024 * 1024
 /** Time for CLOSE and what was written before it to reach a peer; then the socket goes, however the peer behaves. */
 const LINGER_MS = 2000
-/** Topic under which agents answer requests; everyone enrolled may publish there, the reply's name cannot be guessed. */
-const REPLY_PATTERN = 'reply/#'
 
 export type ConnectionContext = {
   readonly authority: Authority
@@ -204,6 +203,9 @@ export class Connection {
     return {
       get writable() {
         return writer.queuedBytes < QUEUED_BYTES_MAX && link.ready
+      },
+      get bulkWritable() {
+        return writer.queuedBytes < BULK_QUEUED_BYTES_MAX && link.ready
       },
       send: (kind: number, channel: number, body: Uint8Array) => link.send(kind, channel, body),
       sendParts: (first: Buffer, second: Buffer) => link.sendParts(first, second),

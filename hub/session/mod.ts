@@ -5,6 +5,7 @@ export type { HubIdentity } from './identity.ts'
 export type { Route } from './producer.ts'
 export { type RollbackClaim, RollbackGuard } from './rollback.ts'
 export {
+  REPLY_PATTERN,
   Session,
   type SessionAgent,
   type SessionConnection,

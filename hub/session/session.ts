@@ -1,8 +1,9 @@
 // One agent's session after the handshake: frames to store, queues to frames. The connection itself is the listener's.
 
-import { X509Certificate } from 'node:crypto'
+import { type KeyObject, X509Certificate } from 'node:crypto'
 import type { HubStore, Queue } from '#hub/store/mod.ts'
 import { DEFAULT_POLICY, inboxOf, OWNER_HUB, receiptsOf, retains, storeFault } from '#hub/store/mod.ts'
+import { type Contents, TransferDesk } from '#hub/transfer/mod.ts'
 import { asFault, type Fault } from '#protocol/base/mod.ts'
 import { type BatchHead, keyIdIn, patternCovers, patternProblem } from '#protocol/codec/mod.ts'
 import { keyIdOf } from '#protocol/crypto/mod.ts'
@@ -53,6 +54,9 @@ import { reportOf } from './report.ts'
 import type { RollbackGuard } from './rollback.ts'
 import type { Tally } from './tally.ts'
 
+/** Topic under which agents answer requests; everyone enrolled may publish there, the reply's name cannot be guessed. */
+export const REPLY_PATTERN = 'reply/#'
+
 /** What the hub lends every session. */
 export type SessionContext = {
   readonly store: HubStore
@@ -63,6 +67,8 @@ export type SessionContext = {
   readonly identity: HubIdentity
   /** Shared by all producing connections. */
   readonly credit: CreditPool
+  /** Large content. */
+  readonly contents: Contents
   /** Told when an agent knows of more than the store has. */
   readonly rollback: Pick<RollbackGuard, 'claimed'>
   /** Makes the inboxes of agents that are new. */
@@ -82,6 +88,8 @@ export type SessionAgent = {
 /** The connection as a session sees it. */
 export type SessionConnection = {
   readonly writable: boolean
+  /** As `writable`, for large content: sooner false, so that what is urgent does not wait behind it. */
+  readonly bulkWritable: boolean
   send(kind: number, channel: number, body: Uint8Array): void
   sendParts(first: Buffer, second: Buffer): void
   close(fault: Fault): void
@@ -97,6 +105,7 @@ export class Session {
   readonly agent: SessionAgent
   messagesOut = 0
   private producer_: Producer | null = null
+  private desk_: TransferDesk | null = null
   private readonly context: SessionContext
   private readonly connection: SessionConnection
   private readonly limits: SessionLimits
@@ -128,11 +137,9 @@ export class Session {
 
   private makeProducer(): Producer {
     const { agent, context } = this
-    const { publicKey } = new X509Certificate(agent.certificate)
-    context.store.rememberOrigin(agent.name, keyIdOf(publicKey).toString('hex'), agent.certificate)
     return new Producer({
       agent: agent.name,
-      publicKey,
+      publicKey: this.rememberedKey(),
       publishPatterns: agent.publish,
       store: context.store,
       route: context.route,
@@ -143,6 +150,40 @@ export class Session {
       send: (kind, channel, body) => this.connection.send(kind, channel, body),
       onRefused: (fault) => context.log('warn', 'batch refused', { agent: agent.name, fault: fault.toJSON() }),
     })
+  }
+
+  /** Made for the first transfer. */
+  private get desk(): TransferDesk {
+    this.desk_ ??= this.makeDesk()
+    return this.desk_
+  }
+
+  private makeDesk(): TransferDesk {
+    const { agent, connection, context } = this
+    return new TransferDesk({
+      agent: agent.name,
+      contents: context.contents,
+      checkMaySend: () => {
+        if (agent.publish.some((pattern) => pattern !== REPLY_PATTERN)) return
+        throw hubSessionFault('RIGHT_MISSING', { where: `agent ${agent.name}`, why: 'publish anything' })
+      },
+      // As with a producer: who takes the content is shown the certificate, perhaps when this session is long over.
+      publicKey: () => this.rememberedKey(),
+      bulkWritable: () => connection.bulkWritable && !this.closed,
+      send: (kind, channel, body) => connection.send(kind, channel, body),
+      sendParts: (first, second) => connection.sendParts(first, second),
+      introduce: ({ origin, keyId }) => this.introduceKey(origin, keyId.toString('hex')),
+      failed: (request, fault) => this.failed(request, fault),
+      reportOf,
+      log: context.log,
+    })
+  }
+
+  private rememberedKey(): KeyObject {
+    const { agent, context } = this
+    const { publicKey } = new X509Certificate(agent.certificate)
+    context.store.rememberOrigin(agent.name, keyIdOf(publicKey).toString('hex'), agent.certificate)
+    return publicKey
   }
 
   get consumerCount(): number {
@@ -174,6 +215,7 @@ export class Session {
         void this.replay(decodeReplay(body))
         return
       default:
+        if (this.desk.frame(kind, body)) return
         throw sessionFault('SESSION_FRAME_UNEXPECTED', { where: `frame kind 0x${kind.toString(16)}` })
     }
   }
@@ -181,12 +223,14 @@ export class Session {
   /** The connection can take more again. */
   pump(): void {
     for (const consumer of this.consumers.values()) this.context.dispatcher.wake(consumer.queue)
+    this.desk_?.pump()
   }
 
   /** The connection is gone: consumers give back what is not settled. */
   close(): void {
     this.closed = true
     this.producer_?.close()
+    this.desk_?.close()
     for (const consumer of this.consumers.values()) this.end(consumer, consumer.ephemeral)
     this.consumers.clear()
   }
@@ -385,8 +429,10 @@ export class Session {
   }
 
   private introduce(head: BatchHead): void {
-    const { origin } = head
-    const keyId = keyIdIn(head).toString('hex')
+    this.introduceKey(head.origin, keyIdIn(head).toString('hex'))
+  }
+
+  private introduceKey(origin: string, keyId: string): void {
     if (this.introduced.has(keyId)) return
     const { identity, store } = this.context
     const certificate = origin === identity.name ? identity.certificate : store.originCertificate(origin, keyId)

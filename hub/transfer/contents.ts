@@ -76,13 +76,20 @@ export class Contents {
   /** Whoever sent or served it has gone. */
   leave(content: LiveContent): void {
     this.store.touch(content.id, this.options.nowMs())
-    if (!content.inUse) this.live.delete(content.id)
+    if (!content.inUse && this.live.get(content.id) === content) this.live.delete(content.id)
   }
 
   /** Its sender does not want it any more. It stays while messages refer to it. */
   async cancel(content: LiveContent): Promise<void> {
     if (content.manifest !== null || this.options.holds(content.id) > 0) return
     await this.remove(content.id)
+  }
+
+  /** A chunk of it is not what it was, or gone: it is looked at anew, and is whole again when its sender sends it again. */
+  async lost(content: LiveContent, digest: Buffer): Promise<void> {
+    this.live.delete(content.id)
+    this.recent.forget(digest.toString('latin1'))
+    await this.store.damaged(digest)
   }
 
   /** Room for so much more? */

@@ -14,6 +14,10 @@ export const hubTransferFault = declareFaults('hub-transfer', {
     meaning: 'the content is being sent in another session, or is just being removed',
     remedy: 'Nothing to do: it is tried again',
   },
+  CONTENT_DAMAGED: {
+    meaning: 'a part of the content was damaged on the disk of the hub',
+    remedy: 'Ask its sender to send it again: only what is damaged travels. Check the disk of the hub',
+  },
   CONTENT_NO_ROOM: {
     meaning: 'the hub has no room for the content',
     remedy: 'Free or enlarge what the hub holds (contents.bytesMax, the disk); the transfer goes on by itself',

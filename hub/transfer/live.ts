@@ -23,7 +23,8 @@ export class LiveContent {
   constructor(view: ContentView, store: ContentStore) {
     this.id = view.id
     this.view = view
-    this.manifest = view.manifest
+    // One that has lost a chunk is open again, and its manifest is what it is to be sealed with.
+    this.manifest = view.state === 'sealed' ? view.manifest : null
     this.list = new ChunkList(view)
     this.adopt(store)
   }

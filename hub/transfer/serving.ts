@@ -1,10 +1,13 @@
 // A content goes to an agent: its chunks are named as far as they are known, those it wants are sent as they become durable, at
 // last what its origin signed. So a download may follow an upload, or begin years after it.
 
+import { Hashing } from '#hub/pool/mod.ts'
+import { storeFault } from '#hub/store/mod.ts'
 import { asFault, type Fault } from '#protocol/base/mod.ts'
 import { DIGEST_BYTES } from '#protocol/crypto/mod.ts'
 import { CHANNEL_CONTROL, FRAME_CHUNKS, FRAME_SEAL } from '#protocol/frame/mod.ts'
 import { encodeChunks, encodeSeal, type Stored, type Want } from '#protocol/schema/mod.ts'
+import { RangeSet } from '#protocol/session/mod.ts'
 import {
   CHUNKS_PER_FRAME_MAX,
   dataFrameStart,
@@ -13,6 +16,7 @@ import {
   type SealedManifest,
 } from '#protocol/transfer/mod.ts'
 import type { Contents } from './contents.ts'
+import { hubTransferFault } from './faults.ts'
 import type { LiveContent } from './live.ts'
 
 /** Read while the one before is sent. */
@@ -40,6 +44,9 @@ export class Serving {
   private readonly following: Disposable
   private readonly read = new Map<number, Buffer>()
   private readonly reading = new Set<number>()
+  /** Sent once, and asked for again: it may be ours that is damaged. */
+  private readonly doubtful = new Set<number>()
+  private readonly sent = new RangeSet()
   private named = 0
   private sealSent = false
   private ended = false
@@ -53,6 +60,9 @@ export class Serving {
   /** Faults: `TRANSFER_MALFORMED`. */
   want({ ranges }: Want): void {
     this.outgoing.want(ranges)
+    for (const { from, count } of ranges) {
+      for (let chunk = from; chunk < from + count; chunk++) if (this.sent.has(chunk)) this.doubtful.add(chunk)
+    }
     this.options.wake()
   }
 
@@ -77,7 +87,10 @@ export class Serving {
     const { number } = this.options
     const start = dataFrameStart({ transfer: number, chunk, offset: piece.offset, bytes: piece.bytes })
     this.options.sendParts(start, bytes.subarray(piece.offset, piece.offset + piece.bytes))
-    if (piece.offset + piece.bytes === bytes.length) this.read.delete(chunk)
+    if (piece.offset + piece.bytes === bytes.length) {
+      this.read.delete(chunk)
+      this.sent.add(chunk, chunk + 1)
+    }
     return true
   }
 
@@ -126,25 +139,33 @@ export class Serving {
   }
 
   private load(chunk: number): void {
-    const { content, contents, wake, end } = this.options
+    const { content, contents } = this.options
     const digest = Buffer.from(content.list.digestAt(chunk))
-    const recent = contents.recent.get(digest.toString('latin1'))
-    if (recent !== undefined) {
-      this.read.set(chunk, recent)
-      return
-    }
+    const recent = this.doubtful.has(chunk) ? undefined : contents.recent.get(digest.toString('latin1'))
+    if (recent === undefined) void this.readFromDisk(chunk, digest)
+    else this.read.set(chunk, recent)
+  }
+
+  /** What the agent receives it checks itself: here only what it doubts is. */
+  private async readFromDisk(chunk: number, digest: Buffer): Promise<void> {
+    const { content, contents, wake, end } = this.options
     this.reading.add(chunk)
-    contents.store.read(digest).then(
-      (bytes) => {
-        this.reading.delete(chunk)
-        if (this.ended) return
-        this.read.set(chunk, bytes)
-        wake()
-      },
-      (error: unknown) => {
-        this.reading.delete(chunk)
-        if (!this.ended) end(asFault(error))
-      },
-    )
+    try {
+      const isDoubtful = this.doubtful.delete(chunk)
+      const bytes = await contents.store.read(digest, isDoubtful ? Hashing.buffer(content.list.lengthAt(chunk)) : null)
+      if (isDoubtful && !(await contents.hashing.digest(bytes)).equals(digest)) throw storeFault('STORE_DAMAGED')
+      if (this.ended) return
+      this.read.set(chunk, bytes)
+      wake()
+    } catch (error) {
+      const fault = asFault(error)
+      if (fault.code === 'STORE_DAMAGED' || fault.code === 'CHUNK_UNKNOWN') {
+        await contents.lost(content, digest).catch(() => undefined)
+        const cause = { where: `content ${content.id}, chunk ${chunk}`, cause: fault, retry: true }
+        if (!this.ended) end(hubTransferFault('CONTENT_DAMAGED', cause))
+      } else if (!this.ended) end(fault)
+    } finally {
+      this.reading.delete(chunk)
+    }
   }
 }

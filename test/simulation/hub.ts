@@ -21,6 +21,7 @@ import {
 } from '#hub/store/mod.ts'
 import type { Segments } from '#hub/store/segments.ts'
 import { HubMeters } from '#hub/telemetry/mod.ts'
+import type { Contents } from '#hub/transfer/mod.ts'
 import { BATCH_MESSAGES_MAX, HEADERS_BYTES_MAX } from '#protocol/codec/mod.ts'
 import { signingKey } from '#protocol/crypto/mod.ts'
 import { BATCH_FRAME_BYTES_MAX, BODY_BYTES_MAX } from '#protocol/frame/mod.ts'
@@ -230,7 +231,16 @@ export class SimHub {
     }
     return {
       authority,
-      session: { ...session, identity, credit: new CreditPool(), tally: (agent) => meters.agent(agent), log },
+      session: {
+        ...session,
+        identity,
+        credit: new CreditPool(),
+        tally: (agent) => meters.agent(agent),
+        log,
+        get contents(): Contents {
+          throw new Error('agents of the simulation carry no large content')
+        },
+      },
       limits: {
         frameBytesMax: BATCH_FRAME_BYTES_MAX,
         batchBytesMax: BATCH_FRAME_BYTES_MAX,
