@@ -79,4 +79,24 @@ export const securityFault = declareFaults('security', {
     meaning: 'this hub knows as many agents as it can',
     remedy: 'Remove records of revoked agents from security/agents',
   },
+  LINK_INVALID: {
+    meaning: 'this address is not one that the hub made, or not for this',
+    remedy: 'Copy the whole address, or ask whoever gave it to you for a new one',
+  },
+  LINK_EXPIRED: {
+    meaning: 'the link has expired',
+    remedy: 'Ask whoever gave it to you for a new one',
+  },
+  LINK_REVOKED: {
+    meaning: 'the link was revoked',
+    remedy: 'Ask whoever gave it to you',
+  },
+  LINK_SETTING: {
+    meaning: 'a link cannot be made or named like this',
+    remedy: 'Correct the value named here',
+  },
+  LINKS_REVOKED_FULL: {
+    meaning: 'as many links are revoked as can be listed',
+    remedy: 'Remove security/links.key and restart the hub: that ends all links; then make new ones',
+  },
 })

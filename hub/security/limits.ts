@@ -32,3 +32,10 @@ export const INVITATIONS_MAX = 4096
 export const INVITATION_MS_MAX = 90 * DAY_MS
 /** Spent and expired invitations are kept this long, so that their faults can say what happened. */
 export const INVITATION_KEPT_MS = 30 * DAY_MS
+
+/** A link that may be used longer than this is an account that nobody looks after. */
+export const LINK_MS_MAX = 90 * DAY_MS
+/** A token in an address: topic and headers of 2 KiB and their HMAC; servers and proxies take addresses of 8 KiB. */
+export const LINK_TOKEN_LENGTH_MAX = 4096
+/** Revoked links of 90 days: at 32 B a line 320 KB, below the bound of a record. */
+export const LINKS_REVOKED_MAX = 10_000
