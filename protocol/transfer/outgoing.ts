@@ -79,11 +79,14 @@ export class Outgoing {
     this.creditBytes = Math.max(this.creditBytes, creditBytes)
   }
 
-  /** What to send now, or `null`: nothing is wanted, or credit is used up. It counts as sent. */
-  take(): Piece | null {
+  /**
+   * What to send now, or `null`: nothing is wanted, or credit is used up. It counts as sent. `bytesMax`: for a slow line, on
+   * which a piece of the usual size would be in the way for long.
+   */
+  take(bytesMax = CHUNK_DATA_BYTES_MAX): Piece | null {
     if (this.current < 0 && !this.begin()) return null
     const left = this.list.lengthAt(this.current) - this.offset
-    const bytes = Math.min(left, CHUNK_DATA_BYTES_MAX, this.creditBytes - this.sentBytes)
+    const bytes = Math.min(left, CHUNK_DATA_BYTES_MAX, bytesMax, this.creditBytes - this.sentBytes)
     if (bytes <= 0) return null
     const piece = { chunk: this.current, offset: this.offset, bytes }
     this.offset += bytes
