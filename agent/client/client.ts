@@ -35,6 +35,7 @@ import { Requester, type RequestOptions, respond } from './requests.ts'
 import { type BatchStore, ProducingCredit, type SenderEvents, StreamSender } from './sender.ts'
 import { type SubscribeOptions, Subscription } from './subscription.ts'
 import { type Transfer, Transfers } from './transfers.ts'
+import { Upload, type UploadOptions } from './upload/mod.ts'
 
 export type ClientOptions = {
   readonly identity: Identity
@@ -203,6 +204,15 @@ export class Client {
    */
   download(options: DownloadOptions): Download {
     return startDownload(options, this)
+  }
+
+  /**
+   * Sends a file as a large content, over new connections where needed; messages name it by its id. Faults: `UPLOAD_INVALID`,
+   * `CONTENT_NAME_INVALID`, `CLIENT_CLOSED`; those of the result's promises.
+   */
+  upload(options: UploadOptions): Upload {
+    if (this.closing !== null) throw this.closing
+    return new Upload(this, options)
   }
 
   /** Begins an upload or a download; it goes on over new connections until it ends itself by `removeTransfer`. */

@@ -17,7 +17,7 @@ import { CorkedWriter, Link, sessionFault } from '#protocol/session/mod.ts'
 import { parseAddress } from './address.ts'
 import { type Dial, type Dialled, dial, readChunks } from './dial.ts'
 import { clientFault } from './faults.ts'
-import { HANDSHAKE_MS_MAX, LIMITS, QUEUED_BYTES_MAX, SOFTWARE, VERSIONS } from './limits.ts'
+import { BULK_QUEUED_BYTES_MAX, HANDSHAKE_MS_MAX, LIMITS, QUEUED_BYTES_MAX, SOFTWARE, VERSIONS } from './limits.ts'
 
 type Terms = SessionTerms & { readonly frameBytesMax: number }
 
@@ -75,6 +75,11 @@ export class HubConnection {
   /** False while enough is queued on the socket. */
   get writable(): boolean {
     return this.link.ready && this.writer.queuedBytes < QUEUED_BYTES_MAX
+  }
+
+  /** The same for large content. */
+  get bulkWritable(): boolean {
+    return this.link.ready && this.writer.queuedBytes < BULK_QUEUED_BYTES_MAX
   }
 
   get alive(): boolean {

@@ -23,6 +23,9 @@ export const HANDSHAKE_MS_MAX = 30_000
 /** What is queued on the socket before producers wait. */
 export const QUEUED_BYTES_MAX = 1024 * 1024
 
+/** Large content keeps to half of it, so that what is more urgent waits behind less. */
+export const BULK_QUEUED_BYTES_MAX = 512 * 1024
+
 /** Batches are sealed at about this raw size: large enough to share signature, write and acknowledgement, small enough for latency. */
 export const BATCH_BYTES = 256 * 1024
 

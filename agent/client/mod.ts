@@ -13,3 +13,4 @@ export { Receipt, type ReceiptFacts, ReceiptFeed, type ReceiptState } from './re
 export type { RequestOptions } from './requests.ts'
 export { type BatchStore, type SenderEvents, StreamSender } from './sender.ts'
 export { type ReplayFrom, type SubscribeOptions, Subscription } from './subscription.ts'
+export { type BytesPerSecond, Upload, type UploadOptions, type UploadProgress, type UploadState } from './upload/mod.ts'

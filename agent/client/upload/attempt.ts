@@ -1,0 +1,399 @@
+// One state of a file on its way to the hub under one id: opened again on every connection, named chunk by chunk, sent where the hub
+// lacks it, sealed. Ends when it is sealed, refused for good, given up, or the file is not what it was any more.
+
+import { performance } from 'node:perf_hooks'
+import { asFault, Fault, jitteredBackoff } from '#protocol/base/mod.ts'
+import { DIGEST_BYTES, type SigningKey } from '#protocol/crypto/mod.ts'
+import {
+  CHANNEL_CONTROL,
+  FRAME_CHUNKS,
+  FRAME_END_TRANSFER,
+  FRAME_OPEN_TRANSFER,
+  FRAME_SEAL,
+} from '#protocol/frame/mod.ts'
+import {
+  decodeTransferOpened,
+  type EndTransfer,
+  encodeChunks,
+  encodeEndTransfer,
+  encodeOpenTransfer,
+  encodeSeal,
+  type Stored,
+  type Want,
+} from '#protocol/schema/mod.ts'
+import {
+  CHUNKS_PER_FRAME_MAX,
+  ChunkList,
+  type CutSizes,
+  dataFrameStart,
+  Outgoing,
+  sealManifest,
+} from '#protocol/transfer/mod.ts'
+import type { HubConnection } from '../connection.ts'
+import { clientFault } from '../faults.ts'
+import type { Transfer, TransferLink } from '../transfers.ts'
+import { ChunkFeed } from './feed.ts'
+import type { Journal } from './journal.ts'
+import { REFUSED_MS_FIRST, REFUSED_MS_MAX } from './limits.ts'
+import type { MemoryShare } from './memory.ts'
+import type { Pace } from './pace.ts'
+import type { Counters } from './progress.ts'
+import type { OpenFile } from './thread.ts'
+
+/** What an upload needs of a client. */
+export type UploadHost = {
+  readonly name: string
+  readonly sealingKey: SigningKey
+  addTransfer(transfer: Transfer): void
+  removeTransfer(transfer: Transfer): void
+  beginTransfer(transfer: Transfer): void
+}
+
+export type AttemptParts = {
+  readonly host: UploadHost
+  readonly id: Buffer
+  readonly name: string
+  readonly mediaType: string
+  readonly keepMs: number
+  readonly file: OpenFile
+  /** 0: by content, as `cut` says. */
+  readonly chunkBytes: number
+  readonly cut: CutSizes | null
+  readonly journal: Journal | null
+  readonly memory: MemoryShare
+  readonly pace: Pace
+  readonly counters: Counters
+  readonly random: () => number
+  readonly onOpened: () => void
+  readonly onProgress: () => void
+}
+
+/** After these the content will never be sent under its id. */
+export const GIVEN_UP: ReadonlySet<string> = new Set(['CONTENT_CHANGED', 'TRANSFER_CANCELLED'])
+
+/** On one connection, from the hub's answer on. */
+type Session = {
+  readonly connection: HubConnection
+  readonly transfer: number
+  readonly outgoing: Outgoing
+  /** Chunks named. */
+  named: number
+  sealing: boolean
+}
+
+export class Attempt implements Transfer {
+  /** Resolves when the content is sealed at the hub. Faults: `TRANSFER_REFUSED`, `CONTENT_CHANGED`, `CONTENT_UNREADABLE` and others. */
+  readonly done: Promise<void>
+  private readonly parts: AttemptParts
+  private readonly list: ChunkList
+  private readonly feed: ChunkFeed
+  private readonly end = Promise.withResolvers<void>()
+  private session: Session | null = null
+  /** Counts attachments: what an older one finds out is out of date. */
+  private attachment = 0
+  private readonly backoff: ReturnType<typeof jitteredBackoff>
+  private waiting: NodeJS.Timeout | null = null
+  private pacing: NodeJS.Timeout | null = null
+  private scheduled = false
+  private isPaused = false
+  private isClosed = false
+  private isOver = false
+  private manifest: Buffer | null = null
+  /** Chunks whose bytes we put on the wire, and those counted as reused. */
+  private readonly everSent = new Set<number>()
+  private readonly reused = new Set<number>()
+  private readonly knownBytes: number
+
+  constructor(parts: AttemptParts) {
+    this.parts = parts
+    this.done = this.end.promise
+    this.done.catch(() => undefined) // Whoever made it awaits it too.
+    const { file, cut, memory, journal, counters, random } = parts
+    this.list = new ChunkList({ size: file.stamp.size, chunkBytes: parts.chunkBytes })
+    for (const { digest, length } of journal?.known ?? []) this.list.add(digest, length)
+    this.knownBytes = this.list.bytes
+    this.backoff = jitteredBackoff({ firstMs: REFUSED_MS_FIRST, maxMs: REFUSED_MS_MAX, random })
+    this.feed = new ChunkFeed({
+      file,
+      list: this.list,
+      cut,
+      memory,
+      events: {
+        onHashed: ({ offset, length, digest }) => {
+          counters.hashedBytes += length
+          if (offset < this.knownBytes) counters.hashedAgainBytes += length
+          journal?.add(digest, length)
+          this.schedule()
+        },
+        onRead: (chunk) => {
+          counters.readAgainBytes += this.list.lengthAt(chunk)
+          // It has come there by another way meanwhile.
+          if (this.session?.outgoing.has(chunk) === true) this.feed.release(chunk)
+          this.schedule()
+        },
+        onFault: (fault) => this.fail(fault),
+      },
+    })
+  }
+
+  /** Begins to read and to send. Faults: `CLIENT_CLOSED`. */
+  async start(): Promise<void> {
+    const { file, chunkBytes, cut, counters, host } = this.parts
+    counters.size = file.stamp.size
+    counters.storedBytes = 0
+    counters.reusedBytes = 0
+    await file.plan({ offset: this.list.bytes, chunkBytes, cut })
+    if (this.isOver) return
+    host.addTransfer(this)
+    this.schedule()
+  }
+
+  pause(isPaused: boolean): void {
+    this.isPaused = isPaused
+    if (isPaused) this.feed.rest()
+    this.state()
+    this.schedule()
+  }
+
+  /** See `Transfer`. */
+  async attach({ connection, opened }: TransferLink): Promise<void> {
+    this.leave()
+    const { attachment } = this
+    const { id: content, name, mediaType, keepMs, chunkBytes, counters } = this.parts
+    const { size } = this.list
+    try {
+      const answer = await connection.request(FRAME_OPEN_TRANSFER, (request) =>
+        encodeOpenTransfer({ request, content, name, mediaType, size, chunkBytes, keepMs }),
+      )
+      if (attachment !== this.attachment || this.isOver) return
+      const { transfer, creditBytes, sealed } = decodeTransferOpened(answer)
+      this.parts.onOpened()
+      if (sealed) {
+        counters.storedBytes = size
+        this.finish()
+        return
+      }
+      opened(transfer)
+      const outgoing = new Outgoing(this.list, creditBytes)
+      this.session = { connection, transfer, outgoing, named: 0, sealing: false }
+      counters.storedBytes = 0
+      this.state()
+      this.pump()
+    } catch (error) {
+      if (attachment !== this.attachment || this.isOver) return
+      if (!(error instanceof Fault) || error.code !== 'REQUEST_REFUSED') throw error
+      this.refused({ retry: error.details.retry === true, fault: error })
+    }
+  }
+
+  /** See `Transfer`. */
+  detach(): void {
+    this.leave()
+    this.feed.detached()
+    this.state()
+  }
+
+  /** See `Transfer`. */
+  pump(): void {
+    if (this.isOver) return
+    const { session } = this
+    if (session?.connection.alive === true) {
+      this.name(session)
+      if (!this.isPaused) this.send(session)
+      this.finishNaming(session)
+    }
+    if (!this.isPaused && this.waiting === null) this.feed.fill(session?.outgoing.upcoming(this.feed.ahead) ?? [])
+  }
+
+  want({ ranges }: Want): void {
+    this.session?.outgoing.want(ranges)
+    this.schedule()
+  }
+
+  stored({ ranges, creditBytes }: Stored): void {
+    const { session } = this
+    if (session === null) return
+    const { counters } = this.parts
+    const fresh: number[] = []
+    for (const { from, count } of ranges) {
+      const to = Math.min(from + count, session.named)
+      for (let chunk = from; chunk < to; chunk++) if (!session.outgoing.has(chunk)) fresh.push(chunk)
+    }
+    session.outgoing.acknowledge(ranges, creditBytes)
+    for (const chunk of fresh) {
+      const length = this.list.lengthAt(chunk)
+      counters.storedBytes += length
+      if (!this.everSent.has(chunk) && !this.reused.has(chunk)) {
+        this.reused.add(chunk)
+        counters.reusedBytes += length
+      }
+      this.feed.release(chunk)
+    }
+    if (fresh.length > 0) this.backoff.reset()
+    this.parts.onProgress()
+    this.pump()
+  }
+
+  sealed(): void {
+    this.finish()
+  }
+
+  /** The hub ended it. */
+  ended({ fault }: EndTransfer): void {
+    this.leave()
+    this.refused({
+      retry: fault?.retry === true,
+      fault: clientFault('TRANSFER_REFUSED', {
+        where: this.parts.file.path,
+        why: fault === null ? 'it gave none' : `${fault.code}: ${fault.message}`,
+        hubCode: fault?.code ?? '',
+        ...(fault === null ? {} : { todo: fault.remedy }),
+      }),
+    })
+  }
+
+  /** It does not go on; the hub is told, if it can be told, and forgets what is not wanted any more. */
+  fail(fault: Fault): void {
+    const { session } = this
+    if (session?.connection.alive === true) {
+      const cancel = GIVEN_UP.has(fault.code)
+      const body = encodeEndTransfer({ transfer: session.transfer, fault: null, cancel })
+      session.connection.send(FRAME_END_TRANSFER, CHANNEL_CONTROL, body)
+    }
+    if (this.over()) this.end.reject(fault)
+  }
+
+  private finish(): void {
+    if (this.over()) this.end.resolve()
+  }
+
+  private over(): boolean {
+    if (this.isOver) return false
+    this.isOver = true
+    this.leave()
+    this.feed.close()
+    this.parts.host.removeTransfer(this)
+    return true
+  }
+
+  /** The session, if there is one, is over. */
+  private leave(): void {
+    this.attachment++
+    this.session = null
+    for (const timer of [this.waiting, this.pacing]) if (timer !== null) clearTimeout(timer)
+    this.waiting = null
+    this.pacing = null
+    this.isClosed = false
+  }
+
+  /** The hub has no room now, or does not want it at all. */
+  private refused({ retry, fault }: { retry: boolean; fault: Fault }): void {
+    if (!retry) {
+      this.fail(
+        fault.code === 'TRANSFER_REFUSED'
+          ? fault
+          : clientFault('TRANSFER_REFUSED', {
+              where: this.parts.file.path,
+              why: fault.message,
+              todo: fault.remedy,
+              hubCode: fault.details.hubCode,
+              cause: fault,
+            }),
+      )
+      return
+    }
+    this.feed.detached()
+    this.feed.rest()
+    this.waiting = setTimeout(() => {
+      this.waiting = null
+      this.parts.host.beginTransfer(this)
+    }, this.backoff.next())
+    this.state()
+  }
+
+  private schedule(): void {
+    this.parts.onProgress()
+    if (this.scheduled || this.isOver) return
+    this.scheduled = true
+    // What is ready in one turn is named in one frame.
+    setImmediate(() => {
+      this.scheduled = false
+      this.pump()
+    })
+  }
+
+  private name(session: Session): void {
+    const { list } = this
+    while (session.named < list.count && session.connection.writable) {
+      const first = session.named
+      const to = Math.min(list.count, first + CHUNKS_PER_FRAME_MAX)
+      const digests = Buffer.allocUnsafe((to - first) * DIGEST_BYTES)
+      const lengths: number[] = []
+      for (let chunk = first; chunk < to; chunk++) {
+        list.digestAt(chunk).copy(digests, (chunk - first) * DIGEST_BYTES)
+        if (list.chunkBytes === 0) lengths.push(list.lengthAt(chunk))
+      }
+      const body = encodeChunks({ transfer: session.transfer, first, digests, lengths })
+      session.connection.send(FRAME_CHUNKS, CHANNEL_CONTROL, body)
+      session.named = to
+    }
+  }
+
+  private send({ connection, transfer, outgoing }: Session): void {
+    const { pace, counters } = this.parts
+    if (this.pacing !== null) return
+    while (connection.bulkWritable) {
+      const { next } = outgoing
+      const bytes = next < 0 ? null : this.feed.get(next)
+      if (bytes === null) return
+      const allowed = pace.ask(performance.now())
+      if (allowed.closed !== this.isClosed) {
+        this.isClosed = allowed.closed
+        this.state()
+      }
+      if (allowed.bytes === 0) {
+        this.pacing = setTimeout(() => {
+          this.pacing = null
+          this.pump()
+        }, allowed.waitMs)
+        return
+      }
+      const piece = outgoing.take(allowed.bytes)
+      if (piece === null) return
+      const { chunk, offset } = piece
+      pace.spend(piece.bytes)
+      counters.sentBytes += piece.bytes
+      if (offset === 0) {
+        this.everSent.add(chunk)
+        this.feed.sending(chunk)
+      }
+      const start = dataFrameStart({ transfer, chunk, offset, bytes: piece.bytes })
+      connection.sendParts(start, bytes.subarray(offset, offset + piece.bytes))
+    }
+  }
+
+  /** Once everything is named: what is sent later is what was named, whatever becomes of the file. */
+  private finishNaming(session: Session): void {
+    const { list } = this
+    if (session.sealing || this.isPaused || !list.complete || session.named < list.count) return
+    session.sealing = true
+    this.sendSeal(session).catch((error: unknown) => this.fail(asFault(error, this.parts.file.path)))
+  }
+
+  private async sendSeal(session: Session): Promise<void> {
+    const { file, host, id: contentId, name, mediaType } = this.parts
+    await file.check()
+    if (this.session !== session || !session.connection.alive) return
+    const facts = { contentId, sealedAtMs: Date.now(), origin: host.name, name, mediaType }
+    this.manifest ??= sealManifest(facts, this.list, host.sealingKey)
+    const body = encodeSeal({ transfer: session.transfer, manifest: this.manifest })
+    session.connection.send(FRAME_SEAL, CHANNEL_CONTROL, body)
+  }
+
+  private state(): void {
+    const { counters } = this.parts
+    if (this.isPaused || this.isClosed) counters.state = 'paused'
+    else counters.state = this.session === null ? 'waiting' : 'sending'
+    this.parts.onProgress()
+  }
+}

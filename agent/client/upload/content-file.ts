@@ -1,0 +1,123 @@
+// Runs in the reading thread: one file, read once from front to back, chunk by chunk into shared memory, cut and hashed there. After
+// every read the file must still be the one that was opened: the same under its path, of the same size, not written since.
+
+import { hash } from 'node:crypto'
+import { closeSync, fstatSync, openSync, readSync, statSync } from 'node:fs'
+import { type CutSizes, Cutter } from '#protocol/transfer/mod.ts'
+import { READ_STEP_BYTES } from './limits.ts'
+
+/** What tells whether a file is as it was. */
+export type Stamp = { readonly size: number; readonly mtimeNs: bigint; readonly inode: bigint }
+
+/** A chunk that was read and hashed; of no length at the end of the file. */
+export type HashedChunk = { readonly offset: number; readonly length: number; readonly digest: Uint8Array }
+
+/** Why a file cannot be sent as it is; becomes a fault of the client. */
+export class FileProblem extends Error {
+  readonly code: 'CONTENT_CHANGED' | 'CONTENT_UNREADABLE'
+
+  constructor(code: FileProblem['code'], why: string) {
+    super(why)
+    this.code = code
+  }
+}
+
+export class ContentFile {
+  readonly stamp: Stamp
+  private readonly path: string
+  private readonly fd: number
+  private offset = 0
+  private chunkBytes = 0
+  private cutter: Cutter | null = null
+  /** Bytes behind the last cut, read already. */
+  private readonly rest: Buffer = Buffer.alloc(READ_STEP_BYTES)
+  private restBytes = 0
+
+  constructor(path: string) {
+    this.path = path
+    // Asked before: opening a pipe would wait for whoever writes into it.
+    if (!statSync(path).isFile()) throw new FileProblem('CONTENT_UNREADABLE', 'it is not a file')
+    this.fd = openSync(path, 'r')
+    this.stamp = stampOf(fstatSync(this.fd, { bigint: true }))
+  }
+
+  /** From where `next` goes on, and how it cuts: by content, or in chunks of `chunkBytes`. */
+  plan({ offset, chunkBytes, cut }: { offset: number; chunkBytes: number; cut: CutSizes | null }): void {
+    this.offset = offset
+    this.chunkBytes = chunkBytes
+    this.cutter = cut === null ? null : new Cutter(cut)
+    this.restBytes = 0
+  }
+
+  /** The next chunk, into the front of `memory`. */
+  next(memory: Buffer): HashedChunk {
+    const { offset } = this
+    const length = this.cutter === null ? this.fixed(memory) : this.byContent(memory, this.cutter)
+    const digest = hash('sha256', memory.subarray(0, length), 'buffer')
+    this.offset += length
+    this.check()
+    // Its own 32 bytes: a small buffer shares a slab, all of which would be copied.
+    return { offset, length, digest: new Uint8Array(digest) }
+  }
+
+  read(memory: Buffer, { offset, length }: { offset: number; length: number }): void {
+    this.fill(memory, 0, { offset, length })
+    this.check()
+  }
+
+  /** Is it still what was opened? */
+  check(): void {
+    let now: Stamp
+    try {
+      now = stampOf(statSync(this.path, { bigint: true }))
+    } catch (error) {
+      throw new FileProblem('CONTENT_CHANGED', (error as Error).message)
+    }
+    const { size, mtimeNs, inode } = this.stamp
+    if (now.inode !== inode) throw new FileProblem('CONTENT_CHANGED', 'another file has taken its place')
+    if (now.size !== size) throw new FileProblem('CONTENT_CHANGED', `it had ${size} bytes and has ${now.size}`)
+    if (now.mtimeNs !== mtimeNs) throw new FileProblem('CONTENT_CHANGED', 'it was written')
+  }
+
+  close(): void {
+    closeSync(this.fd)
+  }
+
+  private fixed(memory: Buffer): number {
+    const length = Math.min(this.chunkBytes, this.stamp.size - this.offset)
+    this.fill(memory, 0, { offset: this.offset, length })
+    return length
+  }
+
+  private byContent(memory: Buffer, cutter: Cutter): number {
+    const left = this.stamp.size - this.offset
+    let filled = this.rest.copy(memory, 0, 0, this.restBytes)
+    let looked = 0
+    for (;;) {
+      const end = looked < filled ? cutter.cut(memory.subarray(0, filled), looked) : -1
+      if (end >= 0) {
+        this.restBytes = memory.copy(this.rest, 0, end, filled)
+        return end
+      }
+      looked = filled
+      if (filled === left) break
+      const length = Math.min(READ_STEP_BYTES, left - filled, memory.length - filled)
+      this.fill(memory, filled, { offset: this.offset + filled, length })
+      filled += length
+    }
+    this.restBytes = 0
+    return filled
+  }
+
+  private fill(memory: Buffer, at: number, { offset, length }: { offset: number; length: number }): void {
+    for (let done = 0; done < length; ) {
+      const got = readSync(this.fd, memory, at + done, length - done, offset + done)
+      if (got === 0) throw new FileProblem('CONTENT_CHANGED', `it ends after ${offset + done} bytes`)
+      done += got
+    }
+  }
+}
+
+function stampOf({ size, mtimeNs, ino }: { size: bigint; mtimeNs: bigint; ino: bigint }): Stamp {
+  return { size: Number(size), mtimeNs, inode: ino }
+}

@@ -1,0 +1,164 @@
+// Chunks of one file in memory, for sending: hashes ahead from front to back as far as memory allows, and reads again what is wanted
+// and not here any more. What was sent stays until it is stored at the hub, because the socket may still hold it.
+
+import { asFault, type Fault } from '#protocol/base/mod.ts'
+import type { ChunkList, CutSizes } from '#protocol/transfer/mod.ts'
+import type { HashedChunk } from './content-file.ts'
+import { AT_THREAD_BYTES, AT_THREAD_CHUNKS_MAX, READ_AHEAD_BYTES, READ_AHEAD_CHUNKS_MAX } from './limits.ts'
+import type { MemoryShare } from './memory.ts'
+import type { OpenFile } from './thread.ts'
+
+export type FeedEvents = {
+  /** A chunk was hashed and added to the list. */
+  onHashed(chunk: HashedChunk): void
+  /** A chunk that was needed is in memory. */
+  onRead(chunk: number): void
+  onFault(fault: Fault): void
+}
+
+export class ChunkFeed {
+  /** How many chunks are worth asking for ahead. */
+  readonly ahead: number
+  private readonly file: OpenFile
+  private readonly list: ChunkList
+  private readonly memory: MemoryShare
+  private readonly events: FeedEvents
+  private readonly here = new Map<number, SharedArrayBuffer>()
+  private readonly reading = new Set<number>()
+  /** Begun to be sent and not stored yet. */
+  private readonly sent = new Set<number>()
+  private readonly hashingMax: number
+  private readonly shortest: number
+  private hashing = 0
+  /** Tasks at the thread that hold memory. */
+  private working = 0
+  private isOpen = true
+
+  constructor(parts: {
+    file: OpenFile
+    list: ChunkList
+    cut: CutSizes | null
+    memory: MemoryShare
+    events: FeedEvents
+  }) {
+    this.file = parts.file
+    this.list = parts.list
+    this.memory = parts.memory
+    this.events = parts.events
+    const { chunkBytes } = parts.memory
+    this.shortest = parts.cut?.min ?? chunkBytes
+    this.hashingMax = within(AT_THREAD_CHUNKS_MAX, AT_THREAD_BYTES / chunkBytes)
+    this.ahead = within(READ_AHEAD_CHUNKS_MAX, READ_AHEAD_BYTES / chunkBytes)
+  }
+
+  /** Bytes of a chunk that is in memory: a view until `release`. */
+  get(chunk: number): Buffer | null {
+    const memory = this.here.get(chunk)
+    return memory === undefined ? null : Buffer.from(memory, 0, this.list.lengthAt(chunk))
+  }
+
+  /** Its bytes go to the socket. */
+  sending(chunk: number): void {
+    this.sent.add(chunk)
+  }
+
+  /** It is at the hub. */
+  release(chunk: number): void {
+    const memory = this.here.get(chunk)
+    this.here.delete(chunk)
+    this.sent.delete(chunk)
+    if (memory !== undefined) this.memory.give(memory)
+  }
+
+  /** The connection is gone: what was sent on it can be dropped like anything else. */
+  detached(): void {
+    this.sent.clear()
+  }
+
+  /** Gives back what was not sent: it may take long until it is. */
+  rest(): void {
+    for (const chunk of [...this.here.keys()]) if (!this.sent.has(chunk)) this.release(chunk)
+  }
+
+  /** Gets the chunks that are needed next, then hashes ahead. `needed` in their order. */
+  fill(needed: readonly number[]): void {
+    if (!this.isOpen) return
+    for (const [i, chunk] of needed.entries()) {
+      if (this.here.has(chunk) || this.reading.has(chunk)) continue
+      const memory = this.memory.take() ?? (i === 0 ? this.evict(needed) : null)
+      // What is hashed ahead would take what is needed now.
+      if (memory === null) return
+      void this.read(chunk, memory)
+    }
+    while (this.hashing < this.hashingMax && this.list.bytes + this.hashing * this.shortest < this.list.size) {
+      const memory = this.memory.take()
+      if (memory === null) return
+      void this.hashNext(memory)
+    }
+  }
+
+  /** What is at the thread comes back first. */
+  close(): void {
+    this.isOpen = false
+    for (const chunk of [...this.here.keys()]) this.release(chunk)
+    if (this.working === 0) this.memory.close()
+  }
+
+  /** Takes the memory of the chunk that is needed last. */
+  private evict(needed: readonly number[]): SharedArrayBuffer | null {
+    let last = -1
+    for (const chunk of this.here.keys()) {
+      if (chunk > last && !this.sent.has(chunk) && !needed.includes(chunk)) last = chunk
+    }
+    if (last < 0) return null
+    this.release(last)
+    return this.memory.take()
+  }
+
+  private async hashNext(memory: SharedArrayBuffer): Promise<void> {
+    this.hashing++
+    this.working++
+    try {
+      const chunk = await this.file.next(memory)
+      this.hashing--
+      if (!this.isOpen || chunk.length === 0) this.memory.give(memory)
+      else {
+        this.here.set(this.list.add(chunk.digest, chunk.length), memory)
+        this.events.onHashed(chunk)
+      }
+    } catch (error) {
+      this.hashing--
+      this.memory.give(memory)
+      this.failed(error)
+    }
+    this.done()
+  }
+
+  private async read(chunk: number, memory: SharedArrayBuffer): Promise<void> {
+    this.reading.add(chunk)
+    this.working++
+    try {
+      await this.file.read(memory, { offset: this.list.offsetAt(chunk), length: this.list.lengthAt(chunk) })
+      this.reading.delete(chunk)
+      if (this.isOpen) this.here.set(chunk, memory)
+      else this.memory.give(memory)
+      if (this.isOpen) this.events.onRead(chunk)
+    } catch (error) {
+      this.reading.delete(chunk)
+      this.memory.give(memory)
+      this.failed(error)
+    }
+    this.done()
+  }
+
+  private failed(error: unknown): void {
+    if (this.isOpen) this.events.onFault(asFault(error, this.file.path))
+  }
+
+  private done(): void {
+    this.working--
+    if (!this.isOpen && this.working === 0) this.memory.close()
+  }
+}
+
+const within = (max: number, value: number): number => Math.max(2, Math.min(max, Math.floor(value)))

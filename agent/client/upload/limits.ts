@@ -1,0 +1,44 @@
+// Bounds of uploads, with their arithmetic.
+
+const KIB = 1024
+const MIB = 1024 * KIB
+
+/**
+ * Memory for chunks of all uploads together: the 15 MiB a hub lets be under way, and as much again that is hashed ahead. Each
+ * upload may have one chunk (8 MiB at most) beyond it, so that none stands still because of others: 40 MiB for a single one.
+ */
+export const MEMORY_BYTES_MAX = 32 * MIB
+
+/** Content given to the reading thread at a time: it must not wait for us, nor urgent reads behind it for long (2 ms). */
+export const AT_THREAD_BYTES = 2 * MIB
+export const AT_THREAD_CHUNKS_MAX = 16
+/** And what is read again because the hub wants it and it is not in memory any more. */
+export const READ_AHEAD_BYTES = 4 * MIB
+export const READ_AHEAD_CHUNKS_MAX = 16
+
+/** Cut by content, a file is read in such steps: what is behind a cut is copied once. */
+export const READ_STEP_BYTES = 256 * KIB
+
+/** A thread that has nothing to do for so long ends; the next upload starts another (some 100 ms). */
+export const THREAD_IDLE_MS = 10_000
+
+/** Between reports of progress: four a second. */
+export const PROGRESS_MS = 250
+
+/** Waiting for a hub that has no room. */
+export const REFUSED_MS_FIRST = 1000
+export const REFUSED_MS_MAX = 30_000
+
+/** A file that changes while it is sent is begun again so often, later each time: 0.25 to 4 s, 8 s in all. */
+export const RESTARTS_MAX = 5
+export const RESTART_MS_FIRST = 250
+
+/** On a slow line a piece takes an eighth of a second, but is never so small that frames weigh more than content. */
+export const PIECES_PER_SECOND = 8
+export const PIECE_BYTES_MIN = 4 * KIB
+/** While no bytes may be sent at this time of day, that is asked again so often. */
+export const CLOSED_WINDOW_MS = 500
+
+/** What the journal holds back before it writes; a lost record costs the hash of one chunk. */
+export const JOURNAL_WRITE_MS = 20
+export const JOURNAL_SYNC_MS = 1000

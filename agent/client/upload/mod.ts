@@ -1,0 +1,4 @@
+export type { UploadHost } from './attempt.ts'
+export type { BytesPerSecond } from './pace.ts'
+export type { UploadProgress, UploadState } from './progress.ts'
+export { Upload, type UploadOptions } from './upload.ts'

@@ -1,0 +1,274 @@
+// Sends one file as a large content. The file may change meanwhile: then what was sent is given up, and the file is sent as it is
+// now, under a new id.
+
+import { randomBytes } from 'node:crypto'
+import { basename, resolve } from 'node:path'
+import { asFault, type Fault } from '#protocol/base/mod.ts'
+import {
+  CONTENT_ID_BYTES,
+  type CutSizes,
+  checkName,
+  chunkBytesFor,
+  cutSizesFor,
+  MEDIA_TYPE_LENGTH_MAX,
+} from '#protocol/transfer/mod.ts'
+import { clientFault } from '../faults.ts'
+import { Attempt, GIVEN_UP, type UploadHost } from './attempt.ts'
+import { uploadFault } from './faults.ts'
+import { Journal } from './journal.ts'
+import { PROGRESS_MS, RESTART_MS_FIRST, RESTARTS_MAX } from './limits.ts'
+import { ChunkMemory } from './memory.ts'
+import { type BytesPerSecond, Pace } from './pace.ts'
+import { newCounters, type UploadProgress, type UploadState } from './progress.ts'
+import { type OpenFile, ReadingThread } from './thread.ts'
+
+export type UploadOptions = {
+  /** A file. It should not be written while it is sent. */
+  readonly path: string
+  /** For those who receive it; the file's own name unless said otherwise. */
+  readonly name?: string
+  /** RFC 6838. */
+  readonly mediaType?: string
+  /** How long the hub keeps it while nothing refers to it; 0 for the hub's own time. */
+  readonly keepMs?: number
+  /** 32 hexadecimal digits; the journal's unless said otherwise, else random. */
+  readonly id?: string
+  /** Where progress is remembered over restarts of the process; nowhere unless said. Nothing else should be in that folder. */
+  readonly journalDir?: string
+  /** `fixed` (default): chunks of one size. `content`: cut where the content says so, for files of which most was sent before. */
+  readonly cut?: 'fixed' | 'content'
+  /** Content bytes a second; 0 for no limit, below 0 for nothing at this time of day: a function is asked again and again. */
+  readonly bytesPerSecondMax?: BytesPerSecond
+  /** Gives the upload up, as `cancel` does. */
+  readonly signal?: AbortSignal
+  /** Four times a second at most, and at the end. */
+  readonly onProgress?: (progress: UploadProgress) => void
+  /** The file has changed: it is sent again under this id. */
+  readonly onRestart?: (id: string, reason: Fault) => void
+  /** 0 ≤ random < 1. */
+  readonly random?: () => number
+}
+
+/** What an attempt is made with. */
+type Opened = { readonly file: OpenFile; readonly chunkBytes: number; readonly cut: CutSizes | null }
+
+export class Upload {
+  /** The hub has agreed to take it. Faults: those of `sealed`. */
+  readonly opened: Promise<void>
+  /**
+   * It is whole and durable at the hub, under `id`. Faults: `CONTENT_UNREADABLE`, `CONTENT_CHANGED` (it kept changing),
+   * `TRANSFER_TOO_LARGE`, `TRANSFER_REFUSED`, `TRANSFER_CANCELLED`, `TRANSFERS_UNSUPPORTED`, `CLIENT_CLOSED`.
+   */
+  readonly sealed: Promise<void>
+  /** Why progress cannot be remembered, if it cannot: the upload goes on without. */
+  journalFailed: Error | null = null
+  private readonly host: UploadHost
+  private readonly options: UploadOptions
+  private readonly path: string
+  private readonly name: string
+  private readonly counters = newCounters()
+  private readonly pace: Pace
+  private readonly opening = Promise.withResolvers<void>()
+  private readonly sealing = Promise.withResolvers<void>()
+  private contentId: Buffer
+  private attempt: Attempt | null = null
+  private isPaused = false
+  private stopped: Fault | null = null
+  private wake: (() => void) | null = null
+  private reporting: NodeJS.Timeout | null = null
+
+  /** Use `client.upload()`. Faults: `UPLOAD_INVALID`, `CONTENT_NAME_INVALID`. */
+  constructor(host: UploadHost, options: UploadOptions) {
+    checkOptions(options)
+    this.host = host
+    this.options = options
+    this.path = resolve(options.path)
+    this.name = options.name ?? basename(this.path)
+    checkName(this.name)
+    this.contentId = options.id === undefined ? randomBytes(CONTENT_ID_BYTES) : Buffer.from(options.id, 'hex')
+    this.pace = new Pace(options.bytesPerSecondMax ?? 0, performance.now())
+    this.opened = this.opening.promise
+    this.sealed = this.sealing.promise
+    // Who waits for one of them need not wait for the other.
+    this.opened.catch(() => undefined)
+    this.sealed.catch(() => undefined)
+    const abort = () => void this.cancel()
+    options.signal?.addEventListener('abort', abort, { once: true })
+    if (options.signal?.aborted === true) this.stopped = cancelled(this.path)
+    void this.run().finally(() => options.signal?.removeEventListener('abort', abort))
+  }
+
+  /** 32 hexadecimal digits. The journal may replace it before `opened`, a change of the file at any time (`onRestart`). */
+  get id(): string {
+    return this.contentId.toString('hex')
+  }
+
+  get progress(): UploadProgress {
+    return { ...this.counters }
+  }
+
+  /** Sends and reads nothing more until `resume`; what is on its way arrives. */
+  pause(): void {
+    this.setPaused(true)
+  }
+
+  resume(): void {
+    this.setPaused(false)
+  }
+
+  /** Gives it up, at the hub too if the hub can be told; resolves when file and journal are closed. After `sealed` without effect. */
+  async cancel(): Promise<void> {
+    if (this.counters.state === 'sealed') return
+    this.stopped ??= cancelled(this.path)
+    this.attempt?.fail(this.stopped)
+    this.wake?.()
+    // What it rejects with is told to whoever awaits it.
+    await this.sealed.catch(() => undefined)
+  }
+
+  private setPaused(isPaused: boolean): void {
+    this.isPaused = isPaused
+    this.attempt?.pause(isPaused)
+  }
+
+  private async run(): Promise<void> {
+    const { options } = this
+    const fixedId = options.id === undefined ? null : Buffer.from(options.id, 'hex')
+    try {
+      for (let restarts = 0; ; restarts++) {
+        const changed = await this.send(restarts === 0 ? fixedId : null)
+        if (changed === null) break
+        if (restarts === RESTARTS_MAX) throw changed
+        await this.wait(RESTART_MS_FIRST * 2 ** restarts)
+        this.contentId = randomBytes(CONTENT_ID_BYTES)
+        options.onRestart?.(this.id, changed)
+      }
+      this.end('sealed')
+      this.opening.resolve()
+      this.sealing.resolve()
+    } catch (error) {
+      const fault = asFault(error, this.path)
+      this.end('failed')
+      this.opening.reject(fault)
+      this.sealing.reject(fault)
+    }
+  }
+
+  /** Sends the file as it is now; gives why it has to be done again, `null` when it is sealed. */
+  private async send(id: Buffer | null): Promise<Fault | null> {
+    this.check()
+    const opened = await this.open()
+    const { file, chunkBytes, cut } = opened
+    let journal: Journal | null = null
+    let isWanted = true
+    try {
+      journal = await this.journal(opened, id)
+      this.check()
+      if (journal !== null) this.contentId = journal.id
+      const attempt = new Attempt({
+        host: this.host,
+        id: this.contentId,
+        name: this.name,
+        mediaType: this.options.mediaType ?? '',
+        keepMs: this.options.keepMs ?? 0,
+        file,
+        chunkBytes,
+        cut,
+        journal,
+        memory: ChunkMemory.shared().share(Math.min(file.stamp.size, cut?.max ?? chunkBytes)),
+        pace: this.pace,
+        counters: this.counters,
+        random: this.options.random ?? Math.random,
+        onOpened: () => this.opening.resolve(),
+        onProgress: () => this.report(),
+      })
+      this.attempt = attempt
+      if (this.isPaused) attempt.pause(true)
+      await attempt.start()
+      await attempt.done
+      isWanted = false
+      return null
+    } catch (error) {
+      const fault = asFault(error, this.path)
+      isWanted = !GIVEN_UP.has(fault.code)
+      this.attempt?.fail(fault)
+      if (fault.code === 'CONTENT_CHANGED') return fault
+      throw fault
+    } finally {
+      this.attempt = null
+      await file.close()
+      if (isWanted) await journal?.close()
+      else await journal?.remove()
+      this.journalFailed ??= journal?.failed ?? null
+    }
+  }
+
+  private async open(): Promise<Opened> {
+    const file = await ReadingThread.shared().open(this.path)
+    try {
+      const { size } = file.stamp
+      const fixed = chunkBytesFor(size)
+      const cut = this.options.cut === 'content' ? cutSizesFor(size) : null
+      return { file, chunkBytes: cut === null ? fixed : 0, cut }
+    } catch (error) {
+      await file.close()
+      throw error
+    }
+  }
+
+  private async journal({ file, chunkBytes, cut }: Opened, id: Buffer | null): Promise<Journal | null> {
+    const { journalDir } = this.options
+    if (journalDir === undefined) return null
+    const key = { path: this.path, stamp: file.stamp, chunkBytes, average: cut?.average ?? 0 }
+    try {
+      return await Journal.open(journalDir, key, id, this.contentId)
+    } catch (error) {
+      this.journalFailed = error as Error
+      return null
+    }
+  }
+
+  private check(): void {
+    if (this.stopped !== null) throw this.stopped
+  }
+
+  private wait(ms: number): Promise<void> {
+    this.setState('waiting')
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, ms)
+      this.wake = () => {
+        clearTimeout(timer)
+        resolve()
+      }
+    })
+  }
+
+  private end(state: UploadState): void {
+    this.setState(state)
+    if (this.reporting !== null) clearTimeout(this.reporting)
+    this.reporting = null
+    this.options.onProgress?.(this.progress)
+  }
+
+  private setState(state: UploadState): void {
+    this.counters.state = state
+    this.report()
+  }
+
+  private report(): void {
+    if (this.options.onProgress === undefined) return
+    this.reporting ??= setTimeout(() => {
+      this.reporting = null
+      this.options.onProgress?.(this.progress)
+    }, PROGRESS_MS)
+  }
+}
+
+const cancelled = (where: string): Fault => clientFault('TRANSFER_CANCELLED', { where })
+
+function checkOptions({ id, mediaType = '', keepMs = 0 }: UploadOptions): void {
+  if (id !== undefined && !/^[0-9a-f]{32}$/i.test(id)) throw uploadFault('UPLOAD_INVALID', { why: `the id is ${id}` })
+  if (mediaType.length > MEDIA_TYPE_LENGTH_MAX)
+    throw uploadFault('UPLOAD_INVALID', { why: 'the media type is too long' })
+  if (!Number.isSafeInteger(keepMs) || keepMs < 0) throw uploadFault('UPLOAD_INVALID', { why: `keepMs is ${keepMs}` })
+}
