@@ -1,9 +1,6 @@
-// Power loss: what was written and not flushed may be on the disk, in part, or not at all. A layer below the segments
-// knows what each flush covered; images of a crash are what is durable for certain and a random choice of the pages
-// written since. LMDB's file is taken after each commit; of a commit under way any pages may be there, but its meta
-// pages only when all others are (it flushes in between).
+// Power loss while batches are appended, released and moved: what was promised is there, in every image of a crash.
 
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { Random, testSeed } from '#protocol/bytes/testing.ts'
@@ -12,79 +9,10 @@ import { Batches } from './batches.ts'
 import { sealed, store } from './disk.testing.ts'
 import { Engine } from './engine.ts'
 import { INLINE_BYTES_MAX } from './limits.ts'
-import type { SegmentFiles } from './segment-files.ts'
+import { CrashDisk, cutCommit, layOut } from './power.testing.ts'
 
 const MIB = 1024 * 1024
-const PAGE = 4096
-const META_PAGES = 2
 const GROUPS = 100
-
-/** What the disk under segment files has for certain, and what was written to them since. */
-class Disk {
-  readonly durable = new Map<number, Buffer>()
-  private readonly unflushed: { number: number; offset: number; bytes: Buffer }[] = []
-
-  constructor(files: SegmentFiles) {
-    const [write, flush, remove] = [files.write, files.flush, files.remove].map((method) =>
-      (method as (...given: unknown[]) => unknown).bind(files),
-    ) as [SegmentFiles['write'], SegmentFiles['flush'], SegmentFiles['remove']]
-    files.write = async (owner, buffers, offset) => {
-      const written = await write(owner, buffers, offset)
-      const bytes = Buffer.concat(buffers).subarray(0, written)
-      this.unflushed.push({ number: owner.number, offset, bytes })
-      return written
-    }
-    files.flush = async (owner) => {
-      const covered = this.unflushed.filter((other) => other.number === owner.number)
-      await flush(owner)
-      for (const write of covered) {
-        this.apply(this.durable, write.number, write.offset, write.bytes)
-        this.unflushed.splice(this.unflushed.indexOf(write), 1)
-      }
-    }
-    files.remove = (number) => {
-      this.durable.delete(number)
-      for (let i = this.unflushed.length; i-- > 0; ) {
-        if (this.unflushed[i]?.number === number) this.unflushed.splice(i, 1)
-      }
-      return remove(number)
-    }
-  }
-
-  /** The segment files after a crash now. */
-  crash(random: Random): Map<number, Buffer> {
-    const image = new Map([...this.durable].map(([number, bytes]) => [number, Buffer.from(bytes)]))
-    for (const { number, offset, bytes } of this.unflushed) {
-      const kept = 1 + random.below(4)
-      // Page by page, as a page cache writes back; pages of a later write may be there without those of an earlier one.
-      for (let at = 0; at < bytes.length; ) {
-        const length = Math.min(bytes.length - at, PAGE - ((offset + at) % PAGE))
-        if (random.below(4) < kept - 1) this.apply(image, number, offset + at, bytes.subarray(at, at + length))
-        at += length
-      }
-    }
-    return image
-  }
-
-  private apply(image: Map<number, Buffer>, number: number, offset: number, bytes: Buffer): void {
-    let file = image.get(number) ?? Buffer.alloc(0)
-    if (file.length < offset + bytes.length) {
-      file = Buffer.concat([file, Buffer.alloc(offset + bytes.length - file.length)])
-    }
-    bytes.copy(file, offset)
-    image.set(number, file)
-  }
-}
-
-/** LMDB's file when the power goes while it becomes `after`. */
-function cutCommit(random: Random, before: Buffer, after: Buffer): Buffer {
-  const image = Buffer.alloc(Math.max(before.length, after.length))
-  before.copy(image)
-  for (let at = META_PAGES * PAGE; at < after.length; at += PAGE) {
-    if (random.oneIn(2)) after.copy(image, at, at, at + PAGE)
-  }
-  return image
-}
 
 /** What must be there: `kept`; and what must not: `gone`. */
 type Image = {
@@ -96,13 +24,7 @@ type Image = {
 }
 
 async function problemsOf(folder: string, { rows, segments, kept, gone }: Image): Promise<string[]> {
-  rmSync(folder, { recursive: true, force: true })
-  mkdirSync(join(folder, 'segments'), { recursive: true })
-  writeFileSync(join(folder, 'store.mdb'), rows)
-  writeFileSync(join(folder, 'store.mdb-made'), '')
-  for (const [number, bytes] of segments) {
-    writeFileSync(join(folder, 'segments', `${String(number).padStart(8, '0')}.seg`), bytes)
-  }
+  layOut(folder, rows, segments)
   const problems: string[] = []
   const engine = Engine.open(folder, 256 * MIB, { segmentBytes: MIB, freeBytesMin: 0 })
   try {
@@ -145,7 +67,7 @@ t.test('the power goes', async (t) => {
     kept: new Map([...kept].filter(([seq]) => !leaving.has(seq))),
     gone: new Set(gone),
   })
-  let disk: Disk | null = null
+  let disk: CrashDisk | null = null
   let rows = Buffer.alloc(0)
   /** Taken when the flush was done; becomes an image with the rows that were being written. */
   let pending: Omit<Image, 'rows' | 'when'> | null = null
@@ -173,7 +95,7 @@ t.test('the power goes', async (t) => {
   })
   engine.onFault = (fault) => t.fail(fault.message)
   const batches = new Batches(engine, 0)
-  disk = new Disk(engine.segments.files)
+  disk = new CrashDisk(engine.segments.files)
   for (let group = 0; group < GROUPS; group++) {
     const waiting: Promise<unknown>[] = []
     for (let i = random.below(6); i >= 0; i--) {

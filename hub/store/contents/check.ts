@@ -85,6 +85,8 @@ class Check {
   readonly chunks = new Map<number, Known>()
   readonly damaged: DamagedPart[] = []
   readonly problems: string[] = []
+  /** Given up: that is known, and parts that name them count as missing. */
+  private readonly lost = new Set<number>()
   private readonly engine: Engine
   private readonly tables: Tables
 
@@ -101,7 +103,7 @@ class Check {
     for (const { number, value } of numbered(table, CONTENT_SCAN_PARTS)) {
       const row = this.sound(() => this.tables.chunks.decode(value, number))
       onProgress(done++, of)
-      // Given up: what it was is known, and its parts are being taken away.
+      if (row?.givenUp === true) this.lost.add(number)
       if (row === null || row.givenUp) continue
       this.bytes += row.place.bytes
       this.chunks.set(number, { row, counted: 0, why: await this.problemOf(number, row, buffer) })
@@ -162,6 +164,7 @@ class Check {
   }
 
   private checkPart(content: ContentRow | null, index: number, part: PartRow): void {
+    if (this.lost.has(part.chunk)) return
     const chunk = this.chunks.get(part.chunk)
     if (chunk !== undefined) chunk.counted++
     const digest = part.digest.toString('hex')
