@@ -2,6 +2,7 @@ import t from 'tap'
 import { faultCode, Random, testSeed } from '#protocol/bytes/testing.ts'
 import {
   BATCH_FRAME_BYTES_MAX,
+  BULK_FRAME_BYTES_MAX,
   CHANNEL_BULK,
   CHANNEL_CONTROL,
   CHANNEL_LAST,
@@ -11,6 +12,7 @@ import {
   FLAG_IGNORABLE,
   FRAME_ACCEPTED,
   FRAME_BATCH,
+  FRAME_CHUNK_DATA,
   FRAME_CLOSE,
   FRAME_DELIVER,
   FRAME_HEADER_BYTES,
@@ -150,6 +152,7 @@ t.test('bodies of every maximum pass, one byte more does not', async (t) => {
     [FRAME_HELLO, CHANNEL_CONTROL, HANDSHAKE_FRAME_BYTES_MAX],
     [FRAME_PING, CHANNEL_CONTROL, CONTROL_FRAME_BYTES_MAX],
     [FRAME_BATCH, CHANNEL_MESSAGES, BATCH_FRAME_BYTES_MAX],
+    [FRAME_CHUNK_DATA, CHANNEL_BULK, BULK_FRAME_BYTES_MAX],
   ]
   for (const [kind, channel, max] of limits) {
     const { reader, frames } = collector()
@@ -159,6 +162,24 @@ t.test('bodies of every maximum pass, one byte more does not', async (t) => {
     t.equal(code, 'FRAME_TOO_LARGE', 'refused at its header, before a body is allocated')
   }
 })
+
+t.test(
+  'a part of large content is bounded before the handshake ends, and then whatever was agreed for batches',
+  async (t) => {
+    const code = (batchBytesMax: number, length: number) => {
+      const reader = new FrameReader(() => {})
+      reader.batchBytesMax = batchBytesMax
+      reader.push(PREFACE)
+      return faultCode(() => reader.push(header(length, FRAME_CHUNK_DATA, 0, CHANNEL_BULK)))
+    }
+    t.equal(code(HANDSHAKE_FRAME_BYTES_MAX, HANDSHAKE_FRAME_BYTES_MAX), null)
+    t.equal(code(HANDSHAKE_FRAME_BYTES_MAX, HANDSHAKE_FRAME_BYTES_MAX + 1), 'FRAME_TOO_LARGE')
+    for (const agreed of [65_536, BATCH_FRAME_BYTES_MAX]) {
+      t.equal(code(agreed, BULK_FRAME_BYTES_MAX), null, `${agreed} agreed`)
+      t.equal(code(agreed, BULK_FRAME_BYTES_MAX + 1), 'FRAME_TOO_LARGE')
+    }
+  },
+)
 
 t.test('before the handshake ends a batch may be no longer than a handshake frame', async (t) => {
   const reader = new FrameReader(() => {})

@@ -108,7 +108,8 @@ export class FrameReader {
 
   private limitOf(size: FrameRule['size']): number {
     if (size === 'batch') return Math.min(this.batchBytesMax, BATCH_FRAME_BYTES_MAX)
-    if (size === 'bulk') return Math.min(this.batchBytesMax, BULK_FRAME_BYTES_MAX)
-    return size === 'handshake' ? HANDSHAKE_FRAME_BYTES_MAX : CONTROL_FRAME_BYTES_MAX
+    // A peer cuts content into pieces of this size whatever was agreed for batches: only before the handshake it is less.
+    if (size === 'bulk' && this.batchBytesMax > HANDSHAKE_FRAME_BYTES_MAX) return BULK_FRAME_BYTES_MAX
+    return size === 'control' ? CONTROL_FRAME_BYTES_MAX : HANDSHAKE_FRAME_BYTES_MAX
   }
 }
