@@ -1,9 +1,10 @@
 // The chunks of one content in their order: lengths and digests, as far as they are known. The signature is over the root of a
 // tree over all of them (RFC 9162, as with batches); entry: 0x00 ‖ u32 length ‖ SHA-256 of the chunk.
 
+import { assert } from '#protocol/base/mod.ts'
 import { DIGEST_BYTES, ed25519, LEAF_PREFIX, merkleRoot } from '#protocol/crypto/mod.ts'
 import { transferFault } from './faults.ts'
-import { CHUNK_BYTES_MAX, CHUNKS_MAX } from './limits.ts'
+import { CHUNK_BYTES_MAX, CHUNKS_MAX, CUT_CHUNK_BYTES_MIN } from './limits.ts'
 import { checkPlan } from './plan.ts'
 
 export type Plan = {
@@ -47,10 +48,13 @@ export class ChunkList {
     return Math.min(this.chunkBytes, this.size - this.end)
   }
 
-  /** Adds the next one; gives its index. `digest` is copied. Faults: `TRANSFER_MALFORMED`. */
+  /**
+   * Adds the next one; gives its index. `digest` is copied. Where chunks are cut by their content, only the last may be shorter than
+   * `CUT_CHUNK_BYTES_MIN`. Faults: `TRANSFER_MALFORMED`.
+   */
   add(digest: Uint8Array, length: number): number {
-    const fits = length > 0 && length <= CHUNK_BYTES_MAX && this.end + length <= this.size && this.count < CHUNKS_MAX
-    if (!fits || (this.chunkBytes > 0 && length !== this.nextLength)) {
+    assert(digest.length === DIGEST_BYTES, 'a digest of its length')
+    if (!this.fits(length)) {
       throw transferFault('TRANSFER_MALFORMED', { where: `chunk ${this.count}`, why: `it has ${length} bytes` })
     }
     const index = this.count++
@@ -87,6 +91,13 @@ export class ChunkList {
       leaves[i] = ed25519.digestLatin1(entry)
     }
     return Buffer.from(merkleRoot(ed25519, leaves), 'latin1')
+  }
+
+  private fits(length: number): boolean {
+    const end = this.end + length
+    if (!(length > 0) || end > this.size || this.count >= CHUNKS_MAX) return false
+    if (this.chunkBytes > 0) return length === this.nextLength
+    return length <= CHUNK_BYTES_MAX && (length >= CUT_CHUNK_BYTES_MIN || end === this.size)
   }
 
   private makeRoom(): void {

@@ -1,13 +1,18 @@
 // The sink's side of one transfer, without I/O: puts chunks together from their frames and watches what the source may send.
-// Whoever drives it hashes and stores whole chunks and says what became of them.
+// Whoever drives it hashes and stores whole chunks and says what became of them: `keep` or `damaged`, once for each that arrived.
+//
+// Of bytes received and not done with there are at most `windowBytes`; only the last chunk of them is not whole. So room comes
+// back, and the source can always go on, if only a window holds the largest chunk.
 
+import { assert } from '#protocol/base/mod.ts'
 import { DIGEST_BYTES } from '#protocol/crypto/mod.ts'
 import type { Chunks } from '#protocol/schema/mod.ts'
-import { type Range, RangeSet } from '#protocol/session/mod.ts'
+import type { Range } from '#protocol/session/mod.ts'
 import type { ChunkList } from './chunk-list.ts'
 import type { ChunkData } from './data.ts'
 import { transferFault } from './faults.ts'
-import { CHUNKS_PER_FRAME_MAX, DAMAGED_TRIES_MAX, PARTIAL_CHUNKS_MAX, WINDOW_BYTES } from './limits.ts'
+import { CHUNK_BYTES_MAX, CHUNKS_PER_FRAME_MAX, DAMAGED_TRIES_MAX, WINDOW_BYTES } from './limits.ts'
+import { ChunkMarks } from './marks.ts'
 
 /** A chunk all bytes of which have come. Its digest is not checked yet. */
 export type Arrived = { readonly chunk: number; readonly bytes: Buffer }
@@ -16,10 +21,13 @@ export type IncomingOptions = {
   readonly list: ChunkList
   /** A buffer for a chunk of that length: its first bytes are used. It is given back by whoever stores the chunk. */
   readonly allocate: (bytes: number) => Buffer
+  /** At least the largest chunk is taken. */
   readonly windowBytes?: number
 }
 
-type Partial = { readonly bytes: Buffer; filled: number }
+/** It was asked for, and was not begun since. */
+const MISSING = 1
+const STORED = 2
 
 export class Incoming {
   readonly list: ChunkList
@@ -27,23 +35,29 @@ export class Incoming {
   receivedBytes = 0
   private readonly allocate: (bytes: number) => Buffer
   private readonly windowBytes: number
-  private readonly partial = new Map<number, Partial>()
-  /** Wanted and not arrived. */
-  private readonly missing = new Set<number>()
-  private readonly stored = new RangeSet()
+  private readonly marks = new ChunkMarks()
+  private stored = 0
   private readonly tries = new Map<number, number>()
+  /** How often one may come after the next time. */
+  private readonly again = new Map<number, number>()
+  /** The chunk that is being received, and how far; -1: none. */
+  private current = -1
+  private filled = 0
+  /** Where it is put together; `null` when it is stored already, by another way: what still comes of it is thrown away. */
+  private buffer: Buffer | null = null
   /** Received bytes that are done with: stored, or thrown away. */
   private doneBytes = 0
   private grantedBytes: number
 
-  constructor(options: IncomingOptions) {
-    this.list = options.list
-    this.allocate = options.allocate
-    this.windowBytes = options.windowBytes ?? WINDOW_BYTES
+  constructor({ list, allocate, windowBytes = WINDOW_BYTES }: IncomingOptions) {
+    this.list = list
+    this.allocate = allocate
+    const largestBytes = Math.min(list.size, list.chunkBytes === 0 ? CHUNK_BYTES_MAX : list.chunkBytes)
+    this.windowBytes = Math.max(windowBytes, largestBytes)
     this.grantedBytes = this.windowBytes
   }
 
-  /** Absolute, for TRANSFER_OPENED, FETCH and STORED. */
+  /** Absolute, for TRANSFER_OPENED, FETCH and STORED. Reading it grants it: say it to the source. */
   get creditBytes(): number {
     this.grantedBytes = Math.max(this.grantedBytes, this.doneBytes + this.windowBytes)
     return this.grantedBytes
@@ -51,15 +65,15 @@ export class Incoming {
 
   /** All chunks are named and stored. */
   get complete(): boolean {
-    return this.list.complete && this.stored.floor >= this.list.count
+    return this.list.complete && this.stored === this.list.count
   }
 
   get storedChunks(): number {
-    return this.stored.floor + this.stored.above.reduce((sum, [from, to]) => sum + to - from, 0)
+    return this.stored
   }
 
   isStored(chunk: number): boolean {
-    return this.stored.has(chunk)
+    return this.marks.has(chunk, STORED)
   }
 
   /** Takes CHUNKS into the list; gives the run of new indexes. Faults: `TRANSFER_MALFORMED`. */
@@ -80,15 +94,25 @@ export class Incoming {
     return [first, list.count]
   }
 
-  /** It was asked for. */
+  /** It was asked for. The source may send it as often as it was asked for: it cannot know what crosses on the way. */
   wanted(chunk: number): void {
-    this.missing.add(chunk)
+    assert(chunk < this.list.count, 'a chunk that was named')
+    if (!this.marks.set(chunk, MISSING)) this.again.set(chunk, (this.again.get(chunk) ?? 0) + 1)
   }
 
-  /** It is durable here; `received`: it came by this transfer, and makes room for more. */
-  keep(chunk: number, { received }: { received: boolean }): void {
-    this.stored.add(chunk, chunk + 1)
-    if (received) this.doneBytes += this.list.lengthAt(chunk)
+  /**
+   * It is durable here; `received`: it came by this transfer, and makes room for more. When it was just being received, what came
+   * of it is done with too, and its buffer is given back.
+   */
+  keep(chunk: number, { received }: { received: boolean }): Buffer | null {
+    assert(chunk < this.list.count, 'a chunk that was named')
+    if (this.marks.set(chunk, STORED)) this.stored++
+    if (received) this.done(this.list.lengthAt(chunk))
+    if (chunk !== this.current || this.buffer === null) return null
+    const left = this.buffer
+    this.buffer = null
+    this.done(this.filled)
+    return left
   }
 
   /** It is not what its digest says: it is to be asked for again. Faults: `CHUNK_DAMAGED`. */
@@ -96,7 +120,7 @@ export class Incoming {
     const tries = (this.tries.get(chunk) ?? 0) + 1
     this.tries.set(chunk, tries)
     if (tries >= DAMAGED_TRIES_MAX) throw transferFault('CHUNK_DAMAGED', { where: `chunk ${chunk}` })
-    this.doneBytes += this.list.lengthAt(chunk)
+    this.done(this.list.lengthAt(chunk))
     this.wanted(chunk)
   }
 
@@ -105,36 +129,52 @@ export class Incoming {
     if (this.receivedBytes + bytes.length > this.grantedBytes) {
       throw transferFault('TRANSFER_MALFORMED', { why: 'more was sent than was allowed' })
     }
-    const partial = this.partial.get(chunk) ?? this.begin(chunk)
+    if (chunk !== this.current) this.begin(chunk)
     const length = this.list.lengthAt(chunk)
-    if (offset !== partial.filled || offset + bytes.length > length) {
+    if (offset !== this.filled || offset + bytes.length > length) {
       throw transferFault('TRANSFER_MALFORMED', { where: `chunk ${chunk}`, why: `bytes from ${offset} on` })
     }
-    bytes.copy(partial.bytes, offset)
-    partial.filled += bytes.length
+    const { buffer } = this
     this.receivedBytes += bytes.length
-    if (partial.filled < length) return null
-    this.partial.delete(chunk)
-    return { chunk, bytes: partial.bytes.subarray(0, length) }
+    this.filled += bytes.length
+    if (buffer === null) this.done(bytes.length)
+    else bytes.copy(buffer, offset)
+    if (this.filled < length) return null
+    this.current = -1
+    this.buffer = null
+    return buffer === null ? null : { chunk, bytes: buffer.subarray(0, length) }
   }
 
   /** Buffers of chunks that will not be whole any more. */
   abandon(): Buffer[] {
-    const left = [...this.partial.values()].map(({ bytes }) => bytes)
-    this.partial.clear()
+    const left = this.buffer === null ? [] : [this.buffer]
+    this.current = -1
+    this.buffer = null
     return left
   }
 
-  private begin(chunk: number): Partial {
-    if (!this.missing.delete(chunk)) {
+  private begin(chunk: number): void {
+    if (this.buffer !== null) {
+      throw transferFault('TRANSFER_MALFORMED', {
+        where: `chunk ${chunk}`,
+        why: `chunk ${this.current} is not whole yet`,
+      })
+    }
+    if (!this.marks.clear(chunk, MISSING)) {
       throw transferFault('TRANSFER_MALFORMED', { where: `chunk ${chunk}`, why: 'nobody wants it' })
     }
-    if (this.partial.size >= PARTIAL_CHUNKS_MAX) {
-      throw transferFault('TRANSFER_MALFORMED', { why: 'too many chunks are begun' })
-    }
-    const partial: Partial = { bytes: this.allocate(this.list.lengthAt(chunk)), filled: 0 }
-    this.partial.set(chunk, partial)
-    return partial
+    const again = this.again.get(chunk) ?? 0
+    if (again > 0) this.marks.set(chunk, MISSING)
+    if (again > 1) this.again.set(chunk, again - 1)
+    else this.again.delete(chunk)
+    this.current = chunk
+    this.filled = 0
+    this.buffer = this.isStored(chunk) ? null : this.allocate(this.list.lengthAt(chunk))
+  }
+
+  private done(bytes: number): void {
+    this.doneBytes += bytes
+    assert(this.doneBytes <= this.receivedBytes, 'nothing is done with that was not received')
   }
 }
 

@@ -1,24 +1,39 @@
 // The source's side of one transfer, without I/O: which chunks the sink wants, how much it may still be sent, and what to send
-// next, a frame at a time.
+// next, a frame at a time. Chunks are sent whole, one after the other; only one that the sink comes to have by another way is
+// broken off.
 
 import { CHUNK_DATA_BYTES_MAX } from '#protocol/frame/mod.ts'
 import type { ChunkRange } from '#protocol/schema/mod.ts'
-import { type Range, RangeSet } from '#protocol/session/mod.ts'
 import type { ChunkList } from './chunk-list.ts'
 import { transferFault } from './faults.ts'
+import { MENTIONS_PER_CHUNK_MAX } from './limits.ts'
+import { ChunkMarks } from './marks.ts'
 
 /** A piece of a chunk to be sent now. */
 export type Piece = { readonly chunk: number; readonly offset: number; readonly bytes: number }
+
+/** The sink wants it, and it was not begun since. */
+const WANTED = 1
+/** The sink has it. */
+const STORED = 2
+
+/** Entries of the queue that may be out of date before it is cleared of them. */
+const STALE_MAX = 256
 
 export class Outgoing {
   readonly list: ChunkList
   /** Content bytes sent in this session; those sent again count again. */
   sentBytes = 0
   private creditBytes: number
-  private readonly stored = new RangeSet()
-  /** Runs the sink wants and that were not begun, in the order asked for. */
-  private wanted: Range[] = []
-  private wantedChunks_ = 0
+  private readonly marks = new ChunkMarks()
+  private stored = 0
+  private wanted = 0
+  /** What was wanted, in the order asked for, from `head` on; what is not marked as wanted any more is passed over. */
+  private queue: number[] = []
+  private head = 0
+  /** Chunks in all WANT, and in all STORED. */
+  private wantMentions = 0
+  private storedMentions = 0
   /** The chunk that is being sent, and how far. */
   private current = -1
   private offset = 0
@@ -30,52 +45,64 @@ export class Outgoing {
 
   /** Chunks the sink has; all of them once it is done. */
   get storedChunks(): number {
-    return this.stored.floor + this.stored.above.reduce((sum, [from, to]) => sum + to - from, 0)
+    return this.stored
   }
 
   /** Everything is named and at the sink. */
   get delivered(): boolean {
-    return this.list.complete && this.stored.floor >= this.list.count
+    return this.list.complete && this.stored === this.list.count
   }
 
   has(chunk: number): boolean {
-    return this.stored.has(chunk)
+    return this.marks.has(chunk, STORED)
   }
 
   /** Whole chunks that are wanted and not begun. */
   get wantedChunks(): number {
-    return this.wantedChunks_
+    return this.wanted
   }
 
   /** The chunk whose bytes are needed next, or -1. */
   get next(): number {
-    return this.current >= 0 ? this.current : (this.wanted[0]?.[0] ?? -1)
+    return this.current >= 0 ? this.current : this.first()
   }
 
   /** The next chunks that will be needed, for reading ahead: at most `max`. */
   upcoming(max: number): number[] {
-    const out = this.current >= 0 ? [this.current] : []
-    for (const [from, to] of this.wanted) for (let i = from; i < to && out.length < max; i++) out.push(i)
+    const out = this.current >= 0 && max > 0 ? [this.current] : []
+    for (let i = this.head; i < this.queue.length && out.length < max; i++) {
+      const chunk = this.queue[i] as number
+      if (this.marks.has(chunk, WANTED)) out.push(chunk)
+    }
     return out
   }
 
-  /** Faults: `TRANSFER_MALFORMED`. */
+  /**
+   * A chunk that waits, is being sent or is stored is not sent once more for being asked for again; one that was sent whole is.
+   * Faults: `TRANSFER_MALFORMED`.
+   */
   want(ranges: readonly ChunkRange[]): void {
+    this.wantMentions += this.mentions(ranges, this.wantMentions)
     for (const { from, count } of ranges) {
-      this.check(from, count)
-      this.wanted.push([from, from + count])
-      this.wantedChunks_ += count
-      // A sink may ask for a chunk again, but not make us remember more than there is.
-      if (this.wanted.length > this.list.count + 1) throw transferFault('TRANSFER_MALFORMED', { why: 'too many wants' })
+      for (let chunk = from; chunk < from + count; chunk++) {
+        if (chunk === this.current || this.marks.has(chunk, STORED) || !this.marks.set(chunk, WANTED)) continue
+        this.queue.push(chunk)
+        this.wanted++
+      }
     }
   }
 
-  /** Faults: `TRANSFER_MALFORMED`. */
+  /** No ranges: only credit. Faults: `TRANSFER_MALFORMED`. */
   acknowledge(ranges: readonly ChunkRange[], creditBytes: number): void {
+    this.storedMentions += this.mentions(ranges, this.storedMentions)
     for (const { from, count } of ranges) {
-      this.check(from, count)
-      this.stored.add(from, from + count)
+      for (let chunk = from; chunk < from + count; chunk++) {
+        if (this.marks.set(chunk, STORED)) this.stored++
+        if (this.marks.clear(chunk, WANTED)) this.wanted--
+        if (chunk === this.current) this.current = -1
+      }
     }
+    if (this.queue.length - this.head > 2 * this.wanted + STALE_MAX) this.tidy()
     this.creditBytes = Math.max(this.creditBytes, creditBytes)
   }
 
@@ -96,19 +123,47 @@ export class Outgoing {
   }
 
   private begin(): boolean {
-    const first = this.wanted[0]
-    if (first === undefined) return false
-    const [from, to] = first
-    if (from + 1 < to) this.wanted[0] = [from + 1, to]
-    else this.wanted.shift()
-    this.wantedChunks_--
-    this.current = from
+    const chunk = this.first()
+    if (chunk < 0) return false
+    this.head++
+    this.marks.clear(chunk, WANTED)
+    this.wanted--
+    this.current = chunk
     this.offset = 0
     return true
   }
 
-  private check(from: number, count: number): void {
-    if (count > 0 && from + count <= this.list.count) return
-    throw transferFault('TRANSFER_MALFORMED', { why: `chunks ${from} to ${from + count - 1} were never named` })
+  /** The first one that waits, or -1. What is before it in the queue is out of date. */
+  private first(): number {
+    const { queue } = this
+    while (this.head < queue.length && !this.marks.has(queue[this.head] as number, WANTED)) this.head++
+    if (this.head > STALE_MAX && 2 * this.head > queue.length) {
+      queue.splice(0, this.head)
+      this.head = 0
+    }
+    return queue[this.head] ?? -1
+  }
+
+  private tidy(): void {
+    this.queue = this.queue.slice(this.head).filter((chunk) => this.marks.has(chunk, WANTED))
+    this.head = 0
+  }
+
+  /** Checks the ranges of a frame before anything is done for them; gives how many chunks they are. */
+  private mentions(ranges: readonly ChunkRange[], before: number): number {
+    const { count: named } = this.list
+    let mentions = 0
+    for (const { from, count } of ranges) {
+      if (count === 0 || from + count > named) {
+        throw transferFault('TRANSFER_MALFORMED', {
+          why: `${count} chunks from ${from} on, of ${named} that were named`,
+        })
+      }
+      mentions += count
+    }
+    if (before + mentions > MENTIONS_PER_CHUNK_MAX * named) {
+      throw transferFault('TRANSFER_MALFORMED', { why: 'chunks are named again and again' })
+    }
+    return mentions
   }
 }

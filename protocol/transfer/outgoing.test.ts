@@ -1,0 +1,185 @@
+import t from 'tap'
+import { faultCode } from '#protocol/bytes/testing.ts'
+import { CHUNK_DATA_BYTES_MAX } from '#protocol/frame/mod.ts'
+import {
+  CHUNK_BYTES_MIN,
+  CHUNKS_MAX,
+  ChunkList,
+  CONTENT_BYTES_MAX,
+  MENTIONS_PER_CHUNK_MAX,
+  Outgoing,
+  type Piece,
+} from './mod.ts'
+
+const MIB = 1024 * 1024
+const PLENTY = Number.MAX_SAFE_INTEGER
+
+function listOf(chunks: number, chunkBytes = CHUNK_BYTES_MIN): ChunkList {
+  const list = new ChunkList({ size: chunks * chunkBytes, chunkBytes })
+  for (let i = 0; i < chunks; i++) list.add(Buffer.alloc(32, i), chunkBytes)
+  return list
+}
+
+function all(outgoing: Outgoing): Piece[] {
+  const out: Piece[] = []
+  for (let piece = outgoing.take(); piece !== null; piece = outgoing.take()) out.push(piece)
+  return out
+}
+
+const chunksIn = (pieces: readonly Piece[]): number[] => [...new Set(pieces.map(({ chunk }) => chunk))]
+
+t.test('chunks go in the order in which they are wanted, whole, piece by piece', async (t) => {
+  const outgoing = new Outgoing(listOf(4, MIB), PLENTY)
+  t.equal(outgoing.take(), null, 'nothing is wanted')
+  outgoing.want([
+    { from: 2, count: 2 },
+    { from: 0, count: 1 },
+  ])
+  t.strictSame([outgoing.wantedChunks, outgoing.next, outgoing.upcoming(2)], [3, 2, [2, 3]])
+  const pieces = all(outgoing)
+  t.strictSame(chunksIn(pieces), [2, 3, 0])
+  t.strictSame(
+    pieces.slice(0, 5).map(({ chunk, offset, bytes }) => [chunk, offset / CHUNK_DATA_BYTES_MAX, bytes]),
+    [
+      ...[0, 1, 2, 3].map((i) => [2, i, CHUNK_DATA_BYTES_MAX]), //
+      [3, 0, CHUNK_DATA_BYTES_MAX],
+    ],
+  )
+  t.strictSame([outgoing.sentBytes, outgoing.next, outgoing.wantedChunks, outgoing.upcoming(9)], [3 * MIB, -1, 0, []])
+})
+
+t.test('credit is absolute, and a piece may be cut to fit it', async (t) => {
+  const outgoing = new Outgoing(listOf(2, MIB), 100)
+  outgoing.want([{ from: 0, count: 2 }])
+  t.strictSame(outgoing.take(), { chunk: 0, offset: 0, bytes: 100 })
+  t.equal(outgoing.take(), null)
+  outgoing.acknowledge([], 100)
+  outgoing.acknowledge([], 7)
+  t.equal(outgoing.take(), null, 'less than was said does not take it back')
+  outgoing.acknowledge([], 101)
+  t.strictSame(outgoing.take(), { chunk: 0, offset: 100, bytes: 1 })
+  outgoing.acknowledge([], PLENTY)
+  t.strictSame(chunksIn(all(outgoing)), [0, 1])
+  t.equal(outgoing.sentBytes, 2 * MIB)
+})
+
+t.test('a want that is repeated changes nothing while the chunk waits or is being sent', async (t) => {
+  const outgoing = new Outgoing(listOf(3, MIB), PLENTY)
+  const everything = [{ from: 0, count: 3 }]
+  outgoing.want(everything)
+  outgoing.want(everything)
+  t.equal(outgoing.wantedChunks, 3)
+  t.equal(outgoing.take()?.chunk, 0)
+  outgoing.want([{ from: 0, count: 1 }])
+  t.equal(outgoing.wantedChunks, 2)
+  t.strictSame(chunksIn(all(outgoing)), [0, 1, 2])
+  t.equal(outgoing.sentBytes, 3 * MIB)
+  outgoing.want([{ from: 1, count: 1 }])
+  t.strictSame(chunksIn(all(outgoing)), [1], 'one that was sent is sent again: it came damaged')
+})
+
+t.test('what the sink has is not sent, whenever it says so', async (t) => {
+  const outgoing = new Outgoing(listOf(5, MIB), PLENTY)
+  outgoing.acknowledge([{ from: 4, count: 1 }], 0)
+  outgoing.want([{ from: 0, count: 5 }])
+  t.equal(outgoing.wantedChunks, 4, 'before it is asked for')
+  t.equal(outgoing.take()?.chunk, 0)
+  outgoing.acknowledge([{ from: 1, count: 1 }], 0)
+  t.strictSame([outgoing.wantedChunks, outgoing.next, outgoing.upcoming(9)], [2, 0, [0, 2, 3]], 'while it waits')
+  outgoing.acknowledge([{ from: 0, count: 1 }], 0)
+  t.strictSame([outgoing.next, outgoing.sentBytes], [2, CHUNK_DATA_BYTES_MAX], 'while it is being sent')
+  t.strictSame(chunksIn(all(outgoing)), [2, 3])
+  t.strictSame([outgoing.storedChunks, outgoing.delivered], [3, false])
+  outgoing.acknowledge([{ from: 0, count: 5 }], 0)
+  t.strictSame([outgoing.storedChunks, outgoing.delivered, outgoing.has(4), outgoing.has(5)], [5, true, true, false])
+  outgoing.want([{ from: 0, count: 5 }])
+  t.equal(outgoing.take(), null)
+})
+
+t.test('content of no bytes is delivered as soon as it is begun', async (t) => {
+  const outgoing = new Outgoing(listOf(0), 0)
+  t.strictSame([outgoing.delivered, outgoing.next, outgoing.take(), outgoing.upcoming(3)], [true, -1, null, []])
+  const code = faultCode(() => outgoing.want([{ from: 0, count: 1 }]))
+  t.equal(code, 'TRANSFER_MALFORMED')
+})
+
+t.test('not delivered before all of it is named', async (t) => {
+  const list = new ChunkList({ size: 2 * CHUNK_BYTES_MIN, chunkBytes: CHUNK_BYTES_MIN })
+  const outgoing = new Outgoing(list, PLENTY)
+  t.equal(outgoing.delivered, false)
+  list.add(Buffer.alloc(32), CHUNK_BYTES_MIN)
+  outgoing.acknowledge([{ from: 0, count: 1 }], 0)
+  t.equal(outgoing.delivered, false)
+  list.add(Buffer.alloc(32), CHUNK_BYTES_MIN)
+  outgoing.acknowledge([{ from: 1, count: 1 }], 0)
+  t.equal(outgoing.delivered, true)
+})
+
+t.test('ranges that lead beyond what was named, and empty ones', async (t) => {
+  for (const range of [
+    { from: 0, count: 0 },
+    { from: 0, count: 4 },
+    { from: 3, count: 1 },
+    { from: 0xffff_ffff, count: 1 },
+    { from: 1, count: 0xffff_ffff },
+    { from: 0xffff_ffff, count: 0xffff_ffff },
+  ]) {
+    const outgoing = new Outgoing(listOf(3), PLENTY)
+    const ranges = [{ from: 0, count: 1 }, range]
+    t.equal(
+      faultCode(() => outgoing.want(ranges)),
+      'TRANSFER_MALFORMED',
+      `want ${range.count} from ${range.from}`,
+    )
+    t.equal(
+      faultCode(() => outgoing.acknowledge(ranges, 0)),
+      'TRANSFER_MALFORMED',
+      `stored ${range.count} from ${range.from}`,
+    )
+    t.strictSame([outgoing.wantedChunks, outgoing.storedChunks], [0, 0], 'and nothing of the frame counts')
+  }
+})
+
+t.test('a sink that names chunks again and again is stopped', async (t) => {
+  const everything = [{ from: 0, count: 10 }]
+  const wanting = new Outgoing(listOf(10), PLENTY)
+  const acknowledging = new Outgoing(listOf(10), PLENTY)
+  for (let i = 0; i < MENTIONS_PER_CHUNK_MAX; i++) {
+    wanting.want(everything)
+    all(wanting)
+    acknowledging.acknowledge(everything, 0)
+  }
+  t.equal(wanting.sentBytes, MENTIONS_PER_CHUNK_MAX * 10 * CHUNK_BYTES_MIN)
+  t.equal(
+    faultCode(() => wanting.want([{ from: 3, count: 1 }])),
+    'TRANSFER_MALFORMED',
+  )
+  t.equal(
+    faultCode(() => acknowledging.acknowledge([{ from: 3, count: 1 }], 0)),
+    'TRANSFER_MALFORMED',
+  )
+  const once = new Outgoing(listOf(10), PLENTY)
+  t.equal(
+    faultCode(() => once.want(Array(MENTIONS_PER_CHUNK_MAX + 1).fill(everything[0]))),
+    'TRANSFER_MALFORMED',
+    'in one frame, too',
+  )
+  t.equal(once.wantedChunks, 0)
+})
+
+t.test('the most chunks, wanted and stored in the worst order, take little time and memory', async (t) => {
+  const list = new ChunkList({ size: CONTENT_BYTES_MAX, chunkBytes: 0 })
+  for (let i = 0; i < CHUNKS_MAX; i++) list.add(Buffer.alloc(32), CHUNK_BYTES_MIN)
+  const startedMs = performance.now()
+  const outgoing = new Outgoing(list, PLENTY)
+  // Every other one, from the end on: sets of ranges are slowest then, and largest.
+  for (let chunk = CHUNKS_MAX - 1; chunk > 0; chunk -= 2) outgoing.want([{ from: chunk, count: 1 }])
+  for (let chunk = CHUNKS_MAX - 1; chunk > 1000; chunk -= 2) {
+    outgoing.acknowledge([{ from: chunk, count: 1 }], 0)
+    if (chunk % 64 === 1) outgoing.upcoming(2)
+  }
+  t.equal(outgoing.wantedChunks, 500)
+  t.equal(all(outgoing).length, 500)
+  const ms = performance.now() - startedMs
+  t.ok(ms < 5000, `${Math.round(ms)} ms`)
+})
