@@ -6,15 +6,19 @@
 //   u8 name's bytes, name · u8 media type's bytes, media type · u16 signature's bytes, signature
 
 import type { KeyObject } from 'node:crypto'
+import { assert, Fault } from '#protocol/base/mod.ts'
 import { ByteReader, writeU53 } from '#protocol/bytes/mod.ts'
 import { DIGEST_BYTES, ed25519, KEY_ID_BYTES, type SigningKey, SUITE_ED25519, suiteOf } from '#protocol/crypto/mod.ts'
 import type { ChunkList } from './chunk-list.ts'
 import { transferFault } from './faults.ts'
-import { CONTENT_ID_BYTES, CONTENT_NAME_BYTES_MAX, MANIFEST_BYTES_MAX, MEDIA_TYPE_LENGTH_MAX } from './limits.ts'
+import { CONTENT_ID_BYTES, MANIFEST_BYTES_MAX, MEDIA_TYPE_LENGTH_MAX } from './limits.ts'
+import { nameProblem } from './names.ts'
+import { checkPlan } from './plan.ts'
 
 const MAGIC = 0x314d5743
 const NAMES_AT = 88
 const ORIGIN_BYTES_MAX = 200
+const PRINTABLE = /^[\x20-\x7e]*$/
 /** What a signature is made over begins with this, so that it can never be taken for a signature of something else. */
 const CONTEXT = Buffer.from('causeway content v1\0')
 
@@ -39,12 +43,14 @@ export type SealedManifest = Manifest & {
   readonly suite: number
 }
 
-/** Signs what is known of a complete content. */
+/** Signs what is known of a complete content. Faults: `MANIFEST_INVALID` for texts that no manifest may have. */
 export function sealManifest(
   manifest: Omit<Manifest, 'size' | 'chunkBytes' | 'chunks' | 'root'>,
   list: ChunkList,
   key: SigningKey,
 ): Buffer {
+  assert(list.complete && manifest.contentId.length === CONTENT_ID_BYTES, 'the whole content, and its id')
+  checkTexts(manifest)
   const texts = [manifest.origin, manifest.name, manifest.mediaType].map((text) => Buffer.from(text))
   const signedBytes = NAMES_AT + texts.reduce((sum, text) => sum + 1 + text.length, 0)
   const out = Buffer.alloc(signedBytes + 2 + ed25519.signatureBytes)
@@ -64,37 +70,43 @@ export function sealManifest(
     at += text.copy(out, at)
   }
   at = out.writeUInt16LE(ed25519.signatureBytes, at)
-  ed25519.sign(key.privateKey, Buffer.concat([CONTEXT, out.subarray(0, signedBytes)])).copy(out, at)
+  at += ed25519.sign(key.privateKey, Buffer.concat([CONTEXT, out.subarray(0, signedBytes)])).copy(out, at)
+  assert(at === out.length, 'a manifest of its length')
   return out
 }
 
 /** Parses and checks the form, not the signature. Faults: `MANIFEST_INVALID`. */
 export function parseManifest(bytes: Buffer): SealedManifest {
   try {
-    if (bytes.length > MANIFEST_BYTES_MAX) throw transferFault('MANIFEST_INVALID', { why: `${bytes.length} bytes` })
-    const reader = new ByteReader(bytes, 'manifest')
-    if (reader.u32() !== MAGIC) throw transferFault('MANIFEST_INVALID', { why: 'it begins with something else' })
-    const suite = reader.u8()
-    if (reader.u8() !== 0) throw transferFault('MANIFEST_INVALID', { why: 'a reserved byte is not zero' })
-    const signedBytes = reader.u16()
-    const contentId = Buffer.from(reader.view(CONTENT_ID_BYTES))
-    const [size, chunkBytes, chunks] = [reader.u53(), reader.u32(), reader.u32()]
-    const root = Buffer.from(reader.view(DIGEST_BYTES))
-    const sealedAtMs = reader.u53()
-    const keyId = Buffer.from(reader.view(KEY_ID_BYTES))
-    const origin = textOf(reader, ORIGIN_BYTES_MAX, 'origin')
-    const name = textOf(reader, CONTENT_NAME_BYTES_MAX, 'name')
-    const mediaType = textOf(reader, MEDIA_TYPE_LENGTH_MAX, 'media type')
-    if (reader.offset !== signedBytes) throw transferFault('MANIFEST_INVALID', { why: 'its lengths do not add up' })
-    const signature = Buffer.from(reader.view(reader.u16()))
-    reader.finish()
-    const signed = Buffer.from(bytes.subarray(0, signedBytes))
-    const parts = { contentId, size, chunkBytes, chunks, root, sealedAtMs, origin, name, mediaType }
-    return { ...parts, keyId, signed, signature, suite }
+    return parse(bytes)
   } catch (cause) {
-    if ((cause as { code?: string }).code === 'MANIFEST_INVALID') throw cause
-    throw transferFault('MANIFEST_INVALID', { cause, why: (cause as Error).message })
+    if (!(cause instanceof Fault) || cause.code === 'MANIFEST_INVALID') throw cause
+    throw invalid(cause.message, cause)
   }
+}
+
+function parse(bytes: Buffer): SealedManifest {
+  if (bytes.length > MANIFEST_BYTES_MAX) throw invalid(`${bytes.length} bytes`)
+  const reader = new ByteReader(bytes, 'manifest')
+  if (reader.u32() !== MAGIC) throw invalid('it begins with something else')
+  const suite = reader.u8()
+  if (reader.u8() !== 0) throw invalid('a reserved byte is not zero')
+  const signedBytes = reader.u16()
+  const contentId = Buffer.from(reader.view(CONTENT_ID_BYTES))
+  const [size, chunkBytes, chunks] = [reader.u53(), reader.u32(), reader.u32()]
+  const root = Buffer.from(reader.view(DIGEST_BYTES))
+  const sealedAtMs = reader.u53()
+  const keyId = Buffer.from(reader.view(KEY_ID_BYTES))
+  const [origin, name, mediaType] = [reader.text(reader.u8()), reader.text(reader.u8()), reader.text(reader.u8())]
+  if (reader.offset !== signedBytes) throw invalid('its lengths do not add up')
+  const signature = Buffer.from(reader.view(reader.u16()))
+  reader.finish()
+  checkPlan({ size, chunkBytes })
+  if (chunkBytes > 0 && chunks !== Math.ceil(size / chunkBytes)) throw invalid(`${chunks} chunks`)
+  checkTexts({ origin, name, mediaType })
+  const signed = Buffer.from(bytes.subarray(0, signedBytes))
+  const parts = { contentId, size, chunkBytes, chunks, root, sealedAtMs, origin, name, mediaType }
+  return { ...parts, keyId, signed, signature, suite }
 }
 
 /** Faults: `MANIFEST_SIGNATURE_INVALID`, `SUITE_UNKNOWN`. */
@@ -113,11 +125,16 @@ export function checkAgainst(manifest: Manifest, contentId: Uint8Array, list: Ch
     chunkBytes === list.chunkBytes &&
     chunks === list.count &&
     root.equals(list.root())
-  if (!fits) throw transferFault('MANIFEST_INVALID', { why: 'it is of another content' })
+  if (!fits) throw invalid('it is of another content')
 }
 
-function textOf(reader: ByteReader, bytesMax: number, what: string): string {
-  const length = reader.u8()
-  if (length > bytesMax) throw transferFault('MANIFEST_INVALID', { why: `its ${what} has ${length} bytes` })
-  return reader.text(length)
+/** Who receives it makes a file of the name and shows the rest, so both sides check. */
+function checkTexts({ origin, name, mediaType }: Pick<Manifest, 'origin' | 'name' | 'mediaType'>): void {
+  if (origin === '' || Buffer.byteLength(origin) > ORIGIN_BYTES_MAX || !origin.isWellFormed())
+    throw invalid('its origin')
+  const problem = name === '' ? null : nameProblem(name)
+  if (problem !== null) throw invalid(`its name: ${problem}`)
+  if (mediaType.length > MEDIA_TYPE_LENGTH_MAX || !PRINTABLE.test(mediaType)) throw invalid('its media type')
 }
+
+const invalid = (why: string, cause?: unknown) => transferFault('MANIFEST_INVALID', { why, cause })
