@@ -50,6 +50,16 @@ t.test('a name is enough', async (t) => {
     listen: {
       tcp: { host: '0.0.0.0', port: 7400, tls: true },
       websocket: { enabled: true, host: '0.0.0.0', port: 7401, tls: true, path: '/causeway' },
+      http: {
+        enabled: false,
+        host: '0.0.0.0',
+        port: 7403,
+        tls: true,
+        certificate: '',
+        key: '',
+        url: '',
+        bytesMax: 68_719_476_736,
+      },
     },
     management: { host: '127.0.0.1', port: 7402 },
     store: { mapBytesMax: 68_719_476_736, cacheBytes: 33_554_432, freeBytesMin: 268_435_456 },
@@ -99,9 +109,20 @@ t.test('plain connections stay on the machine', async (t) => {
   t.match(faults('name: a\nlisten: { websocket: { tls: false } }'), [{ code: 'CONFIG_PLAIN_NOT_LOOPBACK' }])
   t.strictSame(faults('name: a\nlisten: { websocket: { tls: false, enabled: false } }'), [])
   t.strictSame(faults('name: a\nlisten: { tcp: { tls: false, host: 127.0.0.1 } }'), [])
+  t.match(faults('name: a\nlisten: { http: { enabled: true, tls: false } }'), [{ code: 'CONFIG_PLAIN_NOT_LOOPBACK' }])
   for (const host of ['127.0.0.1', '127.9.9.9', '::1', 'localhost', '::ffff:127.0.0.1']) t.ok(isLoopback(host), host)
   for (const host of ['0.0.0.0', '::', '10.0.0.1', 'localhost.evil.org', '127.evil.org', ''])
     t.notOk(isLoopback(host), host)
+})
+
+t.test('a certificate for browsers comes with its key', async (t) => {
+  const half = (name: string) => faults(`name: a\nlisten: { http: { ${name}: http.pem } }`)
+  t.match(half('certificate'), [{ code: 'CONFIG_CERTIFICATE_HALF', where: /listen\.http/, message: /key is empty/ }])
+  t.match(half('key'), [{ code: 'CONFIG_CERTIFICATE_HALF', message: /certificate is empty/ }])
+  t.strictSame(faults('name: a\nlisten: { http: { certificate: http.crt, key: http.key } }'), [])
+  for (const url of ['ftp://a', 'https://a/b', 'https://a b', 'javascript:1']) {
+    t.match(faults(`name: a\nlisten: { http: { url: '${url}' } }`), [{ where: /listen\.http\.url/ }], url)
+  }
 })
 
 t.test('ports, queues, addresses', async (t) => {
@@ -115,6 +136,8 @@ t.test('ports, queues, addresses', async (t) => {
       message: /7400 is also listen\.tcp\.port/,
     },
   ])
+  t.strictSame(faults('name: a\nlisten: { http: { port: 7400 } }'), [])
+  t.match(faults('name: a\nlisten: { http: { enabled: true, port: 7400 } }'), [{ code: 'CONFIG_PORT_CLASH' }])
   t.strictSame(faults('name: a\nlisten: { tcp: { port: 0 }, websocket: { port: 0 } }\nmanagement: { port: 0 }'), [])
   const queues = 'name: a\nqueues:\n  - { name: q/1, topics: a/+/# }\n  - { name: q/1, topics: [b], where: { k: v } }'
   t.match(faults(queues), [{ code: 'CONFIG_QUEUE_DUPLICATE', where: 'hub.yaml:4:13 queues[1].name' }])

@@ -15,6 +15,10 @@ export const configFault = declareFaults('config', {
     meaning: 'unencrypted connections are for this machine only',
     remedy: 'Set tls: true, or host: 127.0.0.1',
   },
+  CONFIG_CERTIFICATE_HALF: {
+    meaning: 'a certificate is of no use without its key, nor a key without its certificate',
+    remedy: 'Set both certificate and key, or neither',
+  },
   CONFIG_PORT_CLASH: {
     meaning: 'two listeners want the same port',
     remedy: 'Give each its own port',

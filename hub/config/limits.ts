@@ -30,3 +30,8 @@ export const CACHE_BYTES_MAX = 64 * 2 ** 30
 
 /** DNS: RFC 1035, section 2.3.4. */
 export const HOST_LENGTH_MAX = 253
+/** A path of a file, as Linux bounds it. */
+export const FILE_LENGTH_MAX = 4096
+
+/** No more than a content may have (protocol/transfer). */
+export const UPLOAD_BYTES_MAX = 2 ** 40

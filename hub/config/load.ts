@@ -46,6 +46,7 @@ function inspect(settings: HubSettings, where: Where): Fault[] {
   return [
     ...plainListeners(settings, where),
     ...portClashes(settings, where),
+    ...halfCertificates(settings, where),
     ...queueDuplicates(settings, where),
     ...partitionsWithoutOrder(settings, where),
     ...deadLetters(settings, where),
@@ -54,13 +55,14 @@ function inspect(settings: HubSettings, where: Where): Fault[] {
 
 function plainListeners({ listen }: HubSettings, where: Where): Fault[] {
   const faults: Fault[] = []
-  const plain = (name: 'tcp' | 'websocket', host: string): void => {
+  const plain = (name: 'tcp' | 'websocket' | 'http', host: string): void => {
     const why = `tls is false and host is ${host}, which other machines can reach`
     faults.push(configFault('CONFIG_PLAIN_NOT_LOOPBACK', { where: where(`listen.${name}.tls`), why }))
   }
-  const { tcp, websocket } = listen
+  const { tcp, websocket, http } = listen
   if (!tcp.tls && !isLoopback(tcp.host)) plain('tcp', tcp.host)
   if (websocket.enabled && !websocket.tls && !isLoopback(websocket.host)) plain('websocket', websocket.host)
+  if (http.enabled && !http.tls && !isLoopback(http.host)) plain('http', http.host)
   return faults
 }
 
@@ -68,6 +70,7 @@ function portClashes({ listen, management }: HubSettings, where: Where): Fault[]
   const listeners = [
     { setting: 'listen.tcp.port', ...listen.tcp },
     ...(listen.websocket.enabled ? [{ setting: 'listen.websocket.port', ...listen.websocket }] : []),
+    ...(listen.http.enabled ? [{ setting: 'listen.http.port', ...listen.http }] : []),
     { setting: 'management.port', ...management },
   ]
   const faults: Fault[] = []
@@ -81,6 +84,15 @@ function portClashes({ listen, management }: HubSettings, where: Where): Fault[]
     faults.push(configFault('CONFIG_PORT_CLASH', { where: where(later.setting), why }))
   }
   return faults
+}
+
+function halfCertificates({ listen }: HubSettings, where: Where): Fault[] {
+  const { certificate, key } = listen.http
+  if ((certificate === '') === (key === '')) return []
+  const missing = certificate === '' ? 'certificate' : 'key'
+  return [
+    configFault('CONFIG_CERTIFICATE_HALF', { where: where(`listen.http.${missing}`), why: `${missing} is empty` }),
+  ]
 }
 
 function queueDuplicates({ queues }: HubSettings, where: Where): Fault[] {

@@ -8,6 +8,7 @@ import { addressProblem, hostProblem } from './address.ts'
 import {
   CACHE_BYTES_MAX,
   DELIVER_MAX,
+  FILE_LENGTH_MAX,
   HOST_LENGTH_MAX,
   KEPT_BYTES_MAX,
   KEPT_MS_MAX,
@@ -18,6 +19,7 @@ import {
   QUEUES_MAX,
   SESSIONS_MAX,
   TOPICS_PER_QUEUE_MAX,
+  UPLOAD_BYTES_MAX,
   WHERE_VALUE_LENGTH_MAX,
   WHERE_VALUES_MAX,
 } from './limits.ts'
@@ -68,8 +70,30 @@ const listen = f.object(
       },
       { doc: 'the same protocol inside WebSocket, for agents behind an HTTP proxy' },
     ),
+    http: f.object(
+      {
+        enabled: f.boolean({ doc: 'listen for browsers', default: false }),
+        host: host('0.0.0.0'),
+        port: port('port of the HTTP listener', 7403),
+        tls,
+        certificate: f.text({
+          doc: "PEM file with the certificate and those above it, beside the data folder's other files; empty: the hub's own, which no browser takes",
+          maxLength: FILE_LENGTH_MAX,
+          default: '',
+        }),
+        key: f.text({ doc: 'PEM file with the key of that certificate', maxLength: FILE_LENGTH_MAX, default: '' }),
+        url: f.text({
+          doc: 'how links begin, when people reach the hub through a proxy or by another name, such as https://files.example.org',
+          maxLength: 512,
+          pattern: /^(?:https?:\/\/[A-Za-z0-9.:[\]_-]+)?$/,
+          default: '',
+        }),
+        bytesMax: f.bytes({ doc: 'bytes of one uploaded file', min: 1, max: UPLOAD_BYTES_MAX, default: 64 * GiB }),
+      },
+      { doc: 'large files for people with a browser: they need a link from causeway-hub link' },
+    ),
   },
-  { doc: 'where agents connect' },
+  { doc: 'where agents, and people with a browser, connect' },
 )
 
 const messages = (doc: string, fallback: number) =>
