@@ -2,6 +2,7 @@ export { CREDIT_BYTES_FIRST, CreditPool } from './credit.ts'
 export { Dispatcher } from './dispatcher.ts'
 export { hubSessionFault } from './faults.ts'
 export type { HubIdentity } from './identity.ts'
+export { type OwnMessage, OwnMessages } from './own.ts'
 export type { Route } from './producer.ts'
 export { type RollbackClaim, RollbackGuard } from './rollback.ts'
 export {
