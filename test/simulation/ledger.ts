@@ -20,8 +20,11 @@ export type Sent = {
 
 export type Decision = 'effect' | 'rejected'
 
-/** How a queue's consumers recognise what comes again. */
-export type Memory = 'position' | 'identity'
+/**
+ * How a queue's consumers recognise what comes again: by its position in the store; by that, and by identity what was done in
+ * another store; by identity alone.
+ */
+export type Memory = 'position' | 'store' | 'identity'
 
 /** The books of one queue's consumers: what they did, in one transaction with remembering that. */
 class Book {
@@ -70,7 +73,8 @@ export class Ledger {
     const id = String(delivery.message(place).body)
     if (this.memory(queue) === 'identity') return book.decisions.get(id) ?? null
     const known = this.positions(book, delivery).has(delivery.position + place)
-    return known ? (book.decisions.get(id) ?? 'effect') : null
+    if (known) return book.decisions.get(id) ?? 'effect'
+    return this.memory(queue) === 'store' ? (book.decisions.get(id) ?? null) : null
   }
 
   /** The message takes effect, or is refused for good: once, whoever comes first. */

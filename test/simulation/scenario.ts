@@ -62,7 +62,8 @@ class Scenario {
   private readonly streams: { readonly a: Stream; readonly b: Stream; readonly twin: Stream; readonly spool: Stream }
   private producers: MemoryProducer[] = []
   private spoolProducer: SpoolProducer | null = null
-  private readonly restores: boolean
+  /** Whether the hub is put back to older copies, and whether its operator says so. */
+  private readonly restores: 'never' | 'told' | 'untold'
   private readonly retainMs: number
   private log: Consumer | null = null
   private hubBackAtMs = 0
@@ -73,15 +74,16 @@ class Scenario {
   constructor(cast: Cast, seed: number) {
     const random = Stage.randomOf(seed, 'shape')
     const queues = queuesOf(random)
-    this.restores = random.oneIn(4)
+    this.restores = random.oneIn(3) ? random.pick(['told', 'untold']) : 'never'
     this.retainMs = random.pick([0, 400, 60_000])
     this.kinds = KINDS
     this.stage = new Stage({ cast, seed, queues, cacheBytes: random.oneIn(2) ? 0 : 2 ** 20 })
     this.random = this.stage.world.random('scenario')
     this.ledger = new Ledger({
       orders: new Map(this.kinds.map(({ queue, order }) => [queue, queue === 'c3:log' ? 'stream' : order])),
-      // A message tried again later moves, and a hub put back to an older copy gives positions a second time.
-      memory: (queue) => (queue === 'work' || this.restores ? 'identity' : 'position'),
+      // A message tried again later moves. A hub put back to an older copy gives positions a second time: it has another
+      // store id then, but where nobody says so only from when the first agent has proven it.
+      memory: (queue) => (queue === 'work' ? 'identity' : MEMORIES[this.restores]),
       onViolation: (what) => {
         this.stage.world.log(`VIOLATION: ${what}`)
         this.firstLines ??= [...this.stage.world.lines]
@@ -157,7 +159,7 @@ class Scenario {
           ]
       this.producers = twin ? [...this.producers, ...made] : made
       // A hub that was put back tells some things again.
-      if (!this.restores) collectReceipts(parts)
+      if (this.restores === 'never') collectReceipts(parts)
     } else if (name === 'p2') {
       if (!twin) this.spoolProducer = new SpoolProducer(parts, this.spool)
     } else {
@@ -187,7 +189,7 @@ class Scenario {
       const count = 1 + random.below(6)
       const producer = random.pick([...this.producers, null])
       if (producer !== null) producer.publish(topic, count)
-      else if (!this.restores) {
+      else {
         this.spool.add(Array.from({ length: count }, () => this.streams.spool.next(topic, random, null)))
         this.programs.get('p2')?.agent.within(() => this.spoolProducer?.pump())
       }
@@ -220,7 +222,7 @@ class Scenario {
           ? world.outcome(hub.stop(), 'the hub stops')
           : hub.kill(random.oneIn(3) ? 'silent' : 'told'))
         this.hubBackAtMs = world.nowMs + random.below(600)
-        if (this.restores && hub.hasCopy && random.oneIn(2)) this.restore()
+        if (this.restores !== 'never' && hub.hasCopy && random.oneIn(2)) await this.restore()
         return
       case 6:
         stage.disk.failsOneIn = random.pick([0, 0, 3, 8])
@@ -244,7 +246,7 @@ class Scenario {
         this.manners.workMsMax = random.pick([0, 4, 60])
         return
       case 10:
-        if (this.restores && hub.running !== null) hub.copy()
+        if (this.restores !== 'never' && hub.running !== null) hub.copy()
         return
       case 11:
         if (random.oneIn(2)) this.log?.replay()
@@ -267,8 +269,10 @@ class Scenario {
     })
   }
 
-  private restore(): void {
-    this.stage.hub.restore()
+  private async restore(): Promise<void> {
+    const { hub } = this.stage
+    hub.restore()
+    if (this.restores === 'told') await hub.markRestored()
   }
 
   /** What was killed comes back at its time. */
@@ -323,7 +327,7 @@ class Scenario {
     if (this.spool.waiting > 0) return `${this.spool.waiting} batches are in the spool`
     for (const queue of running.store.queues.all()) {
       const { name } = queue.info
-      if (this.restores && name.startsWith('receipts/')) continue
+      if (this.restores !== 'never' && name.startsWith('receipts/')) continue
       const left = queue.depth + queue.delayed
       if (left > 0 && !name.startsWith('$') && !name.startsWith('inbox/')) return `queue ${name} holds ${left}`
     }
@@ -344,7 +348,7 @@ class Scenario {
         if (this.mayBeLost(message.acceptedAtMs)) this.lostByRestore++
         else ledger.broken(`${message.id} was accepted at ${message.acceptedAtMs} ms and is lost in ${queue}`)
       }
-      if (message.receipt === null || this.restores) continue
+      if (message.receipt === null || this.restores !== 'never') continue
       const finals = ledger.finals.get(message.receipt) ?? []
       if (finals.length !== 1) ledger.broken(`${message.id} has ${finals.length} final receipts: ${finals.join(', ')}`)
     }
@@ -363,6 +367,8 @@ const KINDS: readonly Kind[] = [
   { queue: 'tight', topic: 'tight/item', order: 'none', moves: false },
   { queue: 'c3:log', topic: '', order: 'none', moves: false },
 ]
+
+const MEMORIES = { never: 'position', told: 'store', untold: 'identity' } as const
 
 const BREAKS: readonly Broken[] = [
   { agent: 'told', hub: 'told' },

@@ -8,6 +8,7 @@ import { Lane } from '#hub/store/lane.ts'
 import { HubStore } from '#hub/store/mod.ts'
 import { Streams } from '#hub/store/streams.ts'
 import { testSeed } from '#protocol/bytes/testing.ts'
+import { SimHub } from './hub.ts'
 import { CAST, play, type Result } from './scenario.ts'
 import { makeCast } from './stage.ts'
 
@@ -15,7 +16,7 @@ const SEEDS = Number(process.env.SIM_SEEDS ?? 60)
 /** Without a number of seeds asked for, no more are begun after this time. */
 const BUDGET_MS = process.env.SIM_SEEDS === undefined ? 25_000 : 1e9
 /** Seeds a planted defect may stay unseen. */
-const PLANTED_SEEDS_MAX = 12
+const PLANTED_SEEDS_MAX = 20
 
 const { cast, end } = makeCast(CAST)
 t.teardown(end)
@@ -101,6 +102,31 @@ const DEFECTS: readonly (readonly [what: string, plant: () => () => void, found:
         }
       }),
     /messages of/,
+  ],
+  [
+    'a stream does not go on behind what a restored hub has lost',
+    () => plant(HubStore.prototype, 'skip', () => () => Promise.resolve()),
+    /stalls/,
+  ],
+  [
+    'a hub that is proven to be restored keeps the id of its store',
+    () => plant(HubStore.prototype, 'renewId', () => () => Promise.resolve()),
+    /ROLLBACK_CLAIMED_AGAIN|stalls/,
+  ],
+  [
+    'consumers of a restored hub are not told so',
+    () => plant(SimHub.prototype, 'markRestored', () => () => Promise.resolve()),
+    /is lost in/,
+  ],
+  [
+    'a restored hub takes one message too many for stored',
+    () =>
+      plant(Streams.prototype, 'skipped', (real) => {
+        return function skipped(this: Streams, stream, lastSeq) {
+          real.call(this, stream, lastSeq + 1)
+        }
+      }),
+    /is lost in|stalls|SPOOL|fails/,
   ],
   [
     'what became of a message is told for every copy',
