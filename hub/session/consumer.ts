@@ -57,8 +57,8 @@ export class Consumer {
   private readonly leases = new Map<Lane, Leases>()
   private settling: Promise<unknown> = Promise.resolve()
   private closed = false
-  /** While a replay is under way: what goes out before its answer, the peer takes for old and drops. */
-  paused = false
+  /** Replays under way: what goes out before the answer of one, the peer takes for old and drops. */
+  pauses = 0
 
   constructor(options: {
     id: number
@@ -92,7 +92,7 @@ export class Consumer {
 
   /** Sends one batch or part of one; false when there is nothing to send or no room. Bytes may pass the credit by one frame. */
   sendOne(): boolean {
-    if (this.closed || this.paused || !this.outlet.writable || this.sentBytes >= this.creditBytes) return false
+    if (this.closed || this.pauses > 0 || !this.outlet.writable || this.sentBytes >= this.creditBytes) return false
     // For moments after a failed write: what cannot be read then is not damaged.
     if (!this.store.readable) return false
     const lease = this.store.take(this.queue, this.creditMessages - this.sentMessages, this)

@@ -345,7 +345,7 @@ export class Session {
       if (!retains(queue.info.policy)) throw storeFault('QUEUE_NOT_RETAINED', { where })
       const elsewhere = queue.inFlight - consumer.messagesOut
       if (elsewhere > 0) throw storeFault('QUEUE_BUSY', { where, why: `${elsewhere} messages are out elsewhere` })
-      consumer.paused = true
+      consumer.pauses++
       try {
         // It is the agent's wish, not a failure: no try is lost by it.
         consumer.abandon({ isTry: false })
@@ -353,7 +353,7 @@ export class Session {
         if (this.closed) return
         this.connection.send(FRAME_REPLAYED, CHANNEL_CONTROL, encodeReplayed({ request, messages }))
       } finally {
-        consumer.paused = false
+        consumer.pauses--
       }
       this.context.dispatcher.wake(queue)
     } catch (error) {

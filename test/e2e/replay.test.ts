@@ -2,6 +2,7 @@
 
 import t from 'tap'
 import type { Client } from '#agent/client/mod.ts'
+import { HubStore } from '#hub/store/mod.ts'
 import { run } from './cli.ts'
 import { bodiesOf, eventually, inTime, localHub, nextOf, numbered } from './support.ts'
 
@@ -31,6 +32,35 @@ t.test('from a position: what was settled comes again, in its order', async (t) 
   t.same(await bodiesOf(subscription, 7), numbered(7, 3))
   await eventually('settled again', () => hub.queue('historian:all').depth === 0)
   t.ok(agent.connected)
+})
+
+t.test('asked for twice at once: nothing is delivered before the last answer, and nothing is left out', async (t) => {
+  const subscription = await retained(await hub.client('hasty'), 'hasty')
+  await publish('hasty', numbered(5))
+  await publish('hasty', numbered(5, 5))
+  await bodiesOf(subscription, 10)
+  await eventually('settled', () => hub.queue('hasty:all').depth === 0)
+  // The second takes until the first was answered, and what it opened could have been delivered.
+  const { replay } = HubStore.prototype
+  t.teardown(() => {
+    HubStore.prototype.replay = replay
+  })
+  const first = Promise.withResolvers<void>()
+  HubStore.prototype.replay = async function (...given) {
+    HubStore.prototype.replay = async function (...later) {
+      const messages = await replay.apply(this, later)
+      await first.promise
+      return messages
+    }
+    return await replay.apply(this, given)
+  }
+  const replays = [subscription.replay({ fromPosition: 0 }), subscription.replay({ fromPosition: 0 })]
+  await inTime(replays[0] as Promise<number>, 'the first replay')
+  await new Promise((resolve) => setTimeout(resolve, 50))
+  first.resolve()
+  await inTime(replays[1] as Promise<number>, 'the second replay')
+  t.same(await bodiesOf(subscription, 10), numbered(10))
+  await eventually('settled again', () => hub.queue('hasty:all').depth === 0)
 })
 
 t.test('from a time of the hub', async (t) => {
