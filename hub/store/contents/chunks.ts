@@ -53,10 +53,10 @@ export class Chunks {
 
   /** Within a work: one more part consists of the chunk. Gives its number; `null` when it is not here. */
   use(digest: Buffer, length: number): number | null {
-    const number = this.tables.digests.get(nameOf(digest))
-    if (number === null) return null
-    const row = this.tables.chunks.get(number)
-    if (row === null) throw storeFault('STORE_DAMAGED', { where: chunkName(digest), why: 'its row is missing' })
+    const number = sound(() => this.tables.digests.get(nameOf(digest)))
+    const row = number === null ? null : sound(() => this.tables.chunks.get(number))
+    // Of one whose row is damaged nobody knows where it lies: it is stored anew.
+    if (number === null || row === null) return null
     if (row.place.bytes !== length) {
       throw storeFault('CONTENT_CONFLICT', { where: chunkName(digest), why: `it has ${row.place.bytes} bytes` })
     }
@@ -91,7 +91,9 @@ export class Chunks {
       return null
     }
     chunks.remove(number)
-    digests.remove(nameOf(row.digest))
+    // Another may have been stored under it, after the digest's row was damaged.
+    const current = sound(() => digests.get(nameOf(row.digest)))
+    if (current === null || current === number) digests.remove(nameOf(row.digest))
     return row.place
   }
 

@@ -5,7 +5,7 @@
 // A content goes when it is removed: its own row at once, its parts in steps. Under the same id another may begin
 // meanwhile, since parts belong to the content's number, which is not given out again while there are parts of it.
 
-import type { Fault } from '#protocol/base/mod.ts'
+import { asFault, type Fault } from '#protocol/base/mod.ts'
 import { Engine, type EngineOptions, type Work } from '../engine.ts'
 import { storeFault } from '../faults.ts'
 import {
@@ -151,28 +151,23 @@ export class ContentStore {
   async begin(info: ContentInfo): Promise<ContentView> {
     checkInfo(info)
     const { ids, contents } = this.tables
-    let number = 0
     let made = false
-    let refused: Fault | null = null
-    await this.engine.append(APPEND_OVERHEAD_BYTES, {
-      write: () => {
-        const known = ids.get(info.id)
-        made = known === null
-        number = known ?? this.nextContent++
-        if (known !== null) {
-          const row = contents.get(known)
-          if (row?.origin === info.origin && row.size === info.size) return
-          refused = storeFault('CONTENT_CONFLICT', { where: `content ${info.id}`, why: 'of another origin or size' })
-          return
-        }
-        ids.put(info.id, number)
-        contents.put(number, newRow(info))
-      },
-      done: () => {
-        if (made) this.contents++
-      },
+    const decide = (): Fault | null => {
+      const known = ids.get(info.id)
+      made = known === null
+      if (known !== null) {
+        const row = contents.get(known)
+        if (row?.origin === info.origin && row.size === info.size) return null
+        return storeFault('CONTENT_CONFLICT', { where: `content ${info.id}`, why: 'it is of another origin or size' })
+      }
+      const number = this.nextContent++
+      ids.put(info.id, number)
+      contents.put(number, newRow(info))
+      return null
+    }
+    await this.append(APPEND_OVERHEAD_BYTES, decide, () => {
+      if (made) this.contents++
     })
-    if (refused !== null) throw refused
     const view = this.get(info.id)
     // Removed in the same moment.
     if (view === null) throw unknown(info.id)
@@ -181,7 +176,7 @@ export class ContentStore {
 
   /** Whether a chunk of this digest is durable here. */
   has(digest: Buffer): boolean {
-    return this.chunks.find(digest) !== null
+    return sound(() => this.chunks.find(digest)) !== null
   }
 
   /** What is at an index of a content; `null` when it is missing. */
@@ -213,7 +208,8 @@ export class ContentStore {
 
   /**
    * Stores a part: its row, and its chunk unless that is here already. `bytes` null says that it is. The caller has verified
-   * the digest, and awaited `begin`. The same part again is harmless; another one in its place is refused. Resolves when it is on the disk.
+   * the digest, and awaited `begin`. The same part again is harmless; another one in its place is refused. Resolves when it
+   * is on the disk.
    *
    * `bytes` must not change until this settles, either way; then they may be reused.
    *
@@ -279,18 +275,17 @@ export class ContentStore {
       throw invalid(`a manifest has 1 to ${CONTENT_MANIFEST_BYTES_MAX} bytes`)
     }
     const { ids, contents } = this.tables
-    let refused: Fault | null = null
-    await this.engine.append(0, {
-      write: () => {
-        const number = ids.get(id)
-        const row = number === null ? null : contents.get(number)
-        refused = row === null ? unknown(id) : sealProblem(row, manifest)
-        if (number === null || row === null || refused !== null || row.state === 'sealed') return
+    const decide = (): Fault | null => {
+      const number = ids.get(id)
+      const row = number === null ? null : contents.get(number)
+      if (number === null || row === null) return unknown(id)
+      const problem = sealProblem(row, manifest)
+      if (problem === null && row.state !== 'sealed') {
         contents.put(number, { ...row, state: 'sealed', manifest: Buffer.from(manifest) })
-      },
-      done: nothing,
-    })
-    if (refused !== null) throw refused
+      }
+      return problem
+    }
+    await this.append(0, decide, nothing)
   }
 
   /** It is still of use. On the disk with whatever is written next, half a minute later at most. */
@@ -316,7 +311,7 @@ export class ContentStore {
     let number: number | null = null
     await this.maintain({
       write: () => {
-        number = ids.get(id)
+        number = sound(() => ids.get(id))
         if (number === null) return
         ids.remove(id)
         contents.remove(number)
@@ -371,7 +366,7 @@ export class ContentStore {
     this.touching = this.touched
     this.touched = new Map()
     for (const [number, touchedAtMs] of this.touching) {
-      const row = contents.get(number)
+      const row = sound(() => contents.get(number))
       if (row !== null) contents.put(number, { ...row, touchedAtMs })
     }
     this.tables.flush()
@@ -381,6 +376,23 @@ export class ContentStore {
     this.tables.discard()
     this.touched = new Map([...this.touching, ...this.touched])
     this.touching.clear()
+  }
+
+  /**
+   * A work that decides what to put when its transaction is put together, or gives the fault it refuses with: then others
+   * go on. `decide` throws only before it puts anything.
+   */
+  private async append(bytes: number, decide: () => Fault | null, done: () => void): Promise<void> {
+    let refused: Fault | null = null
+    const write = () => {
+      try {
+        refused = decide()
+      } catch (error) {
+        refused = asFault(error)
+      }
+    }
+    await this.engine.append(bytes, { write, done })
+    if (refused !== null) throw refused
   }
 
   /** As the engine's, but told when the store is closed before. */

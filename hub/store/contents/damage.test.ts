@@ -212,3 +212,30 @@ t.test('bits turned over anywhere in the rows are told', async (t) => {
   await again.close()
   t.strictSame(await wrongIn(folder), [])
 })
+
+t.test('a chunk whose row is damaged is stored anew, and holds nothing up', async (t) => {
+  const folder = t.testdir()
+  const store = opened(t, folder)
+  const bytes = some(1000)
+  const digest = digestOf(bytes)
+  await send(store, [bytes], { id: idOf(1) })
+  await store.close()
+  const file = join(folder, 'store.mdb')
+  const rows = readFileSync(file)
+  // Chunk and part name it: turned over wherever a chunk's row is, which begins 24 bytes before.
+  for (let at = rows.indexOf(digest); at >= 0; at = rows.indexOf(digest, at + 1)) {
+    const reference = at >= 24 && rows[at - 24] === 1 && rows.readUInt32LE(at - 14) === 1000
+    if (reference) flipBit(file, (at - 4) * 8)
+  }
+  t.match(await wrongIn(folder), [/chunk number 1: something read back/])
+  const again = opened(t, folder)
+  t.notOk(again.has(digest))
+  await t.rejects(again.read(digest), { code: 'STORE_DAMAGED' })
+  await send(again, [bytes, bytes], { id: idOf(2) })
+  t.ok((await again.read(digest)).equals(bytes))
+  await again.remove(idOf(1))
+  t.ok((await again.read(digest)).equals(bytes))
+  await again.remove(idOf(2))
+  t.notOk(again.has(digest))
+  t.match(again.usage(), { contents: 0, chunks: 0, liveBytes: 0 })
+})
