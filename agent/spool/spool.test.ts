@@ -3,7 +3,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { open } from 'lmdb'
 import t from 'tap'
-import { encodeRecord } from './keys.ts'
+import { decodeRecord, encodeRecord } from './keys.ts'
 import { openSpool, type Spool } from './mod.ts'
 
 const MIB = 1024 * 1024
@@ -76,6 +76,44 @@ t.test('bytes read belong to the caller', async (t) => {
     t.ok(after[index]?.bytes.equals(filled(size, index + 1)), `${size} bytes are untouched by the caller's writing`)
     t.ok(before[index]?.bytes.equals(filled(size, 0xff)), `${size} bytes are untouched by later reading`)
   }
+})
+
+t.test('a stream remembers which store of the hub has what it released, also across a restart', async (t) => {
+  const path = t.testdir()
+  const [one, two] = ['1a'.repeat(16), '2b'.repeat(16)]
+  let spool = await openSpool({ path, bytesMax: MIB })
+  const stream = spool.stream('s')
+  await stream.release(0, one)
+  t.equal(stream.releasedTo, null, 'of nothing nothing is remembered')
+  await stream.append({ batches: [{ bytes: filled(9, 1), count: 2 }], cursor: 'c' })
+  await stream.release(2, one)
+  t.match(stream, { releasedSeq: 2, releasedTo: one, cursor: 'c' })
+  spool = await reopened(spool, path)
+  const again = spool.stream('s')
+  t.match(again, { releasedSeq: 2, releasedTo: one, cursor: 'c' })
+  await again.release(2, two)
+  t.equal(again.releasedTo, two, 'the hub has another id, and has it too')
+  await again.release(1, one)
+  await again.release(2)
+  t.equal(again.releasedTo, two)
+  await again.append({ batches: [{ bytes: filled(9, 1), count: 1 }], cursor: null })
+  await again.release(3)
+  t.match(again, { releasedSeq: 3, releasedTo: two })
+  spool = await reopened(spool, path)
+  t.match(spool.stream('s'), { releasedSeq: 3, releasedTo: two, cursor: null })
+  await spool.close()
+})
+
+t.test('a record of the first format is read; its store is unknown', async (t) => {
+  // u8 format · u32 id · u48 epoch · u48 next · u48 released · u8 has cursor · cursor
+  const record = Buffer.from(
+    ['01', '00000007', '00000000002a', '000000000009', '000000000005', '01', '63'].join(''),
+    'hex',
+  )
+  const read = { id: 7, epoch: 42, nextSeq: 9, releasedSeq: 5, releasedTo: null, cursor: 'c' }
+  t.same(decodeRecord(record, 'here'), read)
+  t.same(decodeRecord(encodeRecord(read), 'here'), read)
+  t.throws(() => decodeRecord(record.subarray(0, 23), 'here'), { code: 'SPOOL_CORRUPT' })
 })
 
 t.test('streams do not see each other', async (t) => {

@@ -17,10 +17,12 @@ const rows = (...names: string[]): Buffer => sealed(names.map((name) => message(
 async function sourceOf(t: Test, settings: object = { queue: 'q' }) {
   const connection = new TestConnection()
   const asked: SubscribeOptions[] = []
+  const subscriptions: Subscription[] = []
   const subscribe = async (options: SubscribeOptions) => {
     asked.push(options)
     const hooks = { onRequest: () => undefined, onUnproven: () => undefined, onEnd: () => undefined }
     const subscription = new Subscription(options, hooks)
+    subscriptions.push(subscription)
     const attached = subscription.attach(connection.hub, testOrigins)
     subscription.subscribed(connection.subscribed())
     await attached
@@ -28,13 +30,24 @@ async function sourceOf(t: Test, settings: object = { queue: 'q' }) {
     return subscription
   }
   let receive: (body: Buffer) => void = () => undefined
+  /** The hub comes back, perhaps as another one. */
+  const reconnect = async (storeId: Buffer) => {
+    const next = new TestConnection()
+    Object.assign(next.terms, { storeId })
+    const [subscription] = subscriptions as [Subscription]
+    const attached = subscription.attach(next.hub, testOrigins)
+    subscription.subscribed(next.subscribed())
+    await attached
+    receive = (body) => subscription.receive(next.hub, body)
+    return next
+  }
   const client = { subscribe } as unknown as Client
   const source = new HubSource(settingsOf(hubSourceSettings, settings), client, testContext(t.testdir()))
   const open = async (position: string | null) => {
     await source.open(position)
     await source.idle(AbortSignal.timeout(5000))
   }
-  return { source, connection, asked, open, receive: (body: Buffer) => receive(body) }
+  return { source, connection, asked, open, reconnect, receive: (body: Buffer) => receive(body) }
 }
 
 const flushed = () => new Promise((resolve) => setImmediate(resolve))
@@ -97,6 +110,69 @@ t.test('a row that is rejected is rejected in its lane', async (t) => {
     { lane: 4, from: 5, outcome: Outcome.REJECTED },
     { lane: 0, from: 5, outcome: Outcome.PROCESSED },
   ])
+  await source.close()
+})
+
+const OTHER_STORE = Buffer.alloc(16, 9)
+
+t.test('a restored hub: the same positions are other messages, and the same messages are known', async (t) => {
+  const { source, receive, open, reconnect } = await sourceOf(t)
+  await open(null)
+  const numbers = (first: number, ...names: string[]) =>
+    sealed(
+      names.map((name) => message(JSON.stringify({ name }))),
+      { firstSeq: first },
+    )
+  receive(delivered({ position: 0 }, numbers(1, 'a', 'b')))
+  const portion = await source.next()
+  await source.committed(portion?.cursor ?? '')
+  const connection = await reconnect(OTHER_STORE)
+  receive(delivered({ position: 0 }, numbers(2, 'b', 'c')))
+  const after = await source.next()
+  t.same(after?.items, [{ row: { name: 'c' }, ref: 1 }])
+  await source.committed(after?.cursor ?? '')
+  await flushed()
+  t.match(connection.settlements(FRAME_SETTLE).flat(), [{ from: 0, count: 2, outcome: Outcome.PROCESSED }])
+  await source.close()
+
+  const restarted = await sourceOf(t)
+  await restarted.open(after?.cursor ?? null)
+  await restarted.reconnect(OTHER_STORE)
+  restarted.receive(delivered({ position: 2 }, numbers(1, 'a')))
+  restarted.receive(delivered({ position: 3 }, numbers(4, 'd')))
+  t.same((await restarted.source.next())?.items, [{ row: { name: 'd' }, ref: 3 }], 'also after a restart')
+  await restarted.source.close()
+})
+
+t.test('a row that was refused is no message that was done', async (t) => {
+  const { source, receive, open, reconnect } = await sourceOf(t)
+  await open(null)
+  receive(delivered({ position: 0 }, rows('bad')))
+  const portion = await source.next()
+  const [item] = portion?.items ?? []
+  if (item !== undefined) await source.reject([{ item, fault: componentFault('HUB_MESSAGE_NOT_A_ROW') }])
+  await source.committed(portion?.cursor ?? '')
+  await reconnect(OTHER_STORE)
+  receive(delivered({ position: 0 }, rows('bad')))
+  t.same((await source.next())?.items, [{ row: { name: 'bad' }, ref: 0 }], 'an operator has sent it again, perhaps')
+  await source.close()
+})
+
+t.test('positions keep their meaning while the destination has rows in hand', async (t) => {
+  const { source, receive, open, reconnect } = await sourceOf(t)
+  await open(null)
+  receive(delivered({ position: 0 }, rows('old')))
+  const portion = await source.next()
+  const connection = await reconnect(OTHER_STORE)
+  receive(delivered({ position: 0 }, sealed([message('{"name":"new"}')], { firstSeq: 50 })))
+  t.equal(await source.next(), null, 'the old row may still be refused, by its position')
+  const [item] = portion?.items ?? []
+  if (item !== undefined) await source.reject([{ item, fault: componentFault('HUB_MESSAGE_NOT_A_ROW') }])
+  await source.committed(portion?.cursor ?? '')
+  await source.idle(AbortSignal.timeout(5000))
+  t.same((await source.next())?.items, [{ row: { name: 'new' }, ref: 0 }])
+  await flushed()
+  t.same(connection.settlements(FRAME_SETTLE), [], 'the refusal met nobody else')
   await source.close()
 })
 
