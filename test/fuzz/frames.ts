@@ -60,7 +60,7 @@ function streamOf(random: Random): Buffer {
 
 export const frames: Target = {
   name: 'frames',
-  share: 0.4,
+  share: 0.34,
   layers: { preface: 0.6, frame: 0.5, clean: 0.1, ignored: 0.005 },
   make(random) {
     if (random.oneIn(20))

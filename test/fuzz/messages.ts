@@ -51,6 +51,10 @@ const text = Buffer.from('some bytes that stand for a certificate')
 const id = Buffer.alloc(16, 5)
 const hash = Buffer.alloc(32, 6)
 const settlement = { from: 5, count: 10, outcome: schema.Outcome.REJECTED, reason: '主键重复', lane: 4, delayMs: 500 }
+const chunkRanges = [
+  { from: 0, count: 3 },
+  { from: 0xffff_fff0, count: 7 },
+]
 const policy = {
   ...{ order: schema.QueueOrder.KEY, partitions: 8, messagesMax: 1e6, bytesMax: 1e9, ageMsMax: 1e8 },
   ...{
@@ -172,6 +176,57 @@ const CODECS: readonly AnyCodec[] = [
     sample: { request: 6, consumer: 1, fromPosition: 1e9, fromMs: 1.78e12 },
   },
   { encode: schema.encodeReplayed, decode: schema.decodeReplayed, sample: { request: 6, messages: 1e6 } },
+  {
+    encode: schema.encodeOpenTransfer,
+    decode: schema.decodeOpenTransfer,
+    sample: {
+      request: 7,
+      content: id,
+      name: '户籍.zip',
+      mediaType: 'a/b',
+      size: 1e12,
+      chunkBytes: 65_536,
+      keepMs: 1e8,
+    },
+  },
+  {
+    encode: schema.encodeTransferOpened,
+    decode: schema.decodeTransferOpened,
+    sample: { request: 7, transfer: 1, creditBytes: 1e7, sealed: true },
+  },
+  { encode: schema.encodeFetch, decode: schema.decodeFetch, sample: { request: 8, content: id, creditBytes: 1e7 } },
+  {
+    encode: schema.encodeFetched,
+    decode: schema.decodeFetched,
+    sample: {
+      request: 8,
+      transfer: 2,
+      origin: 'a',
+      name: '户籍.zip',
+      mediaType: 'a/b',
+      size: 1e12,
+      chunkBytes: 65_536,
+    },
+  },
+  {
+    encode: schema.encodeChunks,
+    decode: schema.decodeChunks,
+    sample: { transfer: 1, first: 2000, digests: Buffer.concat([hash, hash]), lengths: [65_536, 7] },
+  },
+  { encode: schema.encodeChunkRange, decode: schema.decodeChunkRange, sample: { from: 5, count: 70_000 } },
+  { encode: schema.encodeWant, decode: schema.decodeWant, sample: { transfer: 1, ranges: chunkRanges } },
+  {
+    encode: schema.encodeStored,
+    decode: schema.decodeStored,
+    sample: { transfer: 1, ranges: chunkRanges, creditBytes: 1e12 },
+  },
+  { encode: schema.encodeSeal, decode: schema.decodeSeal, sample: { transfer: 1, manifest: text } },
+  { encode: schema.encodeSealed, decode: schema.decodeSealed, sample: { transfer: 1 } },
+  {
+    encode: schema.encodeEndTransfer,
+    decode: schema.decodeEndTransfer,
+    sample: { transfer: 1, fault: report, cancel: true },
+  },
 ]
 const ENCODED = CODECS.map(({ encode, sample }) => encode(sample))
 
@@ -180,7 +235,7 @@ export const codecCount = CODECS.length
 
 export const controls: Target = {
   name: 'control messages',
-  share: 0.14,
+  share: 0.16,
   layers: { accepted: 0.2 },
   make(random) {
     const codec = random.below(CODECS.length)

@@ -11,6 +11,7 @@ import { frames } from './frames.ts'
 import { handshakes } from './handshakes.ts'
 import { closes, codecCount, controls, headers, prefixes, tokens } from './messages.ts'
 import type { Target } from './target.ts'
+import { chunkData, manifests, transfers } from './transfers.ts'
 
 const TARGETS: readonly Target[] = [
   frames,
@@ -23,6 +24,9 @@ const TARGETS: readonly Target[] = [
   tokens,
   closes,
   handshakes,
+  chunkData,
+  manifests,
+  transfers,
 ]
 
 const seed = Number(process.env.FUZZ_SEED ?? Date.now() % 1_000_000_000) >>> 0
