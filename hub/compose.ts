@@ -1,16 +1,18 @@
 // The only file that names every subsystem: builds a running hub from its data folder, and takes it down again.
 
 import { join } from 'node:path'
+import { HttpServer } from '#hub/api/mod.ts'
 import { deadLettersPolicy, type HubConfig, inboxPolicy, queuePolicy } from '#hub/config/mod.ts'
 import { Listener } from '#hub/listener/mod.ts'
 import { ManagementServer } from '#hub/management/mod.ts'
 import { Router } from '#hub/router/mod.ts'
-import { type Authority, openAuthority } from '#hub/security/mod.ts'
+import { type Authority, openAuthority, openLinks } from '#hub/security/mod.ts'
 import {
   CREDIT_BYTES_FIRST,
   CreditPool,
   Dispatcher,
   hubSessionFault,
+  OwnMessages,
   RollbackGuard,
   type Route,
 } from '#hub/session/mod.ts'
@@ -44,6 +46,7 @@ const SUBSCRIPTIONS_MAX = 256
 export type Hub = {
   readonly tcpPort: number
   readonly websocketPort: number | null
+  readonly httpPort: number | null
   readonly managementPort: number
   status(): HubStatus
   /** Ends sessions, writes what waits, closes the store. */
@@ -164,6 +167,22 @@ export async function startHub(options: {
   })
   undo.defer(() => listener.stop())
   const ports = await listener.start()
+  const http = config.listen.http.enabled
+    ? new HttpServer({
+        settings: config.listen.http,
+        dataDir,
+        tls: authority.tls,
+        links: openLinks(join(dataDir, 'security')),
+        contents,
+        messages: new OwnMessages({ store, route, identity }),
+        identity,
+        keepMs: config.contents.keepMs,
+        clock: systemClock,
+        log,
+      })
+    : null
+  undo.defer(() => http?.stop())
+  const httpPort = (await http?.start()) ?? null
   const abandon = (queue: Queue) => {
     for (const consumer of dispatcher.consumers(queue)) {
       consumer.fail(hubSessionFault('QUEUE_CHANGED', { where: `queue ${queue.info.name}` }))
@@ -188,11 +207,12 @@ export async function startHub(options: {
   const resources = undo.move()
   log('info', 'hub started', {
     ...ports,
+    httpPort,
     managementPort,
     hub: authority.hubName,
     storeId: store.storeId.toString('hex'),
   })
-  return { ...ports, managementPort, status, stop: () => resources.disposeAsync() }
+  return { ...ports, httpPort, managementPort, status, stop: () => resources.disposeAsync() }
 }
 
 /**

@@ -1,6 +1,6 @@
 // Settings of the hub: hub.yaml → `HubConfig`.
 
-export { isLoopback } from './address.ts'
+export { isLoopback, isWildcard, joinAddress } from './address.ts'
 export type { HubConfig } from './load.ts'
 export { advertised, loadHubConfig, parseHubConfig } from './load.ts'
 export { deadLettersPolicy, inboxPolicy, queuePolicy } from './policy.ts'

@@ -61,4 +61,16 @@ export const managementFault = declareFaults('management', {
     meaning: 'this takes messages out for good',
     remedy: 'Look at them first with causeway-hub peek, then add --yes',
   },
+  LINK_HTTP_OFF: {
+    meaning: 'the hub does not listen for browsers, so a link would lead nowhere',
+    remedy: 'Set listen.http.enabled: true in hub.yaml and restart the hub',
+  },
+  LINK_ADDRESS_UNKNOWN: {
+    meaning: 'it is not known at which address people reach the hub',
+    remedy: 'Set listen.http.url in hub.yaml, such as https://files.example.org',
+  },
+  LINK_USES_UNCLEAR: {
+    meaning: 'a link is good for one file, or for another number of them',
+    remedy: 'Give --once or --uses, not both',
+  },
 })

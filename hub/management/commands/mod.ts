@@ -2,6 +2,7 @@
 
 import { forget, purge, redrive, replay } from './act.ts'
 import { agents, grant, groups, groupsAdd, groupsRemove, invite, revoke } from './agents.ts'
+import { linkDownload, linkRevoke, linkUpload } from './link.ts'
 import { peek, queues, trace } from './look.ts'
 import { doctor, init } from './setup.ts'
 import { status } from './status.ts'
@@ -18,6 +19,9 @@ export const commands = {
   groups,
   'groups add': groupsAdd,
   'groups remove': groupsRemove,
+  'link upload': linkUpload,
+  'link download': linkDownload,
+  'link revoke': linkRevoke,
   status,
   queues,
   peek,

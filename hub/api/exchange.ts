@@ -1,0 +1,81 @@
+// One request and its answer: who makes it, what it moves, and how it ends when its peer is too slow or another takes its
+// place. What is called far below finds its exchange by `exchanges`: the tus server hands nothing of ours through.
+
+import { AsyncLocalStorage } from 'node:async_hooks'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Link } from '#hub/security/mod.ts'
+import { assert, type Fault } from '#protocol/base/mod.ts'
+import { PACE_BYTES_MIN, PACE_MS } from './limits.ts'
+
+export const exchanges = new AsyncLocalStorage<Exchange>()
+
+export function currentExchange(): Exchange {
+  const exchange = exchanges.getStore()
+  assert(exchange !== undefined, 'within a request')
+  return exchange
+}
+
+export class Exchange {
+  readonly request: IncomingMessage
+  readonly response: ServerResponse
+  readonly link: Link | null
+  /** Resolves when the connection, or the answer, has ended. */
+  readonly closed: Promise<void>
+  /** Why it failed, for the log. */
+  fault: Fault | null = null
+  bytes = 0
+  /** When bytes moved last. */
+  movedAtMs: number
+  private isWaiting = false
+  private paceFromMs: number
+  private paceBytes = 0
+  private readonly nowMs: () => number
+
+  constructor(parts: { request: IncomingMessage; response: ServerResponse; link: Link | null; nowMs: () => number }) {
+    this.request = parts.request
+    this.response = parts.response
+    this.link = parts.link
+    this.nowMs = parts.nowMs
+    this.movedAtMs = this.nowMs()
+    this.paceFromMs = this.movedAtMs
+    this.closed = new Promise((resolve) => {
+      if (this.response.destroyed) resolve()
+      else this.response.once('close', resolve)
+    })
+  }
+
+  /** Ends the connection, now. */
+  cut(): void {
+    this.request.destroy()
+    this.response.destroy()
+  }
+
+  /** From now on it is the peer that is waited for. */
+  waitForPeer(): void {
+    if (this.isWaiting) return
+    this.isWaiting = true
+    this.paceFromMs = this.nowMs()
+    this.paceBytes = 0
+  }
+
+  /** Nobody waits for the peer: it cannot be late. */
+  peerDone(): void {
+    this.isWaiting = false
+  }
+
+  moved(bytes: number): void {
+    this.bytes += bytes
+    this.paceBytes += bytes
+    this.movedAtMs = this.nowMs()
+  }
+
+  /** Called every second. True when the peer is too slow. */
+  isLate(): boolean {
+    const nowMs = this.nowMs()
+    if (!this.isWaiting || nowMs - this.paceFromMs < PACE_MS) return false
+    if (this.paceBytes < PACE_BYTES_MIN) return true
+    this.paceFromMs = nowMs
+    this.paceBytes = 0
+    return false
+  }
+}
