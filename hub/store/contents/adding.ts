@@ -68,7 +68,7 @@ export class AddWork implements Work {
     const content = contents.get(number)
     if (content === null) throw storeFault('CONTENT_UNKNOWN', { where })
     const before = parts.get([number, index])
-    if (before !== null && !this.chunks.lost.has(before.chunk)) {
+    if (before !== null && this.chunks.isThere(before.chunk)) {
       if (before.digest.equals(digest) && before.length === length) return
       throw storeFault('CONTENT_CONFLICT', { where, why: 'another chunk is in this place' })
     }

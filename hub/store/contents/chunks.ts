@@ -64,6 +64,11 @@ export class Chunks {
     return number
   }
 
+  /** Within a work: it was not given up, and its row can be read. */
+  isThere(number: number): boolean {
+    return sound(() => this.tables.chunks.get(number))?.givenUp === false
+  }
+
   /** Within a work: a new chunk that one part consists of. */
   put(number: number, digest: Buffer, place: Place): void {
     this.tables.chunks.put(number, { place, digest: Buffer.from(digest), references: 1, givenUp: false })
