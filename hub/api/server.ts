@@ -12,6 +12,7 @@ import { readFileSync } from 'node:fs'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { createServer as createHttpsServer } from 'node:https'
 import { join, resolve } from 'node:path'
+import { createSecureContext } from 'node:tls'
 import type { HubTls, Link, Links } from '#hub/security/mod.ts'
 import type { HubIdentity, OwnMessages } from '#hub/session/mod.ts'
 import type { Log } from '#hub/telemetry/mod.ts'
@@ -299,7 +300,9 @@ function secretsOf({ certificate, key }: HttpSettings, own: HubTls, dataDir: str
   if (certificate === '') return { ...own, secureOptions }
   try {
     const [cert, secret] = [certificate, key].map((path) => readFileSync(resolve(dataDir, path)))
-    return { cert, key: secret, minVersion: own.minVersion, secureOptions }
+    const secrets = { cert, key: secret, minVersion: own.minVersion, secureOptions }
+    createSecureContext(secrets)
+    return secrets
   } catch (cause) {
     throw httpFault('HTTP_CERTIFICATE_INVALID', { why: (cause as Error).message, cause })
   }

@@ -89,10 +89,15 @@ export class Stage {
 
   /** The HTTP part alone. */
   async open(): Promise<void> {
+    this.http = this.newHttp({})
+    this.port = await this.http.start()
+  }
+
+  newHttp(settings: Partial<HttpSettings>): HttpServer {
     const identity = { name: 'hub-1', key: KEY, certificate: Buffer.alloc(0) }
     const route = this.routeOf()
     const { store, contents, links, dataDir } = this
-    this.http = new HttpServer({
+    return new HttpServer({
       settings: {
         host: '127.0.0.1',
         port: 0,
@@ -101,6 +106,7 @@ export class Stage {
         key: '',
         bytesMax: 512 * MIB,
         ...this.options.settings,
+        ...settings,
       },
       dataDir,
       tls: { key: '', cert: '', minVersion: 'TLSv1.3' },
@@ -112,7 +118,6 @@ export class Stage {
       clock: { wallMs: () => millis(this.nowMs()), nowMs: () => systemClock.nowMs() },
       log: (level, message, details = {}) => void this.logged.push(JSON.stringify({ level, message, ...details })),
     })
-    this.port = await this.http.start()
   }
 
   async stop(): Promise<void> {
