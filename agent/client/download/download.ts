@@ -6,6 +6,7 @@ import type { Chunks, EndTransfer, Fetched, Seal } from '#protocol/schema/mod.ts
 import {
   type ChunkData,
   checkAgainst,
+  checkName,
   type Manifest,
   parseManifest,
   transferFault,
@@ -19,7 +20,7 @@ import { downloadFault } from './faults.ts'
 import { PACE_MS, PROGRESS_MS, RETRY_MS_FIRST, RETRY_MS_MAX } from './limits.ts'
 import { Pace, type Rate } from './pace.ts'
 import { type Overwrite, Place } from './place.ts'
-import { fetchContent, Session } from './session.ts'
+import { endTransfer, fetchContent, Session } from './session.ts'
 import { Work } from './work.ts'
 
 export type DownloadOptions = {
@@ -107,7 +108,6 @@ export class Download implements Transfer {
   /** Asked for, not agreed: what the hub may send at first. */
   private asking: { readonly link: TransferLink; readonly granted: number } | null = null
   private session: Session | null = null
-  private sealBytes: Buffer | null = null
   /** Checked and signed by its origin. */
   private manifest: Manifest | null = null
   private receivedBytes = 0
@@ -182,20 +182,24 @@ export class Download implements Transfer {
 
   /** @internal The hub has agreed: what it says of the content next may come at once. */
   fetched(fetched: Fetched): void {
-    this.guarded(() => {
-      if (this.asking === null || this.over) return
+    if (this.asking === null) return
+    const { link, granted } = this.asking
+    this.asking = null
+    try {
       this.checkFetched(fetched)
-      const { link, granted } = this.asking
-      this.asking = null
       this.fetched_ = fetched
       this.arena ??= new ChunkArena(fetched.size)
-      this.sealBytes = null
       const allowed = (receivedBytes: number) => this.allowed(receivedBytes)
       this.session = new Session(link, fetched, { granted, allowed, arena: this.arena })
-      this.setState('receiving', null)
-      if (this.pace.limited) this.pacing = setInterval(() => this.grant(), PACE_MS)
-      void this.begin(this.session, fetched)
-    })
+    } catch (error) {
+      const fault = asFault(error)
+      endTransfer(link.connection, fetched.transfer, fault)
+      this.end(fault)
+      return
+    }
+    this.setState('receiving', null)
+    if (this.pace.limited) this.pacing = setInterval(() => this.grant(), PACE_MS)
+    void this.begin(this.session, fetched)
   }
 
   /** @internal */
@@ -217,7 +221,6 @@ export class Download implements Transfer {
     this.guarded(() => {
       this.session?.incoming.named(chunks)
       this.sort()
-      this.checkSeal()
     })
   }
 
@@ -235,8 +238,7 @@ export class Download implements Transfer {
 
   /** @internal */
   seal({ manifest }: Seal): void {
-    this.sealBytes = Buffer.from(manifest)
-    this.guarded(() => this.checkSeal())
+    this.guarded(() => this.checkSeal(Buffer.from(manifest)))
   }
 
   /** @internal */
@@ -291,10 +293,11 @@ export class Download implements Transfer {
     })
   }
 
-  /** Faults: `CONTENT_ORIGIN_OTHER`, `TRANSFER_MALFORMED`. */
+  /** Faults: `CONTENT_ORIGIN_OTHER`, `CONTENT_NAME_INVALID`, `TRANSFER_MALFORMED`. */
   private checkFetched(fetched: Fetched): void {
     const before = this.fetched_
-    const { origin } = this.options
+    const { origin, as = 'folder' } = this.options
+    if (as === 'folder' && fetched.name !== '') checkName(fetched.name)
     if (origin !== undefined && fetched.origin !== origin) {
       throw downloadFault('CONTENT_ORIGIN_OTHER', { why: `it is ${fetched.origin}, not ${origin}` })
     }
@@ -308,12 +311,11 @@ export class Download implements Transfer {
     if (!same) throw transferFault('TRANSFER_MALFORMED', { why: 'the hub says something else of it than before' })
   }
 
-  /** As soon as all chunks are named and the manifest is there. Faults: `MANIFEST_*`, `ORIGIN_UNKNOWN`. */
-  private checkSeal(): void {
-    const { session, sealBytes, fetched_: fetched } = this
-    if (session === null || sealBytes === null || fetched === null || !session.list.complete) return
-    this.sealBytes = null
-    const manifest = parseManifest(sealBytes)
+  /** All chunks are named by now. Faults: `MANIFEST_*`, `ORIGIN_UNKNOWN`. */
+  private checkSeal(bytes: Buffer): void {
+    const { session, fetched_: fetched } = this
+    if (session === null || fetched === null) return
+    const manifest = parseManifest(bytes)
     checkAgainst(manifest, this.id, session.list)
     const { origin, name, mediaType } = manifest
     if (origin !== fetched.origin || name !== fetched.name || mediaType !== fetched.mediaType) {

@@ -1,7 +1,7 @@
-// Where the content goes, and the hidden files beside it while it grows. Names come from other machines: they have passed
+// Where the content goes, and the hidden files beside it while it grows. Names come from other machines: they have to pass
 // `checkName`, and no link is followed in the folder, so nothing is written outside it.
 
-import { constants, link, lstat, mkdir, open, rename, rm, unlink } from 'node:fs/promises'
+import { constants, link, lstat, mkdir, open, rename, rm, stat, unlink } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { checkName } from '#protocol/transfer/mod.ts'
 import { downloadFault } from './faults.ts'
@@ -33,9 +33,8 @@ export class Place {
     const to = resolve(options.to)
     const [folder, name] = as === 'file' ? [dirname(to), basename(to)] : [to, options.name === '' ? id : options.name]
     if (as === 'folder') checkName(name)
-    const there = await lstat(folder).catch(() => null)
-    // A folder may be given by a link: that was chosen here, not by a peer.
-    const isFolder = there?.isSymbolicLink() === true ? await canOpenFolder(folder) : there?.isDirectory() === true
+    // It may be a link: that was chosen here, not by a peer.
+    const isFolder = (await stat(folder).catch(() => null))?.isDirectory() === true
     if (!isFolder) throw downloadFault('DOWNLOAD_INVALID', { where: folder, why: 'it is no folder' })
     return new Place(folder, name, id)
   }
@@ -68,11 +67,11 @@ export class Place {
     const last = overwrite === 'number' ? NUMBERS_MAX : 1
     for (let n = 1; n <= last; n++) {
       const path = this.numbered(n)
-      const stat = await lstat(path).catch(() => null)
-      if (stat === null) return null
+      const there = await lstat(path).catch(() => null)
+      if (there === null) return null
       for (const index of [await readJournal(indexPath(path)), left]) {
-        if (index === null || index.completeMs !== Math.floor(stat.mtimeMs)) continue
-        if (stat.isFile() && stat.size === index.size && index.id.equals(id)) return path
+        if (index === null || index.completeMs !== Math.floor(there.mtimeMs)) continue
+        if (there.isFile() && there.size === index.size && index.id.equals(id)) return path
       }
     }
     return null
@@ -148,9 +147,6 @@ async function moveToFree(from: string, to: string): Promise<boolean> {
   await unlink(from)
   return true
 }
-
-const canOpenFolder = async (path: string): Promise<boolean> =>
-  (await lstat(join(path, '.')).catch(() => null))?.isDirectory() === true
 
 const ignore = (code: string) => (error: NodeJS.ErrnoException) => {
   if (error.code !== code) throw error

@@ -4,6 +4,7 @@ import type { Fault } from '#protocol/base/mod.ts'
 import { DIGEST_BYTES } from '#protocol/crypto/mod.ts'
 import {
   CHANNEL_CONTROL,
+  CHANNEL_RECEIPTS,
   FRAME_END_TRANSFER,
   FRAME_FETCH,
   FRAME_SEALED,
@@ -19,6 +20,7 @@ import {
   type Fetched,
 } from '#protocol/schema/mod.ts'
 import { type Arrived, type ChunkData, ChunkList, Incoming, RANGES_MAX, runsOf } from '#protocol/transfer/mod.ts'
+import type { HubConnection } from '../connection.ts'
 import type { TransferLink } from '../transfers.ts'
 import type { ChunkArena } from './arena.ts'
 import type { ChunkPlace } from './records.ts'
@@ -116,8 +118,7 @@ export class Session {
   }
 
   end(fault: Fault | null): void {
-    const report = fault === null ? null : reportOf(fault)
-    this.transmit(FRAME_END_TRANSFER, encodeEndTransfer({ transfer: this.transfer, fault: report, cancel: false }))
+    endTransfer(this.link.connection, this.transfer, fault)
   }
 
   /** The connection is gone: what was begun will come again from its beginning. */
@@ -136,7 +137,7 @@ export class Session {
   }
 
   private transmit(kind: number, body: Uint8Array): void {
-    if (this.link.connection.alive) this.link.connection.send(kind, CHANNEL_CONTROL, body)
+    if (this.link.connection.alive) this.link.connection.send(kind, CHANNEL_RECEIPTS, body)
   }
 }
 
@@ -146,6 +147,13 @@ export async function fetchContent(link: TransferLink, content: Buffer, creditBy
     link.asked(request)
     return encodeFetch({ request, content, creditBytes })
   })
+}
+
+/** Tells the hub that it does not go on, and why. */
+export function endTransfer(connection: HubConnection, transfer: number, fault: Fault | null): void {
+  const report = fault === null ? null : reportOf(fault)
+  const body = encodeEndTransfer({ transfer, fault: report, cancel: false })
+  if (connection.alive) connection.send(FRAME_END_TRANSFER, CHANNEL_CONTROL, body)
 }
 
 const reportOf = (fault: Fault) => ({

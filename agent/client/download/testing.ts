@@ -48,7 +48,7 @@ export function temporaryFolder(t: { teardown(act: () => void): unknown }): stri
 
 /** A content as its origin has it: all in memory, or made when asked for. */
 export class TestContent {
-  readonly id = randomBytes(16)
+  readonly id: Buffer
   name: string
   mediaType = 'application/octet-stream'
   origin = 'agent-a'
@@ -57,6 +57,7 @@ export class TestContent {
   manifest: Buffer
 
   constructor(options: {
+    id?: Buffer
     name?: string
     size: number
     chunkBytes: number
@@ -65,6 +66,7 @@ export class TestContent {
     lengths?: readonly number[]
   }) {
     const { size, chunkBytes, chunk, digests, lengths } = options
+    this.id = options.id ?? randomBytes(16)
     this.name = options.name ?? 'report.pdf'
     this.chunk = chunk
     this.list = new ChunkList({ size, chunkBytes })
@@ -101,6 +103,20 @@ export class TestContent {
     const manifest = { contentId, sealedAtMs: 1_780_000_000_000, origin, name, mediaType, ...changes }
     return sealManifest(manifest, changes.list ?? this.list, KEY)
   }
+}
+
+/** The same in every process: 32 MiB and a bit, every chunk different. */
+export function madeUp(): TestContent {
+  const chunkBytes = 128 * 1024
+  const size = 256 * chunkBytes + 1000
+  const seed = Buffer.alloc(chunkBytes)
+  for (let i = 0; i < seed.length; i++) seed[i] = (i * 131) >> 3
+  const chunk = (i: number) => {
+    const bytes = Buffer.from(seed.subarray(0, Math.min(chunkBytes, size - i * chunkBytes)))
+    bytes.writeUInt32LE(i)
+    return bytes
+  }
+  return new TestContent({ id: Buffer.alloc(16, 5), size, chunkBytes, chunk })
 }
 
 export type Mischief = {
@@ -202,6 +218,12 @@ export class TestHub {
     this.frame(FRAME_END_TRANSFER, encodeEndTransfer({ transfer: this.number, fault, cancel: false }))
   }
 
+  /** A piece that the client may not expect. */
+  sendPiece(chunk: number, offset: number, bytes: Buffer): void {
+    const start = dataFrameStart({ transfer: this.number, chunk, offset, bytes: bytes.length })
+    this.frame(FRAME_CHUNK_DATA, Buffer.concat([start.subarray(FRAME_HEADER_BYTES), bytes]))
+  }
+
   private fetch(body: Buffer): void {
     const { request, creditBytes } = decodeFetch(body)
     this.fetches.push({ creditBytes })
@@ -239,10 +261,9 @@ export class TestHub {
       const { chunk, offset } = piece
       const whole = this.content.chunk(chunk).subarray(offset, offset + piece.bytes)
       const sent = changed === undefined ? whole : changed(chunk, offset, Buffer.from(whole))
-      const start = dataFrameStart({ transfer: this.number, chunk, offset, bytes: sent.length })
       this.sentBytes += sent.length
       bytes += sent.length
-      this.frame(FRAME_CHUNK_DATA, Buffer.concat([start.subarray(FRAME_HEADER_BYTES), sent]))
+      this.sendPiece(chunk, offset, sent)
     }
     if (this.outgoing === outgoing && sends?.() !== false) this.wake()
   }
