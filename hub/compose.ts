@@ -6,7 +6,7 @@ import { deadLettersPolicy, type HubConfig, inboxPolicy, queuePolicy } from '#hu
 import { Listener } from '#hub/listener/mod.ts'
 import { ManagementServer } from '#hub/management/mod.ts'
 import { Router } from '#hub/router/mod.ts'
-import { type Authority, openAuthority, openLinks } from '#hub/security/mod.ts'
+import { type Authority, browserIdentity, openAuthority, openLinks } from '#hub/security/mod.ts'
 import {
   CREDIT_BYTES_FIRST,
   CreditPool,
@@ -172,6 +172,7 @@ export async function startHub(options: {
         settings: config.listen.http,
         dataDir,
         tls: authority.tls,
+        browser: browserIdentity(join(dataDir, 'security'), { hubName: identity.name, hub: authority.hubCertificate }),
         links: openLinks(join(dataDir, 'security')),
         contents,
         messages: new OwnMessages({ store, route, identity }),

@@ -55,7 +55,9 @@ export type HttpOptions = {
   readonly settings: HttpSettings
   /** What is known of uploads lies in its folder `http`; paths of certificates begin here. */
   readonly dataDir: string
+  /** The hub's own identity, for programs that know its authority, and the one for browsers. */
   readonly tls: HubTls
+  readonly browser: { readonly key: string; readonly cert: string }
   readonly links: Links
   readonly contents: Contents
   readonly messages: OwnMessages
@@ -138,7 +140,7 @@ export class HttpServer {
   }
 
   private newServer(): Server {
-    const { settings, tls, dataDir } = this.options
+    const { settings } = this.options
     const bounds = {
       maxHeaderSize: HEADER_BYTES_MAX,
       headersTimeout: HEADERS_MS,
@@ -149,7 +151,7 @@ export class HttpServer {
     }
     const answer = (request: IncomingMessage, response: ServerResponse) => void this.answer(request, response)
     const server = settings.tls
-      ? createHttpsServer({ ...bounds, ...secretsOf(settings, tls, dataDir), handshakeTimeout: HEADERS_MS }, answer)
+      ? createHttpsServer({ ...bounds, ...secretsOf(this.options), handshakeTimeout: HEADERS_MS }, answer)
       : createServer(bounds, answer)
     server.maxHeadersCount = HEADERS_COUNT_MAX
     server.maxConnections = CONNECTIONS_MAX
@@ -294,13 +296,17 @@ function tell(log: Log, { request, response, link, bytes, fault }: Exchange): vo
   else log(bytes > 0 ? 'info' : 'debug', 'http request', details)
 }
 
-function secretsOf({ certificate, key }: HttpSettings, own: HubTls, dataDir: string) {
-  const secureOptions = constants.SSL_OP_NO_TICKET
-  // Browsers that speak TLS 1.2 at most are gone; TLS 1.3 as on the other ports.
-  if (certificate === '') return { ...own, secureOptions }
+/** Without a certificate in the settings each client is shown the one of two that it can read. */
+function secretsOf({ settings, tls, browser, dataDir }: HttpOptions) {
+  const common = { minVersion: tls.minVersion, secureOptions: constants.SSL_OP_NO_TICKET }
+  const { certificate, key } = settings
+  if (certificate === '') {
+    const order = { sigalgs: 'ed25519:ecdsa_secp256r1_sha256', honorCipherOrder: true }
+    return { ...common, ...order, key: [tls.key, browser.key], cert: [tls.cert, browser.cert] }
+  }
   try {
     const [cert, secret] = [certificate, key].map((path) => readFileSync(resolve(dataDir, path)))
-    const secrets = { cert, key: secret, minVersion: own.minVersion, secureOptions }
+    const secrets = { ...common, cert, key: secret }
     createSecureContext(secrets)
     return secrets
   } catch (cause) {

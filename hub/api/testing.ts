@@ -110,6 +110,7 @@ export class Stage {
       },
       dataDir,
       tls: { key: '', cert: '', minVersion: 'TLSv1.3' },
+      browser: { key: '', cert: '' },
       links,
       contents,
       messages: new OwnMessages({ store, route, identity }),

@@ -77,7 +77,7 @@ const listen = f.object(
         port: port('port of the HTTP listener', 7403),
         tls,
         certificate: f.text({
-          doc: "PEM file with the certificate and those above it, beside the data folder's other files; empty: the hub's own, which no browser takes",
+          doc: 'PEM file with the certificate and those above it, from the data folder on; empty: one that the hub makes, of which browsers warn',
           maxLength: FILE_LENGTH_MAX,
           default: '',
         }),

@@ -7,6 +7,9 @@ const YEAR_MS = 365 * DAY_MS
 export const AUTHORITY_VALID_MS = 30 * YEAR_MS
 /** Leaves last as long as an appliance; taking rights away is the registry's job, not the calendar's. */
 export const LEAF_VALID_MS = 10 * YEAR_MS
+/** No browser takes a certificate that lasts longer than 825 days; it is made anew when the rest gets short. */
+export const BROWSER_VALID_MS = 800 * DAY_MS
+export const BROWSER_REST_MS = 60 * DAY_MS
 /** Certificates start a day in the past: the bearer's clock may be behind. */
 export const BACKDATE_MS = DAY_MS
 

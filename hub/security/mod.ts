@@ -3,6 +3,7 @@
 export type { AgentRegistry } from './agents.ts'
 export type { Authority, HubTls, InvitationOrder } from './authority.ts'
 export { initAuthority, openAuthority, renewHubCertificate } from './authority.ts'
+export { browserIdentity } from './browser.ts'
 export { isMissing, makeFolder, readIfThere, writeDurably } from './files.ts'
 export type { DownloadLink, Link, Links, PartLink, UploadLink } from './links.ts'
 export { openLinks } from './links.ts'

@@ -1,4 +1,4 @@
-// Issues X.509 v3 certificates (RFC 5280) with Ed25519 (RFC 8410).
+// Issues X.509 v3 certificates (RFC 5280) with Ed25519 (RFC 8410), or with ECDSA for what browsers shall take (RFC 5758).
 //
 // By hand because @peculiar/x509 refuses to load without a global Reflect-metadata polyfill and brings a dependency
 // container for what are these few structures. OpenSSL parses and verifies the result in every handshake.
@@ -26,6 +26,7 @@ const OID_COMMON_NAME = '2.5.4.3'
 const OID_ORGANIZATION = '2.5.4.10'
 const OID_UNIT = '2.5.4.11'
 const OID_ED25519 = '1.3.101.112'
+const OID_ECDSA_SHA256 = '1.2.840.10045.4.3.2'
 const OID_SUBJECT_KEY_ID = '2.5.29.14'
 const OID_KEY_USAGE = '2.5.29.15'
 const OID_ALTERNATIVE_NAMES = '2.5.29.17'
@@ -55,7 +56,8 @@ export type CertificateRequest = {
 
 /** The certificate in DER. */
 export function issueCertificate(request: CertificateRequest): Buffer {
-  const algorithm = sequence(oid(OID_ED25519))
+  const isEc = request.issuerKey.asymmetricKeyType === 'ec'
+  const algorithm = sequence(oid(isEc ? OID_ECDSA_SHA256 : OID_ED25519))
   const body = sequence(
     explicit(0, integer(Buffer.from([2]))),
     integer(positive(request.serial)),
@@ -66,7 +68,7 @@ export function issueCertificate(request: CertificateRequest): Buffer {
     request.spki,
     explicit(3, sequence(...extensionsOf(request))),
   )
-  return sequence(body, algorithm, bits(sign(null, body, request.issuerKey)))
+  return sequence(body, algorithm, bits(sign(isEc ? 'sha256' : null, body, request.issuerKey)))
 }
 
 /** DER as PEM, for files and for TLS. */
