@@ -6,6 +6,7 @@ import { command, EXIT_FAILED, EXIT_OK, EXIT_USAGE, f, faultsText } from '#proto
 import { readFlow, startAgent, tryComponents } from '../compose.ts'
 import { type AgentStatus, openLog, readStatus } from '../telemetry/mod.ts'
 import { data, identityPath, json } from './common.ts'
+import { receiveFile, sendFile } from './files.ts'
 import { receive, send } from './messages.ts'
 
 export { data, json }
@@ -143,4 +144,13 @@ function statusText(now: AgentStatus): string {
   return lines.join('\n')
 }
 
-export const commands = { enroll, status, send, receive, 'flow lint': lint, 'flow run': run }
+export const commands = {
+  enroll,
+  status,
+  send,
+  receive,
+  'send file': sendFile,
+  'receive file': receiveFile,
+  'flow lint': lint,
+  'flow run': run,
+}

@@ -21,6 +21,18 @@ const body = f.text({
   optional: true,
 })
 
+const header = f.record(f.text({ doc: 'value', minLength: 0 }), {
+  doc: 'headers, as name=value',
+  max: 64,
+  default: {},
+})
+const priority = f.choice(['normal', 'urgent', 'bulk'] as const, {
+  doc: 'urgent ones overtake, bulk ones let others pass',
+  default: 'normal',
+})
+/** What any message may be sent with. */
+export const wishes = { topic, key, header, priority }
+
 export const send = command({
   summary: 'send one message, or one for each line of standard input',
   spec: f.object({
@@ -28,11 +40,8 @@ export const send = command({
     topic,
     body,
     key,
-    header: f.record(f.text({ doc: 'value', minLength: 0 }), { doc: 'headers, as name=value', max: 64, default: {} }),
-    priority: f.choice(['normal', 'urgent', 'bulk'] as const, {
-      doc: 'urgent ones overtake, bulk ones let others pass',
-      default: 'normal',
-    }),
+    header,
+    priority,
     ttl: f.duration({ doc: 'worth nothing after this; 0 is for ever', max: ATTRIBUTE_MS_MAX, default: 0 }),
     delay: f.duration({ doc: 'deliver after this', max: ATTRIBUTE_MS_MAX, default: 0 }),
     receipts: f.duration({
@@ -83,14 +92,8 @@ type SendSettings = {
 async function publishAll(publisher: Publisher, settings: SendSettings): Promise<number> {
   const { topic, key, header: headers, priority, ttl: ttlMs, delay: delayMs } = settings
   const common = { topic, headers, priority, ttlMs, delayMs, ...(key === undefined ? {} : { key: Buffer.from(key) }) }
-  let said = false
-  const watch = setInterval(() => {
-    if (publisher.refused === null || said) return
-    said = true
-    console.error(`Waiting: ${faultsText([publisher.refused], { json: false })}`)
-  }, SILENT_MS)
   let sent = 0
-  try {
+  await watched(publisher, async () => {
     for await (const line of bodies(settings.body)) {
       await publisher.room()
       const message: Outgoing = { ...common, body: Buffer.from(line) }
@@ -100,7 +103,20 @@ async function publishAll(publisher: Publisher, settings: SendSettings): Promise
     }
     if (sent === 0) throw agentFault('INPUT_EMPTY')
     await publisher.flush()
-    return sent
+  })
+  return sent
+}
+
+/** Publishes, and says when the hub lets it wait. */
+export async function watched(publisher: Publisher, act: () => Promise<void>): Promise<void> {
+  let said = false
+  const watch = setInterval(() => {
+    if (publisher.refused === null || said) return
+    said = true
+    console.error(`Waiting: ${faultsText([publisher.refused], { json: false })}`)
+  }, SILENT_MS)
+  try {
+    await act()
   } finally {
     clearInterval(watch)
   }
@@ -142,23 +158,28 @@ function* fateLines(fates: Fates | null, waitMs: number): Generator<string> {
   if (fates !== null && fates.unknown > 0) yield `${fates.unknown} without news after ${formatDuration(waitMs)}.`
 }
 
+/** Where messages come from. */
+export const sources = {
+  queue: f.text({ doc: 'a queue of the hub', maxLength: 200, optional: true }),
+  inbox: f.boolean({ doc: 'what is addressed to this agent, to a group of its or to all', default: false }),
+  name: f.text({
+    doc: 'with --topic: a durable subscription of this name, which goes on collecting; without it ends with this command',
+    maxLength: 100,
+    optional: true,
+  }),
+  topic: f.list(f.text({ doc: 'topic pattern', check: patternProblem }), {
+    doc: 'topics; may be repeated',
+    min: 0,
+    max: 64,
+    default: [],
+  }),
+}
+
 export const receive = command({
   summary: 'receive messages and print them, one JSON object a line',
   spec: f.object({
     data,
-    queue: f.text({ doc: 'a queue of the hub', maxLength: 200, optional: true }),
-    inbox: f.boolean({ doc: 'what is addressed to this agent, to a group of its or to all', default: false }),
-    name: f.text({
-      doc: 'with --topic: a durable subscription of this name, which goes on collecting; without it ends with this command',
-      maxLength: 100,
-      optional: true,
-    }),
-    topic: f.list(f.text({ doc: 'topic pattern', check: patternProblem }), {
-      doc: 'topics; may be repeated',
-      min: 0,
-      max: 64,
-      default: [],
-    }),
+    ...sources,
     where: f.record(f.text({ doc: 'value' }), { doc: 'only with this header, as name=value', max: 16, default: {} }),
     retain: f.duration({
       doc: 'with --name: the hub keeps what was received for so long, for --replay',
@@ -221,14 +242,17 @@ type ReceiveSettings = {
   readonly replay: number
 }
 
-function receiveProblem({ queue, inbox, name, topic, retain, replay }: ReceiveSettings): string | null {
+export function receiveProblem({ queue, inbox, name, topic, retain, replay }: ReceiveSettings): string | null {
   const sources = [queue !== undefined, inbox, topic.length > 0].filter((given) => given).length
   if (sources !== 1) return 'Give either --queue or --topic or --inbox.'
   const durable = topic.length > 0 && name !== undefined
   return (retain > 0 || replay > 0) && !durable ? 'Give --name and --topic with --retain and --replay.' : null
 }
 
-function sourceOf(client: Client, { queue, inbox, name, topic, where, retain }: ReceiveSettings): SubscribeOptions {
+export function sourceOf(
+  client: Client,
+  { queue, inbox, name, topic, where, retain }: ReceiveSettings,
+): SubscribeOptions {
   if (inbox) return { queue: `inbox/${client.name}` }
   if (queue !== undefined) return { queue }
   const own = { name: name ?? `receive-${process.pid}`, ephemeral: name === undefined, topics: topic, where }
@@ -267,6 +291,6 @@ async function* bodies(body: string | undefined): AsyncGenerator<string> {
     for await (const line of createInterface({ input: process.stdin, crlfDelay: Number.POSITIVE_INFINITY })) yield line
 }
 
-function armed(ms: number, stop: () => void): NodeJS.Timeout | null {
+export function armed(ms: number, stop: () => void): NodeJS.Timeout | null {
   return ms === 0 ? null : setTimeout(stop, ms)
 }

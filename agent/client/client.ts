@@ -3,6 +3,7 @@
 
 import type { Identity } from '#agent/identity/mod.ts'
 import { asFault, type Fault, jitteredBackoff } from '#protocol/base/mod.ts'
+import type { MessageView } from '#protocol/codec/mod.ts'
 import { type SigningKey, signingKey } from '#protocol/crypto/mod.ts'
 import {
   FRAME_ACCEPTED,
@@ -25,8 +26,9 @@ import {
 } from '#protocol/schema/mod.ts'
 import { parseDeliverPrefix } from '#protocol/session/mod.ts'
 import { HubConnection } from './connection.ts'
+import { type ReceiveContentsOptions, receiveContents } from './contents.ts'
 import type { Dial } from './dial.ts'
-import { type Download, type DownloadOptions, startDownload } from './download/mod.ts'
+import { type Download, type Downloaded, type DownloadOptions, startDownload } from './download/mod.ts'
 import { clientFault } from './faults.ts'
 import { Origins } from './origins.ts'
 import { Publisher, type PublisherOptions } from './publisher.ts'
@@ -204,6 +206,14 @@ export class Client {
    */
   download(options: DownloadOptions): Download {
     return startDownload(options, this)
+  }
+
+  /**
+   * Downloads the large contents a message refers to, into a folder; settle the message when they are there. After a repeated
+   * delivery what is there is not fetched again. Faults: as `Download.done`.
+   */
+  receiveContents(message: MessageView, options: ReceiveContentsOptions): Promise<Downloaded[]> {
+    return receiveContents(this, message, options)
   }
 
   /**

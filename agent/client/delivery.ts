@@ -35,6 +35,8 @@ export function openContent(prefix: DeliverPrefix, content: Buffer, origins: Ori
 /** Where settlements go. `turn` is what the delivery was made with: settlements of an earlier one have no effect. */
 export type Settler = {
   readonly queueName: string
+  /** Whether settlements of that turn still have an effect. */
+  isCurrent(turn: object): boolean
   settle(turn: object, range: Settlement, releasedBytes: number): void
 }
 
@@ -133,6 +135,11 @@ export class Delivery {
 
   *[Symbol.iterator](): Generator<MessageView> {
     for (let i = 0; i < this.count; i++) yield this.content.message(i)
+  }
+
+  /** Whether it can still be settled. If not, what was open of it is delivered again. */
+  get isCurrent(): boolean {
+    return this.settler.isCurrent(this.turn)
   }
 
   /** Whether message `i` was settled, one way or another. */

@@ -255,6 +255,11 @@ export class Subscription implements AsyncIterable<Delivery>, Settler {
     this.wake?.()
   }
 
+  /** @internal */
+  isCurrent(turn: object): boolean {
+    return turn === this.turn && !this.ended && this.connection?.alive === true
+  }
+
   /** @internal Settlements of one event turn travel together. */
   settle(turn: object, range: Settlement, releasedBytes: number): void {
     if (turn !== this.turn || this.ended) return

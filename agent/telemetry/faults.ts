@@ -31,5 +31,9 @@ export const agentFault = declareFaults('agent', {
     meaning: 'there is no such component',
     remedy: 'Check the flow with causeway-agent flow lint FILE',
   },
+  MESSAGES_IN_THE_WAY: {
+    meaning: 'the queue has so many messages without files that those with files do not get through',
+    remedy: 'Take them out with causeway-agent receive, or give files a queue or topic of their own',
+  },
   INPUT_EMPTY: { meaning: 'there is nothing to send', remedy: 'Give --body, or lines on standard input' },
 })

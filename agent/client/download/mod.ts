@@ -1,6 +1,7 @@
 export {
   Download,
   type Downloaded,
+  type DownloadHost,
   type DownloadOptions,
   type DownloadProgress,
   type DownloadState,

@@ -1,0 +1,77 @@
+// How far a transfer is, for people: one line on a terminal, drawn again and again; and the words for sizes, rates and times.
+
+/** A terminal of 80 columns wraps what fills the last one. */
+const COLUMNS_MAX = 79
+const CELLS = 20
+/** The rate is that of the last seconds: what one sees is what is going on. */
+const RATE_MS = 5000
+
+export type BarState = {
+  readonly size: number
+  readonly doneBytes: number
+  readonly rateBytes: number
+  /** Instead of rate and time left. */
+  readonly note?: string
+}
+
+/** `[##########----------]  50% 512.0 MiB of 1.0 GiB, 98.1 MiB/s, 5s left`, at most 79 columns. */
+export function barLine({ size, doneBytes, rateBytes, note }: BarState): string {
+  const part = size === 0 ? 0 : Math.min(1, doneBytes / size)
+  const full = Math.floor(part * CELLS)
+  const bar = `[${'#'.repeat(full)}${'-'.repeat(CELLS - full)}]`
+  const percent = `${Math.floor(part * 100)}%`.padStart(4)
+  const left = rateBytes > 0 ? `, ${roughTime((size - doneBytes) / rateBytes)} left` : ''
+  const going = note ?? `${roughBytes(rateBytes)}/s${left}`
+  return `${bar} ${percent} ${roughBytes(doneBytes)} of ${roughBytes(size)}, ${going}`.slice(0, COLUMNS_MAX)
+}
+
+/** Draws on a terminal; where there is none it does nothing. */
+export class Bar {
+  private readonly out: NodeJS.WriteStream
+  private readonly samples: { readonly atMs: number; readonly doneBytes: number }[] = []
+  private drawn = 0
+
+  constructor(out: NodeJS.WriteStream) {
+    this.out = out
+  }
+
+  draw({ size, doneBytes, note }: Omit<BarState, 'rateBytes'>, nowMs = performance.now()): void {
+    if (!this.out.isTTY) return
+    const { samples } = this
+    samples.push({ atMs: nowMs, doneBytes })
+    while ((samples[0] as { atMs: number }).atMs < nowMs - RATE_MS && samples.length > 2) samples.shift()
+    const first = samples[0] as { atMs: number; doneBytes: number }
+    const seconds = (nowMs - first.atMs) / 1000
+    const rateBytes = seconds > 0 ? Math.max(0, doneBytes - first.doneBytes) / seconds : 0
+    const line = barLine({ size, doneBytes, rateBytes, ...(note === undefined ? {} : { note }) })
+    this.out.write(`\r${line.padEnd(this.drawn)}`)
+    this.drawn = line.length
+  }
+
+  /** Makes room for other lines. */
+  clear(): void {
+    if (this.drawn > 0) this.out.write(`\r${' '.repeat(this.drawn)}\r`)
+    this.drawn = 0
+  }
+}
+
+const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB'] as const
+
+/** `17 B`, `1.5 MiB`. */
+export function roughBytes(bytes: number): string {
+  let left = bytes
+  let unit = 0
+  while (left >= 1024 && unit < UNITS.length - 1) {
+    left /= 1024
+    unit++
+  }
+  return `${unit === 0 ? Math.round(left) : left.toFixed(1)} ${UNITS[unit]}`
+}
+
+/** `42s`, `3m 20s`, `2h 5m`. */
+export function roughTime(seconds: number): string {
+  const whole = Math.ceil(seconds)
+  if (whole < 60) return `${whole}s`
+  if (whole < 3600) return `${Math.floor(whole / 60)}m ${whole % 60}s`
+  return `${Math.floor(whole / 3600)}h ${Math.floor((whole % 3600) / 60)}m`
+}

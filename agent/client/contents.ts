@@ -1,0 +1,21 @@
+// Messages that refer to large contents (claim check): the message says which, and each is fetched by its id.
+
+import { attributesOf, type MessageView } from '#protocol/codec/mod.ts'
+import { type Downloaded, type DownloadHost, type DownloadOptions, startDownload } from './download/mod.ts'
+
+/** As of a download; `to` is a folder, since there may be several. */
+export type ReceiveContentsOptions = Omit<DownloadOptions, 'id' | 'as'>
+
+/** Ids of the contents a message refers to, as its sender lists them; mostly none. Faults: `ATTRIBUTE_INVALID`. */
+export const contentsOf = ({ envelope }: MessageView): readonly string[] => attributesOf(envelope.headers).contents
+
+/** Fetches them one after the other. Those that are here already are not fetched again. Faults: as `Download.done`. */
+export async function receiveContents(
+  host: DownloadHost,
+  message: MessageView,
+  options: ReceiveContentsOptions,
+): Promise<Downloaded[]> {
+  const out: Downloaded[] = []
+  for (const id of new Set(contentsOf(message))) out.push(await startDownload({ ...options, id }, host).done)
+  return out
+}
