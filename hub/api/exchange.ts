@@ -26,8 +26,10 @@ export class Exchange {
   bytes = 0
   /** When bytes moved last. */
   movedAtMs: number
-  private isWaiting = false
-  private paceFromMs: number
+  /** When it began to wait for the peer; `null`: it does not. */
+  private waitsFromMs: number | null = null
+  /** Time spent waiting since the pace was looked at, and what moved. */
+  private waitedMs = 0
   private paceBytes = 0
   private readonly nowMs: () => number
 
@@ -37,7 +39,6 @@ export class Exchange {
     this.link = parts.link
     this.nowMs = parts.nowMs
     this.movedAtMs = this.nowMs()
-    this.paceFromMs = this.movedAtMs
     this.closed = new Promise((resolve) => {
       if (this.response.destroyed) resolve()
       else this.response.once('close', resolve)
@@ -52,15 +53,13 @@ export class Exchange {
 
   /** From now on it is the peer that is waited for. */
   waitForPeer(): void {
-    if (this.isWaiting) return
-    this.isWaiting = true
-    this.paceFromMs = this.nowMs()
-    this.paceBytes = 0
+    this.waitsFromMs ??= this.nowMs()
   }
 
-  /** Nobody waits for the peer: it cannot be late. */
+  /** Nobody waits for the peer: this time is not its. */
   peerDone(): void {
-    this.isWaiting = false
+    if (this.waitsFromMs !== null) this.waitedMs += this.nowMs() - this.waitsFromMs
+    this.waitsFromMs = null
   }
 
   moved(bytes: number): void {
@@ -71,10 +70,13 @@ export class Exchange {
 
   /** Called every second. True when the peer is too slow. */
   isLate(): boolean {
-    const nowMs = this.nowMs()
-    if (!this.isWaiting || nowMs - this.paceFromMs < PACE_MS) return false
+    if (this.waitsFromMs !== null) {
+      this.peerDone()
+      this.waitForPeer()
+    }
+    if (this.waitedMs < PACE_MS) return false
     if (this.paceBytes < PACE_BYTES_MIN) return true
-    this.paceFromMs = nowMs
+    this.waitedMs = 0
     this.paceBytes = 0
     return false
   }

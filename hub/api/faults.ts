@@ -43,6 +43,10 @@ export const httpFault = declareFaults('http', {
     meaning: 'the type of the file cannot be one',
     remedy: 'Leave filetype out of Upload-Metadata, or give one such as application/pdf',
   },
+  UPLOAD_TOO_LARGE: {
+    meaning: 'the file has more bytes than the link, the hub or the upload takes',
+    remedy: 'Split the file, or ask whoever gave you the link',
+  },
   UPLOAD_REFUSED: {
     meaning: 'the request does not fit the upload',
     remedy: 'Ask for the state of the upload with HEAD, and go on from its Upload-Offset',
@@ -62,6 +66,7 @@ const STATUSES: Readonly<Record<string, number>> = {
   LINK_EXPIRED: 410,
   LINK_REVOKED: 410,
   UPLOAD_LINK_USED: 410,
+  UPLOAD_TOO_LARGE: 413,
   TRANSFER_TOO_LARGE: 413,
   CONTENT_TOO_LARGE: 413,
   CONTENT_BUSY: 423,

@@ -151,6 +151,19 @@ t.test('what is left to do behind the last byte is done at the next start, once'
   t.equal(stage.published().length, 1, 'it came once')
 })
 
+t.test('a file that is whole and not sealed is sealed at the next start', async (t) => {
+  const stage = await Stage.open(t)
+  const { location } = await begin(stage, stage.uploadLink().path, 100_000)
+  const bytes = noise(100_000)
+  stage.contents.store.seal = () => Promise.reject(new Error('the power is gone'))
+  t.match(await patch(stage, location, 0, bytes), { status: 204 })
+  t.match(stage.contents.store.get(contentIdOf(stage)), { state: 'open', bytes: 100_000 })
+  t.equal(stage.published().length, 0)
+  await stage.restart()
+  await eventually(t, 'it is published', () => stage.published().length === 1)
+  t.equal(sha256(await contentOf(stage, contentIdOf(stage))), sha256(bytes))
+})
+
 t.test('a record that outlived its message makes no second one', async (t) => {
   const stage = await Stage.open(t)
   const { path, id: link } = stage.uploadLink()
@@ -209,7 +222,8 @@ t.test('offsets that do not fit, and bytes that are too many', async (t) => {
 t.test('too large: for the link, for the hub, for its store', async (t) => {
   const stage = await Stage.open(t, { settings: { bytesMax: 2000 * MIB }, contentBytesMax: 32 * MIB })
   const narrow = stage.uploadLink({ bytesMax: 1000 })
-  t.match(await begin(stage, narrow.path, 1001), { status: 413 })
+  const wide = await begin(stage, narrow.path, 1001)
+  t.match([wide.status, JSON.parse(wide.body.toString()).code], [413, 'UPLOAD_TOO_LARGE'])
   t.match(await begin(stage, narrow.path, 1000), { status: 201 })
   t.match(await ask(stage.url(narrow.path), { method: 'OPTIONS' }), { headers: { 'tus-max-size': '1000' } })
   const { path } = stage.uploadLink()

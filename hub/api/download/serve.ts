@@ -2,16 +2,17 @@
 // digest before its first byte is sent, the next one while the one before travels. What is damaged is never sent: the answer
 // ends early, and a client that counts bytes notices.
 
-import { Hashing } from '#hub/pool/mod.ts'
 import { type Contents, hubTransferFault, type LiveContent } from '#hub/transfer/mod.ts'
 import { asFault } from '#protocol/base/mod.ts'
 import { parseManifest } from '#protocol/transfer/mod.ts'
+import type { Buffers } from '../buffers.ts'
 import type { Exchange } from '../exchange.ts'
 import { PIECE_BYTES } from '../limits.ts'
 import { attachment, type ByteRange, isSameVersion, rangeOf } from './range.ts'
 
 export type ServeOptions = {
   readonly contents: Contents
+  readonly buffers: Buffers
   /** 32 hexadecimal digits. */
   readonly content: string
   /** Still allowed? Throws when not. */
@@ -19,7 +20,10 @@ export type ServeOptions = {
 }
 
 /** Faults: `CONTENT_ABSENT`, `CONTENT_DAMAGED`, `LINK_*`, those of the store. After the headers they end the connection. */
-export async function serve(exchange: Exchange, { contents, content: id, check }: ServeOptions): Promise<void> {
+export async function serve(
+  exchange: Exchange,
+  { contents, buffers, content: id, check }: ServeOptions,
+): Promise<void> {
   if (contents.store.get(id)?.state !== 'sealed') throw hubTransferFault('CONTENT_ABSENT', { where: `content ${id}` })
   const content = contents.find(Buffer.from(id, 'hex'))
   const inUse = content.follow(() => undefined)
@@ -36,7 +40,7 @@ export async function serve(exchange: Exchange, { contents, content: id, check }
       return
     }
     const range = asked ?? { from: 0, to: list.size }
-    const sender = new Sender(exchange, { contents, content, check })
+    const sender = new Sender(exchange, { contents, buffers, content, check })
     const head = () => {
       const { name, mediaType } = content.view
       response.writeHead(asked === null ? 200 : 206, {
@@ -49,7 +53,7 @@ export async function serve(exchange: Exchange, { contents, content: id, check }
       })
     }
     if (request.method === 'HEAD' || range.from === range.to) head()
-    else await sender.send(range, head)
+    else await sender.send(range, head).finally(() => sender.close())
     response.end()
   } finally {
     inUse[Symbol.dispose]()
@@ -57,12 +61,13 @@ export async function serve(exchange: Exchange, { contents, content: id, check }
   }
 }
 
-type SenderOptions = { readonly contents: Contents; readonly content: LiveContent; readonly check: () => void }
+type SenderOptions = Pick<ServeOptions, 'contents' | 'buffers' | 'check'> & { readonly content: LiveContent }
 
 class Sender {
   private readonly exchange: Exchange
   private readonly options: SenderOptions
-  private readonly buffers: Buffer[] = []
+  private readonly taken: Buffer[] = []
+  private loading: Promise<unknown> = Promise.resolve()
   private gone = false
 
   constructor(exchange: Exchange, options: SenderOptions) {
@@ -92,6 +97,12 @@ class Sender {
     }
   }
 
+  /** Gives its memory back when nobody writes to it any more. */
+  async close(): Promise<void> {
+    await this.loading
+    for (const buffer of this.taken) if (buffer !== undefined) this.options.buffers.give(buffer)
+  }
+
   private chunkAt(offset: number): number {
     const { list } = this.options.content
     if (list.chunkBytes > 0) return Math.floor(offset / list.chunkBytes)
@@ -106,10 +117,10 @@ class Sender {
 
   /** Into the buffer that is not being sent: chunks take turns. */
   private load(chunk: number, bytesMax: number): Promise<Buffer> {
-    this.buffers[chunk % 2] ??= Hashing.buffer(bytesMax)
-    const loading = this.read(chunk, this.buffers[chunk % 2] as Buffer)
-    // It is awaited when the chunk before it is sent, or not at all.
-    loading.catch(() => undefined)
+    this.taken[chunk % 2] ??= this.options.buffers.take(bytesMax)
+    const loading = this.read(chunk, this.taken[chunk % 2] as Buffer)
+    // It is awaited when the chunk before it is sent, or only by the end.
+    this.loading = loading.catch(() => undefined)
     return loading
   }
 

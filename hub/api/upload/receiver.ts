@@ -1,23 +1,26 @@
 // Bytes of an upload, as they come, into chunks of the content's plan: each is hashed in a thread and stored while the next one
 // fills. What is under way is bounded by the hub's windows: beyond that the sender waits.
 
-import { Hashing } from '#hub/pool/mod.ts'
 import { type Contents, hubTransferFault, type LiveContent } from '#hub/transfer/mod.ts'
 import { asFault, type Fault } from '#protocol/base/mod.ts'
+import type { Buffers } from '../buffers.ts'
 
 export type ReceiverOptions = {
   readonly contents: Contents
   readonly content: LiveContent
   /** What came before, behind the last whole chunk. */
   readonly rest: Buffer
+  readonly buffers: Buffers
 }
 
 export class Receiver {
   private readonly contents: Contents
   private readonly content: LiveContent
+  private readonly buffers: Buffers
   /** The chunk that fills, and its bytes; `null` before its first one. */
   private index: number
   private buffer: Buffer | null = null
+  private length = 0
   private filled = 0
   /** Chunks are named, and begun to be stored, in their order. */
   private named: Promise<void> = Promise.resolve()
@@ -25,13 +28,13 @@ export class Receiver {
   private pendingBytes = 0
   private failed: Fault | null = null
 
-  constructor({ contents, content, rest }: ReceiverOptions) {
+  constructor({ contents, content, rest, buffers }: ReceiverOptions) {
+    this.buffers = buffers
     this.contents = contents
     this.content = content
     this.index = content.durable.floor
     if (rest.length === 0) return
-    this.buffer = Hashing.buffer(this.lengthOf(this.index))
-    this.filled = rest.copy(this.buffer)
+    this.filled = rest.copy(this.open())
   }
 
   /** `bytes` are copied. Waits while too much is under way. Faults: those of the store, `CONTENT_FOREIGN`. */
@@ -40,11 +43,11 @@ export class Receiver {
     for (let at = 0; at < bytes.length; ) {
       if (this.buffer === null) await this.makeRoom()
       if (this.failed !== null) throw this.failed
-      this.buffer ??= Hashing.buffer(this.lengthOf(this.index))
-      const copied = bytes.copy(this.buffer, this.filled, at)
+      const buffer = this.buffer ?? this.open()
+      const copied = bytes.copy(buffer, this.filled, at, at + this.length - this.filled)
       at += copied
       this.filled += copied
-      if (this.filled === this.buffer.length) this.store(this.buffer)
+      if (this.filled === this.length) this.store(buffer)
     }
   }
 
@@ -60,6 +63,18 @@ export class Receiver {
     return this.buffer.subarray(0, this.filled)
   }
 
+  /** Gives its memory back: `rest` is not looked at any more. */
+  close(): void {
+    if (this.buffer !== null) this.buffers.give(this.buffer)
+    this.buffer = null
+  }
+
+  private open(): Buffer {
+    this.length = this.lengthOf(this.index)
+    this.buffer = this.buffers.take(this.length)
+    return this.buffer
+  }
+
   private lengthOf(index: number): number {
     const { size, chunkBytes } = this.content.list
     return Math.min(chunkBytes, size - index * chunkBytes)
@@ -73,11 +88,13 @@ export class Receiver {
     }
   }
 
-  private store(bytes: Buffer): void {
+  private store(buffer: Buffer): void {
+    const bytes = buffer.subarray(0, this.length)
     const work = this.keep(this.index, bytes).catch((error: unknown) => {
       this.failed ??= asFault(error)
     })
     const done = work.finally(() => {
+      this.buffers.give(buffer)
       this.pending.delete(done)
       this.pendingBytes -= bytes.length
     })
@@ -88,14 +105,16 @@ export class Receiver {
     this.filled = 0
   }
 
+  /** Settles when nobody reads `bytes` any more. */
   private async keep(index: number, bytes: Buffer): Promise<void> {
     const { contents, content } = this
     const digesting = contents.hashing.digest(bytes)
     const naming = this.named.then(async () => this.name(index, await digesting, bytes.length))
     this.named = naming
-    await naming
-    const digest = await digesting
-    contents.recent.keep(digest.toString('latin1'), bytes)
+    const [named, digested] = await Promise.allSettled([naming, digesting])
+    if (named.status === 'rejected') throw named.reason
+    if (digested.status === 'rejected') throw digested.reason
+    const digest = digested.value
     await contents.store.add(content.id, index, { digest, length: bytes.length, bytes })
     content.durable.add(index, index + 1)
     content.tell()

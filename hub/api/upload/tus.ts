@@ -119,6 +119,7 @@ function told(error: Error | { status_code: number; body: string }): { status: n
     exchange.fault = asFault(error)
     return toldOf(exchange.fault)
   }
-  exchange.fault = httpFault('UPLOAD_REFUSED', { why: error.body.trim() })
+  const code = error.status_code === 413 ? 'UPLOAD_TOO_LARGE' : 'UPLOAD_REFUSED'
+  exchange.fault = httpFault(code, { why: error.body.trim() })
   return toldOf(exchange.fault, error.status_code)
 }
