@@ -82,7 +82,9 @@ export class Journal {
 
   private write(records: readonly Buffer[]): Promise<void> {
     const done = this.last.then(() => this.append(Buffer.concat(records)))
-    this.last = done.catch(() => undefined)
+    this.last = done.catch(() => {
+      // Whoever asked for it is told; the next one is written all the same.
+    })
     return done
   }
 

@@ -1,6 +1,7 @@
 // Where the content goes, and the hidden files beside it while it grows. Names come from other machines: they have to pass
 // `checkName`, and no link is followed in the folder, so nothing is written outside it.
 
+import type { Stats } from 'node:fs'
 import { constants, link, lstat, mkdir, open, rename, rm, stat, unlink } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { checkName } from '#protocol/transfer/mod.ts'
@@ -67,7 +68,7 @@ export class Place {
     const last = overwrite === 'number' ? NUMBERS_MAX : 1
     for (let n = 1; n <= last; n++) {
       const path = this.numbered(n)
-      const there = await lstat(path).catch(() => null)
+      const there = await lstatIfThere(path)
       if (there === null) return null
       for (const index of [await readJournal(indexPath(path)), left]) {
         if (index === null || index.completeMs !== Math.floor(there.mtimeMs)) continue
@@ -108,6 +109,15 @@ export class Place {
 export const indexPath = (path: string): string =>
   join(dirname(path), INDEX_FOLDER, `${cut(basename(path), HIDDEN_NAME_BYTES_MAX)}.chunks`)
 
+/** What has that name, a link itself; `null` for nothing that can be seen. */
+export async function lstatIfThere(path: string): Promise<Stats | null> {
+  try {
+    return await lstat(path)
+  } catch {
+    return null
+  }
+}
+
 /** `report (2).pdf`, within the length a name may have. */
 export function numberedName(name: string, n: number): string {
   const dot = name.lastIndexOf('.')
@@ -140,7 +150,7 @@ async function moveToFree(from: string, to: string): Promise<boolean> {
     if (code === 'EEXIST') return false
     if (code === 'ENOENT') throw error
     // No second names on this file system: between the look and the move somebody else could come.
-    if ((await lstat(to).catch(() => null)) !== null) return false
+    if ((await lstatIfThere(to)) !== null) return false
     await rename(from, to)
     return true
   }

@@ -29,8 +29,12 @@ export class ReuseFiles {
     const sources: Source[] = []
     for (const path of new Set(paths)) {
       if (sources.length >= REUSE_FILES_MAX) break
-      const source = await openSource(path, chunkBytes).catch(() => null)
-      if (source !== null) sources.push(source)
+      try {
+        const source = await openSource(path, chunkBytes)
+        if (source !== null) sources.push(source)
+      } catch {
+        // It was a wish: without this file more is fetched.
+      }
     }
     return new ReuseFiles(sources)
   }
@@ -66,13 +70,13 @@ function placeIn({ records, size, misses }: Source, { offset, length, digest }: 
 }
 
 async function openSource(path: string, chunkBytes: number): Promise<Source | null> {
+  const index = await readJournal(indexPath(path))
   const file = await open(path, constants.O_RDONLY)
   const stat = await file.stat()
   if (!stat.isFile()) {
     await file.close()
     return null
   }
-  const index = await readJournal(indexPath(path)).catch(() => null)
   // What an index of the same plan does not know is not there, and chunks cut by their content stand anywhere.
   const guess = chunkBytes > 0 && index?.chunkBytes !== chunkBytes
   return { file, size: stat.size, records: index?.records ?? null, misses: guess ? 0 : -1 }

@@ -143,7 +143,9 @@ export class ChunkStore {
         if (!isFull(error) || this.stopping.signal.aborted) this.fail(error)
         else {
           if (backoff.failures === 0 && ++this.fullBy === 1) this.hooks.onFull(fullFault(this.part.path, error))
-          await sleep(backoff.next(), undefined, { signal: this.stopping.signal }).catch(() => undefined)
+          await sleep(backoff.next(), undefined, { signal: this.stopping.signal }).catch(() => {
+            // Stopped: the next try is the last.
+          })
         }
       }
     }

@@ -1,6 +1,5 @@
 // What a download has open: the part file with its journal, the files to copy from, the memory, and the intake over them.
 
-import { lstat } from 'node:fs/promises'
 import type { Fault } from '#protocol/base/mod.ts'
 import type { Plan } from '#protocol/transfer/mod.ts'
 import { HashPool } from '../hashing/mod.ts'
@@ -9,7 +8,7 @@ import { downloadFault } from './faults.ts'
 import { Intake, type IntakeHooks } from './intake.ts'
 import { Journal, readJournal } from './journal.ts'
 import { PartFile } from './part-file.ts'
-import { indexPath, type Overwrite, type Place } from './place.ts'
+import { indexPath, lstatIfThere, type Overwrite, type Place } from './place.ts'
 import type { ChunkRecords } from './records.ts'
 import { ReuseFiles } from './reuse.ts'
 import { ChunkStore, targetFault } from './store.ts'
@@ -124,7 +123,7 @@ async function openWork(
     return make({ records, intake, store: null, reuse, publishedAt })
   }
   const target = place.numbered(1)
-  const taken = (await lstat(target).catch(() => null)) !== null
+  const taken = (await lstatIfThere(target)) !== null
   if (overwrite === 'refuse' && taken) throw downloadFault('TARGET_EXISTS', { where: target })
   const header = { id, size, chunkBytes }
   const left = await readJournal(place.journalPath)
