@@ -253,11 +253,11 @@ class Receiver {
     })
     const done = await download.done
     this.bar.clear()
-    const { receivedBytes, reusedBytes } = download.progress
+    const { receivedBytes, reusedBytes, hashedAgainBytes } = download.progress
     const seconds = (performance.now() - startMs) / 1000
     const { topic } = delivery.message(i).envelope
     if (this.options.json) {
-      const facts = { id, ...done, topic, seconds: rounded(seconds), receivedBytes, reusedBytes }
+      const facts = { id, ...done, topic, seconds: rounded(seconds), receivedBytes, reusedBytes, hashedAgainBytes }
       console.log(JSON.stringify(facts))
     } else console.log(receivedLine(done, { seconds, receivedBytes }))
   }

@@ -50,6 +50,3 @@ export const FORGET_MS = MINUTE_MS
 
 /** What `stop` gives requests to write down what they have received. */
 export const STOP_MS = 4 * SECOND_MS
-
-/** Buffers that wait to be used again: a window's worth of several uploads. */
-export const BUFFERS_KEPT_BYTES_MAX = 64 * KIB * KIB

@@ -18,7 +18,6 @@ import type { HubIdentity, OwnMessages } from '#hub/session/mod.ts'
 import type { Log } from '#hub/telemetry/mod.ts'
 import type { Contents } from '#hub/transfer/mod.ts'
 import { asFault, type Clock, type Fault } from '#protocol/base/mod.ts'
-import { Buffers } from './buffers.ts'
 import { serve } from './download/serve.ts'
 import { Exchange } from './exchange.ts'
 import { httpFault, toldOf } from './faults.ts'
@@ -75,7 +74,6 @@ export class HttpServer {
   private readonly store: UploadStore
   private readonly finisher: Finisher
   private readonly tus: Tus
-  private readonly buffers = new Buffers()
   private readonly exchanges = new Set<Exchange>()
   private readonly downloads = new Map<string, number>()
   private timer: NodeJS.Timeout | null = null
@@ -93,7 +91,6 @@ export class HttpServer {
     this.store = new UploadStore({
       contents,
       book,
-      buffers: this.buffers,
       origin: identity.name,
       keepMs,
       nowMs,
@@ -220,7 +217,7 @@ export class HttpServer {
     try {
       // What was begun in time may end; what is revoked may not.
       const check = () => links.check({ id: link, expiresAtMs: Number.MAX_SAFE_INTEGER }, clock.wallMs())
-      await serve(exchange, { contents, buffers: this.buffers, content, check })
+      await serve(exchange, { contents, content, check })
     } finally {
       const left = (this.downloads.get(link) ?? 1) - 1
       if (left > 0) this.downloads.set(link, left)

@@ -74,7 +74,7 @@ export class Connection {
     this.sinceMs = context.wallMs()
     this.writer = new CorkedWriter(accepted.stream as Duplex & { cork(): void })
     this.link = new Link<Terms>({
-      transport: { write: (bytes) => this.writer.write(bytes), end: () => this.stream.end() },
+      transport: { write: (bytes, sent) => this.writer.write(bytes, sent), end: () => this.stream.end() },
       handshake: this.handshake(accepted),
       handler: {
         onReady: (agreed) => this.ready(agreed),
@@ -208,7 +208,7 @@ export class Connection {
         return writer.queuedBytes < BULK_QUEUED_BYTES_MAX && link.ready
       },
       send: (kind: number, channel: number, body: Uint8Array) => link.send(kind, channel, body),
-      sendParts: (first: Buffer, second: Buffer) => link.sendParts(first, second),
+      sendParts: (first: Buffer, second: Buffer, sent?: () => void) => link.sendParts(first, second, sent),
       close: (fault: Fault) => link.close(fault),
     }
   }

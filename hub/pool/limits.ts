@@ -5,3 +5,8 @@ export const HASHED_AT_ONCE_BYTES = 64 * 1024
 
 /** A thread without work ends after so long: most hubs carry large content now and then. */
 export const IDLE_MS = 10_000
+
+/** Buffers are of multiples of this: the step in which chunks of one size grow with their content. */
+export const SHARED_STEP_BYTES = 64 * 1024
+/** Free buffers kept for the next chunk: four of the largest. Others go back to the system. */
+export const SHARED_KEPT_BYTES_MAX = 32 * 1024 * 1024

@@ -1,1 +1,2 @@
 export { Hashing } from './hashing.ts'
+export { SharedBuffers } from './shared-buffers.ts'

@@ -91,7 +91,8 @@ export type SessionConnection = {
   /** As `writable`, for large content: sooner false, so that what is urgent does not wait behind it. */
   readonly bulkWritable: boolean
   send(kind: number, channel: number, body: Uint8Array): void
-  sendParts(first: Buffer, second: Buffer): void
+  /** `sent`: the second is not needed any more. */
+  sendParts(first: Buffer, second: Buffer, sent?: () => void): void
   close(fault: Fault): void
 }
 
@@ -171,7 +172,7 @@ export class Session {
       publicKey: () => this.rememberedKey(),
       bulkWritable: () => connection.bulkWritable && !this.closed,
       send: (kind, channel, body) => connection.send(kind, channel, body),
-      sendParts: (first, second) => connection.sendParts(first, second),
+      sendParts: (first, second, sent) => connection.sendParts(first, second, sent),
       introduce: ({ origin, keyId }) => this.introduceKey(origin, keyId.toString('hex')),
       failed: (request, fault) => this.failed(request, fault),
       reportOf,

@@ -1,6 +1,6 @@
 // All large content of the hub: what is being sent or served, how long the rest is kept, how much may be under way.
 
-import { Hashing } from '#hub/pool/mod.ts'
+import { Hashing, SharedBuffers } from '#hub/pool/mod.ts'
 import type { ContentStore, ContentView } from '#hub/store/mod.ts'
 import { asFault, type Fault } from '#protocol/base/mod.ts'
 import type { OpenTransfer } from '#protocol/schema/mod.ts'
@@ -24,7 +24,8 @@ export type ContentsOptions = {
 export class Contents {
   readonly store: ContentStore
   readonly hashing = new Hashing()
-  readonly recent = new RecentChunks()
+  readonly buffers = new SharedBuffers()
+  readonly recent = new RecentChunks(this.buffers)
   readonly windows = new Windows()
   /** Since the start: content bytes received, and of these such as were there already. */
   receivedBytes = 0

@@ -47,7 +47,7 @@ export type DeskOptions = {
   readonly contents: Contents
   readonly bulkWritable: () => boolean
   send(kind: number, channel: number, body: Uint8Array): void
-  sendParts(first: Buffer, second: Buffer): void
+  sendParts(first: Buffer, second: Buffer, sent: () => void): void
   introduce(manifest: SealedManifest): void
   /** Answers a request that could not be done. */
   failed(request: number, fault: Fault): void
@@ -196,7 +196,7 @@ export class TransferDesk {
         creditBytes,
         bulkWritable: this.options.bulkWritable,
         send: (kind, channel, bytes) => this.options.send(kind, channel, bytes),
-        sendParts: (first, second) => this.options.sendParts(first, second),
+        sendParts: (first, second, sent) => this.options.sendParts(first, second, sent),
         introduce: (manifest) => this.options.introduce(manifest),
         wake: () => this.pump(),
         end: (fault) => this.give(number, fault),

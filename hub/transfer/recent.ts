@@ -1,23 +1,30 @@
 // Chunks that were just written, for those who follow an upload: they need not read them from the disk.
 
+import type { SharedBuffers } from '#hub/pool/mod.ts'
 import { RECENT_BYTES_MAX } from './limits.ts'
 
 export class RecentChunks {
   private readonly chunks = new Map<string, Buffer>()
   private bytes = 0
+  private readonly buffers: SharedBuffers
 
-  /** `digest` in latin1. The bytes must not change any more. */
+  constructor(buffers: SharedBuffers) {
+    this.buffers = buffers
+  }
+
+  /** `digest` in latin1. The bytes must not change any more; they are held here as long as they are kept. */
   keep(digest: string, chunk: Buffer): void {
     if (this.chunks.has(digest)) return
     this.chunks.set(digest, chunk)
+    this.buffers.hold(chunk)
     this.bytes += chunk.length
-    for (const [oldest, { length }] of this.chunks) {
+    for (const oldest of this.chunks.keys()) {
       if (this.bytes <= RECENT_BYTES_MAX) return
-      this.chunks.delete(oldest)
-      this.bytes -= length
+      this.forget(oldest)
     }
   }
 
+  /** Hold what it gives, if it is needed beyond this turn. */
   get(digest: string): Buffer | undefined {
     return this.chunks.get(digest)
   }
@@ -27,5 +34,6 @@ export class RecentChunks {
     if (chunk === undefined) return
     this.chunks.delete(digest)
     this.bytes -= chunk.length
+    this.buffers.release(chunk)
   }
 }

@@ -1,7 +1,6 @@
 // A content goes to an agent: its chunks are named as far as they are known, those it wants are sent as they become durable, at
 // last what its origin signed. So a download may follow an upload, or begin years after it.
 
-import { Hashing } from '#hub/pool/mod.ts'
 import { storeFault } from '#hub/store/mod.ts'
 import { asFault, type Fault } from '#protocol/base/mod.ts'
 import { DIGEST_BYTES } from '#protocol/crypto/mod.ts'
@@ -30,7 +29,8 @@ export type ServingOptions = {
   /** The connection as bulk content may use it. */
   readonly bulkWritable: () => boolean
   send(kind: number, channel: number, body: Uint8Array): void
-  sendParts(first: Buffer, second: Buffer): void
+  /** `sent`: the second is not needed any more. */
+  sendParts(first: Buffer, second: Buffer, sent: () => void): void
   /** Makes sure the peer has the certificate of who signed. */
   introduce(manifest: SealedManifest): void
   /** There may be more to send now. */
@@ -86,9 +86,13 @@ export class Serving {
     if (piece === null) return false
     const { number } = this.options
     const start = dataFrameStart({ transfer: number, chunk, offset: piece.offset, bytes: piece.bytes })
-    this.options.sendParts(start, bytes.subarray(piece.offset, piece.offset + piece.bytes))
+    const { buffers } = this.options.contents
+    buffers.hold(bytes)
+    const sent = () => buffers.release(bytes)
+    this.options.sendParts(start, bytes.subarray(piece.offset, piece.offset + piece.bytes), sent)
     if (piece.offset + piece.bytes === bytes.length) {
       this.read.delete(chunk)
+      buffers.release(bytes)
       this.sent.add(chunk, chunk + 1)
     }
     return true
@@ -97,6 +101,7 @@ export class Serving {
   close(): void {
     if (this.ended) return
     this.ended = true
+    for (const bytes of this.read.values()) this.options.contents.buffers.release(bytes)
     this.read.clear()
     this.following[Symbol.dispose]()
     this.options.contents.leave(this.options.content)
@@ -143,18 +148,24 @@ export class Serving {
     const digest = Buffer.from(content.list.digestAt(chunk))
     const recent = this.doubtful.has(chunk) ? undefined : contents.recent.get(digest.toString('latin1'))
     if (recent === undefined) void this.readFromDisk(chunk, digest)
-    else this.read.set(chunk, recent)
+    else {
+      contents.buffers.hold(recent)
+      this.read.set(chunk, recent)
+    }
   }
 
   /** What the agent receives it checks itself: here only what it doubts is. */
   private async readFromDisk(chunk: number, digest: Buffer): Promise<void> {
     const { content, contents, wake, end } = this.options
     this.reading.add(chunk)
+    const buffer = contents.buffers.take(content.list.lengthAt(chunk))
+    let isKept = false
     try {
       const isDoubtful = this.doubtful.delete(chunk)
-      const bytes = await contents.store.read(digest, isDoubtful ? Hashing.buffer(content.list.lengthAt(chunk)) : null)
+      const bytes = await contents.store.read(digest, buffer)
       if (isDoubtful && !(await contents.hashing.digest(bytes)).equals(digest)) throw storeFault('STORE_DAMAGED')
       if (this.ended) return
+      isKept = true
       this.read.set(chunk, bytes)
       wake()
     } catch (error) {
@@ -166,6 +177,7 @@ export class Serving {
       } else if (!this.ended) end(fault)
     } finally {
       this.reading.delete(chunk)
+      if (!isKept) contents.buffers.release(buffer)
     }
   }
 }

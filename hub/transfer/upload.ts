@@ -2,7 +2,6 @@
 // hashed, stored, acknowledged. What is durable is never asked for again, whatever breaks.
 
 import type { KeyObject } from 'node:crypto'
-import { Hashing } from '#hub/pool/mod.ts'
 import { asFault, type Fault } from '#protocol/base/mod.ts'
 import { CHANNEL_RECEIPTS, FRAME_SEALED, FRAME_STORED, FRAME_WANT } from '#protocol/frame/mod.ts'
 import { type Chunks, encodeSealed, encodeStored, encodeWant, type Seal } from '#protocol/schema/mod.ts'
@@ -51,7 +50,7 @@ export class Upload {
     const { size, chunkBytes } = content.list
     this.incoming = new Incoming({
       list: new ChunkList({ size, chunkBytes }),
-      allocate: (bytes) => Hashing.buffer(bytes),
+      allocate: (bytes) => contents.buffers.take(bytes),
       windowBytes: contents.windows.of(chunkBytes),
     })
   }
@@ -109,7 +108,7 @@ export class Upload {
     if (this.ended) return
     this.ended = true
     const { content, contents, place } = this.options
-    this.incoming.abandon()
+    for (const buffer of this.incoming.abandon()) contents.buffers.release(buffer)
     place[Symbol.dispose]()
     if (content.uploader === this) content.uploader = null
     contents.leave(content)
@@ -165,6 +164,8 @@ export class Upload {
       this.keep(chunk, true)
     } catch (error) {
       this.fail(asFault(error))
+    } finally {
+      contents.buffers.release(bytes)
     }
   }
 

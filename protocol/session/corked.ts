@@ -4,7 +4,7 @@
 export type Corkable = {
   cork(): void
   uncork(): void
-  write(bytes: Buffer): boolean
+  write(bytes: Buffer, done?: () => void): boolean
   readonly writableLength: number
   readonly destroyed: boolean
 }
@@ -21,8 +21,12 @@ export class CorkedWriter {
     return this.stream.writableLength
   }
 
-  write(bytes: Buffer): void {
-    if (this.stream.destroyed) return
+  /** `sent`: the bytes are not needed any more, because the system has them or nobody will. */
+  write(bytes: Buffer, sent?: () => void): void {
+    if (this.stream.destroyed) {
+      sent?.()
+      return
+    }
     if (!this.corked) {
       this.corked = true
       this.stream.cork()
@@ -31,6 +35,7 @@ export class CorkedWriter {
         this.stream.uncork()
       })
     }
-    this.stream.write(bytes)
+    if (sent === undefined) this.stream.write(bytes)
+    else this.stream.write(bytes, sent)
   }
 }

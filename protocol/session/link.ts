@@ -16,7 +16,11 @@ import { closeBody, peerClosed } from '#protocol/handshake/mod.ts'
 import { sessionFault } from './faults.ts'
 
 /** What the link needs of a connection. `write` must keep order and may buffer; `end` closes after what was written. */
-export type Transport = { write(bytes: Buffer): void; end(): void }
+export type Transport = {
+  /** `sent`, when given, is called once the bytes are not needed any more. */
+  write(bytes: Buffer, sent?: () => void): void
+  end(): void
+}
 
 /** A frame to send on the control channel. */
 export type ControlFrame = readonly [kind: number, body: Uint8Array]
@@ -128,10 +132,10 @@ export class Link<T extends Agreed> {
     this.write(frameOf(kind, channel, body))
   }
 
-  /** A frame in parts; the first holds its header. */
-  sendParts(first: Buffer, second: Buffer): void {
+  /** A frame in parts; the first holds its header. `sent`: the second is not needed any more. */
+  sendParts(first: Buffer, second: Buffer, sent?: () => void): void {
     this.write(first)
-    this.write(second)
+    this.write(second, sent)
   }
 
   /** Tells the peer why, then ends. */
@@ -142,11 +146,15 @@ export class Link<T extends Agreed> {
     this.finish(fault)
   }
 
-  private write(bytes: Buffer): void {
-    if (this.phase === 'closed') return
+  private write(bytes: Buffer, sent?: () => void): void {
+    if (this.phase === 'closed') {
+      sent?.()
+      return
+    }
     this.spokeAtMs = this.nowMs
     this.bytesOut += bytes.length
-    this.transport.write(bytes)
+    if (sent === undefined) this.transport.write(bytes)
+    else this.transport.write(bytes, sent)
   }
 
   private ping(): void {

@@ -5,14 +5,12 @@
 import { type Contents, hubTransferFault, type LiveContent } from '#hub/transfer/mod.ts'
 import { asFault } from '#protocol/base/mod.ts'
 import { parseManifest } from '#protocol/transfer/mod.ts'
-import type { Buffers } from '../buffers.ts'
 import type { Exchange } from '../exchange.ts'
 import { PIECE_BYTES } from '../limits.ts'
 import { attachment, type ByteRange, isSameVersion, rangeOf } from './range.ts'
 
 export type ServeOptions = {
   readonly contents: Contents
-  readonly buffers: Buffers
   /** 32 hexadecimal digits. */
   readonly content: string
   /** Still allowed? Throws when not. */
@@ -20,10 +18,7 @@ export type ServeOptions = {
 }
 
 /** Faults: `CONTENT_ABSENT`, `CONTENT_DAMAGED`, `LINK_*`, those of the store. After the headers they end the connection. */
-export async function serve(
-  exchange: Exchange,
-  { contents, buffers, content: id, check }: ServeOptions,
-): Promise<void> {
+export async function serve(exchange: Exchange, { contents, content: id, check }: ServeOptions): Promise<void> {
   if (contents.store.get(id)?.state !== 'sealed') throw hubTransferFault('CONTENT_ABSENT', { where: `content ${id}` })
   const content = contents.find(Buffer.from(id, 'hex'))
   const inUse = content.follow(() => undefined)
@@ -40,7 +35,7 @@ export async function serve(
       return
     }
     const range = asked ?? { from: 0, to: list.size }
-    const sender = new Sender(exchange, { contents, buffers, content, check })
+    const sender = new Sender(exchange, { contents, content, check })
     const head = () => {
       const { name, mediaType } = content.view
       response.writeHead(asked === null ? 200 : 206, {
@@ -61,7 +56,7 @@ export async function serve(
   }
 }
 
-type SenderOptions = Pick<ServeOptions, 'contents' | 'buffers' | 'check'> & { readonly content: LiveContent }
+type SenderOptions = Pick<ServeOptions, 'contents' | 'check'> & { readonly content: LiveContent }
 
 class Sender {
   private readonly exchange: Exchange
@@ -100,7 +95,7 @@ class Sender {
   /** Gives its memory back when nobody writes to it any more. */
   async close(): Promise<void> {
     await this.loading
-    for (const buffer of this.taken) if (buffer !== undefined) this.options.buffers.give(buffer)
+    for (const buffer of this.taken) if (buffer !== undefined) this.options.contents.buffers.release(buffer)
   }
 
   private chunkAt(offset: number): number {
@@ -117,7 +112,7 @@ class Sender {
 
   /** Into the buffer that is not being sent: chunks take turns. */
   private load(chunk: number, bytesMax: number): Promise<Buffer> {
-    this.taken[chunk % 2] ??= this.options.buffers.take(bytesMax)
+    this.taken[chunk % 2] ??= this.options.contents.buffers.take(bytesMax)
     const loading = this.read(chunk, this.taken[chunk % 2] as Buffer)
     // It is awaited when the chunk before it is sent, or only by the end.
     this.loading = loading.catch(() => undefined)

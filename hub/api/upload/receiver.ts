@@ -3,20 +3,17 @@
 
 import { type Contents, hubTransferFault, type LiveContent } from '#hub/transfer/mod.ts'
 import { asFault, type Fault } from '#protocol/base/mod.ts'
-import type { Buffers } from '../buffers.ts'
 
 export type ReceiverOptions = {
   readonly contents: Contents
   readonly content: LiveContent
   /** What came before, behind the last whole chunk. */
   readonly rest: Buffer
-  readonly buffers: Buffers
 }
 
 export class Receiver {
   private readonly contents: Contents
   private readonly content: LiveContent
-  private readonly buffers: Buffers
   /** The chunk that fills, and its bytes; `null` before its first one. */
   private index: number
   private buffer: Buffer | null = null
@@ -28,8 +25,7 @@ export class Receiver {
   private pendingBytes = 0
   private failed: Fault | null = null
 
-  constructor({ contents, content, rest, buffers }: ReceiverOptions) {
-    this.buffers = buffers
+  constructor({ contents, content, rest }: ReceiverOptions) {
     this.contents = contents
     this.content = content
     this.index = content.durable.floor
@@ -65,13 +61,13 @@ export class Receiver {
 
   /** Gives its memory back: `rest` is not looked at any more. */
   close(): void {
-    if (this.buffer !== null) this.buffers.give(this.buffer)
+    if (this.buffer !== null) this.contents.buffers.release(this.buffer)
     this.buffer = null
   }
 
   private open(): Buffer {
     this.length = this.lengthOf(this.index)
-    this.buffer = this.buffers.take(this.length)
+    this.buffer = this.contents.buffers.take(this.length)
     return this.buffer
   }
 
@@ -94,7 +90,7 @@ export class Receiver {
       this.failed ??= asFault(error)
     })
     const done = work.finally(() => {
-      this.buffers.give(buffer)
+      this.contents.buffers.release(buffer)
       this.pending.delete(done)
       this.pendingBytes -= bytes.length
     })

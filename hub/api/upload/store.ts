@@ -6,7 +6,6 @@ import type { UploadLink } from '#hub/security/mod.ts'
 import { type Contents, hubTransferFault, type LiveContent } from '#hub/transfer/mod.ts'
 import { assert, type Fault } from '#protocol/base/mod.ts'
 import { checkName, chunkBytesFor, MEDIA_TYPE_LENGTH_MAX } from '#protocol/transfer/mod.ts'
-import type { Buffers } from '../buffers.ts'
 import { currentExchange, type Exchange } from '../exchange.ts'
 import { httpFault } from '../faults.ts'
 import { WRITERS_MAX } from '../limits.ts'
@@ -16,7 +15,6 @@ import { Receiver } from './receiver.ts'
 export type UploadStoreOptions = {
   readonly contents: Contents
   readonly book: UploadBook
-  readonly buffers: Buffers
   /** The hub's name: the contents' origin. */
   readonly origin: string
   readonly keepMs: number
@@ -138,13 +136,13 @@ export class UploadStore extends DataStore {
     exchange: Exchange,
     offset: number,
   ): Promise<number> {
-    const { contents, book, buffers, check, onComplete } = this.options
+    const { contents, book, check, onComplete } = this.options
     const rest = await book.rest(content.id, durableBytes(content))
     if (durableBytes(content) + rest.length !== offset) {
       // The rest was damaged: the sender asks again where to go on.
       throw httpFault('UPLOAD_REFUSED', { where: `content ${content.id}`, why: 'it goes on elsewhere', retry: true })
     }
-    const receiver = new Receiver({ contents, content, rest, buffers })
+    const receiver = new Receiver({ contents, content, rest })
     try {
       exchange.waitForPeer()
       for await (const bytes of stream) {

@@ -1,0 +1,230 @@
+// One large transfer through a hub while sender, hub and receiver are killed with SIGKILL again and again, each started again with
+// the command it had. At the end the file is what it was; what travelled twice was counted on the lines, kill by kill.
+
+import { type ChildProcess, spawn } from 'node:child_process'
+import { createHash, randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { closeSync, createReadStream, mkdirSync, openSync, readdirSync, writeSync } from 'node:fs'
+import { join } from 'node:path'
+import { pipeline } from 'node:stream/promises'
+import type { Random } from '#protocol/bytes/testing.ts'
+import { startTestHub } from '../fixtures/hub.ts'
+import { CountingLine } from './counting-line.ts'
+
+const AGENT = join(import.meta.dirname, '../../agent/main.ts')
+const FILE = 'drawing.bin'
+const BLOCK_BYTES = 1024 * 1024
+/** Longest time without a byte on the lines: a restart takes two seconds on a busy machine. */
+const STUCK_MS = 60_000
+const POLL_MS = 2
+/** A command that could not reach the hub that was just killed is given again, as its user would. */
+const AGAIN_MS = 300
+const AGAIN_MAX = 50
+
+const VICTIMS = ['sender', 'hub', 'receiver'] as const
+type Victim = (typeof VICTIMS)[number]
+
+export type TransferKills = {
+  readonly digestIsRight: boolean
+  /** Nothing but the file is left in the receiver's folder that a user would see. */
+  readonly files: readonly string[]
+  readonly kills: Readonly<Record<Victim, number>>
+  /** Content bytes that travelled again on either line, after each kill. */
+  readonly againBytes: readonly number[]
+  /** Bytes that the last lives of sender and receiver hashed although their journals had them. */
+  readonly hashedAgainBytes: number
+}
+
+export type TransferOptions = {
+  readonly size: number
+  /** Of each. */
+  readonly kills: number
+  readonly random: Random
+  say(what: string): void
+}
+
+export async function killDuringTransfer({ size, kills, random, say }: TransferOptions): Promise<TransferKills> {
+  await using undo = new AsyncDisposableStack()
+  const hub = await startTestHub({ queues: [{ name: 'files', topics: ['files/#'] }] })
+  undo.defer(() => hub.stop())
+  const hubPort = Number(hub.tcpAddress.split(':').at(-1))
+  const lines = { up: await CountingLine.open(hubPort), down: await CountingLine.open(hubPort) }
+  undo.defer(() => lines.up.close())
+  undo.defer(() => lines.down.close())
+  const source = join(hub.dir, FILE)
+  const digest = writeRandomFile(source, size)
+  const inbox = join(hub.dir, 'inbox')
+  mkdirSync(inbox)
+  const enroll = async (name: string, { port }: CountingLine, rights: { publish: string[]; consume: string[] }) =>
+    join(await hub.enroll(name, { ...rights, address: `tcp://127.0.0.1:${port}` }), '..')
+  const from = await enroll('sender', lines.up, { publish: ['files/#'], consume: [] })
+  const to = await enroll('receiver', lines.down, { publish: [], consume: ['files'] })
+  const sender = new Program(['send', 'file', source, '--data', from, '--topic', 'files/x', '--early', '--json'])
+  const receiver = new Program([
+    'receive',
+    'file',
+    '--data',
+    to,
+    '--queue',
+    'files',
+    '--to',
+    inbox,
+    '--count',
+    '1',
+    '--json',
+  ])
+  undo.defer(() => sender.end())
+  undo.defer(() => receiver.end())
+  receiver.start()
+  sender.start()
+
+  const victims = shuffled(
+    VICTIMS.flatMap((victim) => new Array<Victim>(kills).fill(victim)),
+    random,
+  )
+  const done: Record<Victim, number> = { sender: 0, hub: 0, receiver: 0 }
+  const fresh = (line: CountingLine) => line.bytes - line.againBytes
+  const again = () => lines.up.againBytes + lines.down.againBytes
+  const againBytes: number[] = []
+  for (const [i, victim] of victims.entries()) {
+    // Spread over the transfer, by what is new on the line the victim is at.
+    const at = Math.floor((size * (i + 0.2 + random.below(60) / 100)) / victims.length)
+    const line = victim === 'receiver' ? lines.down : lines.up
+    const moved = () => lines.up.bytes + lines.down.bytes
+    await until(() => fresh(line) >= at || (sender.over && receiver.over), moved, `${victim} at ${at} bytes`)
+    const before = again()
+    if (victim === 'hub') await hub.kill()
+    else await (victim === 'sender' ? sender : receiver).kill()
+    // What was on its way is lost, and was counted.
+    const hit = [...(victim === 'receiver' ? [] : [lines.up]), ...(victim === 'sender' ? [] : [lines.down])]
+    await until(() => hit.every(({ open }) => open === 0), moved, `${victim}'s connections to end`)
+    const sides = [
+      { line: lines.up, program: sender, isHit: victim !== 'receiver', freshBytes: fresh(lines.up) },
+      { line: lines.down, program: receiver, isHit: victim !== 'sender', freshBytes: fresh(lines.down) },
+    ]
+    done[victim]++
+    if (victim === 'hub') await hub.restart()
+    else (victim === 'sender' ? sender : receiver).start()
+    // What travels again does so before anything new: then it is known what this kill has cost.
+    const isBack = ({ line, program, isHit, freshBytes }: (typeof sides)[number]) =>
+      !isHit || program.over || fresh(line) > freshBytes
+    await until(() => sides.every(isBack), moved, `what comes after ${victim} was killed`)
+    againBytes.push(again() - before)
+    say(
+      `${victim} killed with ${mib(fresh(lines.up))} of ${mib(size)} sent, ${mib(fresh(lines.down))} received, ${againBytes.at(-1)} bytes again`,
+    )
+  }
+  const said = await Promise.all([sender.said(), receiver.said()])
+  const files = readdirSync(inbox).filter((name) => !name.startsWith('.'))
+  return {
+    digestIsRight: files.includes(FILE) && (await digestOf(join(inbox, FILE))) === digest,
+    files,
+    kills: done,
+    againBytes,
+    hashedAgainBytes: said.reduce((sum, { hashedAgainBytes }) => sum + hashedAgainBytes, 0),
+  }
+}
+
+/** A command of the agent that is given again until it has done its work. */
+class Program {
+  over = false
+  private readonly args: readonly string[]
+  private child: ChildProcess | null = null
+  private readonly finished = Promise.withResolvers<{ hashedAgainBytes: number }>()
+  private failures = 0
+
+  constructor(args: readonly string[]) {
+    this.args = args
+  }
+
+  start(): void {
+    if (this.over) return
+    const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', AGENT, ...this.args], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
+    this.child = child
+    let out = ''
+    let err = ''
+    child.stdout.on('data', (bytes) => {
+      out += bytes
+    })
+    child.stderr.on('data', (bytes) => {
+      err = `${err}${bytes}`.slice(-2000)
+    })
+    child.once('close', (code, signal) => {
+      if (this.child !== child || signal === 'SIGKILL') return
+      if (code === 0) this.finish(out)
+      else if (++this.failures > AGAIN_MAX) this.finished.reject(new Error(`it failed with ${code}: ${err}`))
+      else setTimeout(() => this.child === child && this.start(), AGAIN_MS)
+    })
+  }
+
+  async kill(): Promise<void> {
+    const { child } = this
+    this.child = null
+    if (child === null || child.exitCode !== null || child.signalCode !== null) return
+    child.kill('SIGKILL')
+    await once(child, 'close')
+  }
+
+  async end(): Promise<void> {
+    this.over = true
+    await this.kill()
+  }
+
+  /** What it said when it had done its work. */
+  said(): Promise<{ hashedAgainBytes: number }> {
+    return this.finished.promise
+  }
+
+  private finish(out: string): void {
+    this.over = true
+    this.finished.resolve(JSON.parse(out.trim().split('\n').at(-1) ?? '') as { hashedAgainBytes: number })
+  }
+}
+
+/** Resolves when `ready`; fails when `moved` stands still for long. */
+async function until(ready: () => boolean, moved: () => number, what: string): Promise<void> {
+  let last = -1
+  let sinceMs = performance.now()
+  while (!ready()) {
+    const now = moved()
+    if (now !== last) sinceMs = performance.now()
+    last = now
+    if (performance.now() - sinceMs > STUCK_MS) throw new Error(`nothing moves while waiting for ${what}`)
+    await new Promise((resolve) => setTimeout(resolve, POLL_MS))
+  }
+}
+
+/** Gives its SHA-256. No two chunks are alike: one that is known would not travel. */
+function writeRandomFile(path: string, size: number): string {
+  const hash = createHash('sha256')
+  const file = openSync(path, 'w')
+  try {
+    for (let at = 0; at < size; at += BLOCK_BYTES) {
+      const part = randomBytes(Math.min(BLOCK_BYTES, size - at))
+      writeSync(file, part)
+      hash.update(part)
+    }
+  } finally {
+    closeSync(file)
+  }
+  return hash.digest('hex')
+}
+
+async function digestOf(path: string): Promise<string> {
+  const hash = createHash('sha256')
+  await pipeline(createReadStream(path, { highWaterMark: BLOCK_BYTES }), hash)
+  return hash.digest('hex')
+}
+
+function shuffled<T>(items: readonly T[], random: Random): T[] {
+  const out = [...items]
+  for (let i = out.length - 1; i > 0; i--) {
+    const j = random.below(i + 1)
+    ;[out[i], out[j]] = [out[j] as T, out[i] as T]
+  }
+  return out
+}
+
+const mib = (bytes: number): string => `${Math.round(bytes / BLOCK_BYTES)} MiB`
