@@ -22,6 +22,7 @@ import {
 import type { Segments } from '#hub/store/segments.ts'
 import { HubMeters } from '#hub/telemetry/mod.ts'
 import type { Contents } from '#hub/transfer/mod.ts'
+import { asFault } from '#protocol/base/mod.ts'
 import { BATCH_MESSAGES_MAX, HEADERS_BYTES_MAX } from '#protocol/codec/mod.ts'
 import { signingKey } from '#protocol/crypto/mod.ts'
 import { BATCH_FRAME_BYTES_MAX, BODY_BYTES_MAX } from '#protocol/frame/mod.ts'
@@ -133,14 +134,24 @@ export class SimHub {
     return existsSync(this.copyPath)
   }
 
-  /** As causeway-hub store restored does, while the hub does not run. */
+  /** As causeway-hub store restored does, while the hub does not run; given again when the disk fails. */
   async markRestored(): Promise<void> {
     const { dataDir, world } = this.options
-    world.log('hub: its folder is marked as restored')
-    await world.outcome(
-      world.within(new Process('operator'), () => markRestored(dataDir)),
-      'store restored',
-    )
+    for (;;) {
+      const marked = world.within(new Process('operator'), () => markRestored(dataDir))
+      const failed = await world.outcome(
+        marked.then(
+          () => false,
+          (error: unknown) => {
+            if (asFault(error).code !== 'STORE_IO') throw error
+            return true
+          },
+        ),
+        'store restored',
+      )
+      world.log(`hub: its folder is ${failed ? 'not ' : ''}marked as restored`)
+      if (!failed) return
+    }
   }
 
   /** Puts the copy in the place of the folder, while the hub does not run. */
