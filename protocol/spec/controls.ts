@@ -24,23 +24,8 @@ import {
 } from '#protocol/frame/mod.ts'
 import * as schema from '#protocol/schema/mod.ts'
 import { AGENT_CERTIFICATE, AGENT_NAME, actorKey, CA_CERTIFICATE, NOW_MS, spkiOf } from './actors.ts'
-
-export type ControlSample = {
-  readonly kind: number
-  /** Its name in the .proto files. */
-  readonly message: string
-  readonly value: object
-  readonly bytes: Buffer
-}
-
-function sample<T extends object>(
-  kind: number,
-  message: string,
-  encode: (value: T) => Buffer,
-  value: T,
-): ControlSample {
-  return { kind, message, value, bytes: encode(value) }
-}
+import { type ControlSample, sample } from './sample.ts'
+import { transferSamples } from './transfers.ts'
 
 /** The same with a retired field behind it, as a former sender wrote it. */
 const withRetired = (made: ControlSample, field: Buffer): ControlSample => ({
@@ -214,4 +199,5 @@ export const controlSamples = {
     fromMs: NOW_MS,
   }),
   REPLAYED: sample(FRAME_REPLAYED, 'Replayed', schema.encodeReplayed, { request: 5, messages: 1234 }),
+  ...transferSamples,
 } as const

@@ -22,7 +22,7 @@ t.test('every kind of frame and every message and field of the .proto files is m
     const mentions = text.split(new RegExp(`\\b${name}\\b`)).length - 1
     t.ok(mentions >= 2, `${name}: ${mentions}`)
   }
-  for (const file of ['handshake', 'session']) {
+  for (const file of ['handshake', 'session', 'transfer']) {
     const proto = readFileSync(new URL(`../schema/${file}.proto`, import.meta.url), 'utf8')
     for (const [, name] of proto.matchAll(/^\s+(?:repeated )?[\w.]+ (\w+) = \d+;/gm)) {
       t.ok(new RegExp(`\\b${name}\\b`).test(text), `field ${name}`)

@@ -8,6 +8,8 @@ import * as codec from '#protocol/codec/mod.ts'
 import * as frame from '#protocol/frame/mod.ts'
 import * as handshake from '#protocol/handshake/limits.ts'
 import '#protocol/session/mod.ts'
+import * as transfer from '#protocol/transfer/limits.ts'
+import '#protocol/transfer/mod.ts'
 
 const target = fileURLToPath(new URL('./causeway-protocol.md', import.meta.url))
 const WIDTH = 118
@@ -35,9 +37,20 @@ const KINDS: Readonly<Record<string, readonly [from: string, body: string, when:
   DELIVER: ['hub', 'prefix 32 B + content', 'to a consumer, within its credit'],
   SETTLE: ['agent', 'Settle', 'for messages that were delivered'],
   SETTLED: ['hub', 'Settled', 'a SETTLE became durable'],
-  ORIGIN: ['hub', 'Origin', 'before the first DELIVER of a key id'],
+  ORIGIN: ['hub', 'Origin', 'before DELIVER or SEAL of a new key id'],
   REPLAY: ['agent', 'Replay', 'request; for a subscription of its own'],
   REPLAYED: ['hub', 'Replayed', 'answer to REPLAY; a new turn begins'],
+  OPEN_TRANSFER: ['agent', 'OpenTransfer', 'request; needs feature 0'],
+  TRANSFER_OPENED: ['hub', 'TransferOpened', 'answer to OPEN_TRANSFER'],
+  FETCH: ['agent', 'Fetch', 'request'],
+  FETCHED: ['hub', 'Fetched', 'answer to FETCH'],
+  CHUNKS: ['both', 'Chunks', 'source: as it learns the digests'],
+  WANT: ['both', 'Want', 'sink: for chunks that were named'],
+  CHUNK_DATA: ['both', 'prefix 16 B + bytes', 'source: of chunks wanted, within credit'],
+  STORED: ['both', 'Stored', 'sink: chunks became durable; credit'],
+  SEAL: ['both', 'Seal', 'source: after the last CHUNKS'],
+  SEALED: ['both', 'Sealed', 'sink: all is durable; the last frame'],
+  END_TRANSFER: ['both', 'EndTransfer', 'source or sink: it does not go on'],
 }
 
 const byte = (value: number): string => `0x${value.toString(16).padStart(2, '0')}`
@@ -59,6 +72,7 @@ function limits(): string {
     ['frame body: handshake', frame.HANDSHAKE_FRAME_BYTES_MAX, 'two certificates of 8 KiB, names, limits'],
     ['frame body: control', frame.CONTROL_FRAME_BYTES_MAX, 'SETTLE with 2,048 ranges of about 30 bytes'],
     ['frame body: batch', frame.BATCH_FRAME_BYTES_MAX, 'payload 2 MiB + index 512 KiB + head, prefix, hashes 2 MiB'],
+    ['frame body: bulk', frame.BULK_FRAME_BYTES_MAX, '256 KiB of a chunk and 16 bytes before it'],
     ['message body', frame.BODY_BYTES_MAX, 'larger content travels as a transfer'],
     ['raw payload of a batch', frame.PAYLOAD_RAW_BYTES_MAX, 'one body of the maximum with its key, or many small ones'],
     ['index of a batch', frame.INDEX_BYTES_MAX, 'distinct topics and headers, runs'],
@@ -71,6 +85,14 @@ function limits(): string {
     ['message key', codec.KEY_BYTES_MAX, ''],
     ['origin and stream name in a head', codec.NAME_BYTES_MAX, 'bytes of UTF-8, each'],
     ['zstd window log, batch', codec.ZSTD_WINDOW_LOG_MAX, '2^21 covers the largest payload'],
+    ['content', transfer.CONTENT_BYTES_MAX, '131,072 chunks of 8 MiB'],
+    ['chunk of a content', transfer.CHUNK_BYTES_MAX, 'both sides hold it in memory'],
+    ['chunks of a content', transfer.CHUNKS_MAX, '16 GiB in chunks of 64 KiB'],
+    ['digests in a CHUNKS', transfer.CHUNKS_PER_FRAME_MAX, '32 KiB'],
+    ['ranges in a WANT or STORED', transfer.RANGES_MAX, ''],
+    ['name of a content, bytes of UTF-8', transfer.CONTENT_NAME_BYTES_MAX, ''],
+    ['media type of a content', transfer.MEDIA_TYPE_LENGTH_MAX, 'characters'],
+    ['manifest', transfer.MANIFEST_BYTES_MAX, ''],
     ['certificate, DER', handshake.CERTIFICATE_BYTES_MAX, 'about 450 bytes with Ed25519'],
     ['name of an agent or hub', handshake.NAME_LENGTH_MAX, 'characters'],
     ['clock skew for certificates, ms', handshake.CLOCK_SKEW_MS, 'one day either way'],
@@ -89,7 +111,7 @@ function limits(): string {
 }
 
 /** Areas whose faults are about a peer's bytes. */
-const AREAS = ['frame', 'bytes', 'schema', 'handshake', 'crypto', 'codec', 'session', 'base']
+const AREAS = ['frame', 'bytes', 'schema', 'handshake', 'crypto', 'codec', 'session', 'transfer', 'base']
 
 function faults(): string {
   const declared = [...declaredFaults()]

@@ -12,6 +12,7 @@ import { attributesOf, decodeHeaders, openBatch, openExtract, parseRecord } from
 import { BATCH_FRAME_BYTES_MAX, FrameReader } from '#protocol/frame/mod.ts'
 import { parseToken } from '#protocol/handshake/mod.ts'
 import { parseBatchPrefix, parseDeliverPrefix } from '#protocol/session/mod.ts'
+import { parseChunkData, parseManifest, verifyManifest } from '#protocol/transfer/mod.ts'
 import { plain, vectorsAreCurrent } from './vectors.ts'
 
 type Message = { topic: string; headers: Record<string, unknown>; key: string; body: string }
@@ -191,7 +192,7 @@ t.test('the stream of frames', async (t) => {
 
 t.test('control messages, by the .proto files', async (t) => {
   const root = new protobuf.Root()
-  for (const name of ['handshake', 'session']) {
+  for (const name of ['handshake', 'session', 'transfer']) {
     protobuf.parse(readFileSync(new URL(`../schema/${name}.proto`, import.meta.url), 'utf8'), root)
   }
   const bytesAsText = (value: unknown): unknown => plain(JSON.parse(JSON.stringify(value)))
@@ -206,7 +207,7 @@ t.test('control messages, by the .proto files', async (t) => {
     const expected = bytesAsText(value)
     t.strictSame(arraysAsHex(decoded, expected), expected, name)
   }
-  t.equal(vectors.controls.length, 23)
+  t.equal(vectors.controls.length, 35)
 })
 
 /** Turns lists of numbers into "hex:…" where `like` has such a text. */
@@ -444,6 +445,8 @@ t.test('what must be refused', async (t) => {
     headers: decodeHeaders,
     attributes: (bytes) => attributesOf(decodeHeaders(bytes)),
     deliver: parseDeliverPrefix,
+    'chunk data': parseChunkData,
+    manifest: (bytes) => verifyManifest(parseManifest(bytes), publicKey('agent')),
     varint: (bytes) => new ByteReader(bytes, 'test').varint(),
     stream(bytes) {
       const reader = new FrameReader(() => {})

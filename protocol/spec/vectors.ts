@@ -50,6 +50,7 @@ import {
   spkiOf,
 } from './actors.ts'
 import { controlSamples } from './controls.ts'
+import { transferRefused, transferVectors } from './transfers.ts'
 
 const target = fileURLToPath(new URL('./vectors.json', import.meta.url))
 const agentKey = actorKey('agent')
@@ -412,7 +413,8 @@ function vectors(): object {
       },
     ],
     token: token(),
-    refused: refused(minimalBytes),
+    transfer: transferVectors(),
+    refused: [...refused(minimalBytes), ...transferRefused()],
   }
 }
 
