@@ -157,6 +157,8 @@ export class Upload {
       if (!found.equals(digest)) {
         this.incoming.damaged(chunk)
         this.want([chunk])
+        // What was thrown away is room again. The agent may have none left to send it again with.
+        this.tellStored([])
         return
       }
       contents.recent.keep(digest.toString('latin1'), bytes)
@@ -189,12 +191,13 @@ export class Upload {
   private acknowledge(): void {
     if (this.ended) return
     const ranges = runsOf(this.storedNow.splice(0).sort((a, b) => a - b))
-    for (let at = 0; at < ranges.length; at += RANGES_MAX) {
-      const { creditBytes } = this.incoming
-      const some = ranges.slice(at, at + RANGES_MAX)
-      const body = encodeStored({ transfer: this.options.number, ranges: some, creditBytes })
-      this.options.send(FRAME_STORED, CHANNEL_RECEIPTS, body)
-    }
+    for (let at = 0; at < ranges.length; at += RANGES_MAX) this.tellStored(ranges.slice(at, at + RANGES_MAX))
+  }
+
+  private tellStored(ranges: ReturnType<typeof runsOf>): void {
+    const { creditBytes } = this.incoming
+    const body = encodeStored({ transfer: this.options.number, ranges, creditBytes })
+    this.options.send(FRAME_STORED, CHANNEL_RECEIPTS, body)
   }
 
   private sealWhenComplete(): void {
