@@ -69,6 +69,8 @@ export class Serving {
   /** Faults: `TRANSFER_MALFORMED`. */
   stored({ ranges, creditBytes }: Stored): void {
     this.outgoing.acknowledge(ranges, creditBytes)
+    // What the agent came to have by another way is not sent: it must not be held until the end.
+    for (const [chunk, bytes] of this.read) if (this.outgoing.has(chunk)) this.drop(chunk, bytes)
     this.options.wake()
   }
 
@@ -91,8 +93,7 @@ export class Serving {
     const sent = () => buffers.release(bytes)
     this.options.sendParts(start, bytes.subarray(piece.offset, piece.offset + piece.bytes), sent)
     if (piece.offset + piece.bytes === bytes.length) {
-      this.read.delete(chunk)
-      buffers.release(bytes)
+      this.drop(chunk, bytes)
       this.sent.add(chunk, chunk + 1)
     }
     return true
@@ -101,10 +102,14 @@ export class Serving {
   close(): void {
     if (this.ended) return
     this.ended = true
-    for (const bytes of this.read.values()) this.options.contents.buffers.release(bytes)
-    this.read.clear()
+    for (const [chunk, bytes] of this.read) this.drop(chunk, bytes)
     this.following[Symbol.dispose]()
     this.options.contents.leave(this.options.content)
+  }
+
+  private drop(chunk: number, bytes: Buffer): void {
+    this.read.delete(chunk)
+    this.options.contents.buffers.release(bytes)
   }
 
   private name(): void {
@@ -164,7 +169,7 @@ export class Serving {
       const isDoubtful = this.doubtful.delete(chunk)
       const bytes = await contents.store.read(digest, buffer)
       if (isDoubtful && !(await contents.hashing.digest(bytes)).equals(digest)) throw storeFault('STORE_DAMAGED')
-      if (this.ended) return
+      if (this.ended || this.outgoing.has(chunk)) return
       isKept = true
       this.read.set(chunk, bytes)
       wake()

@@ -176,7 +176,8 @@ export class Upload {
     content.durable.add(chunk, chunk + 1)
     content.tell()
     if (this.ended) return
-    this.incoming.keep(chunk, { received })
+    const left = this.incoming.keep(chunk, { received })
+    if (left !== null) this.options.contents.buffers.release(left)
     this.storedNow.push(chunk)
     if (this.scheduled) return
     this.scheduled = true
