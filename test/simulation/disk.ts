@@ -88,6 +88,11 @@ export function installDisk(world: World, manners: DiskManners): Disposable {
       await world.delay(pauseMs())
     }
   })
+  replace(SegmentFiles.prototype, 'readRecord', (real) => {
+    return function readRecord(this: SegmentFiles, ...args) {
+      return world.real(() => real.apply(this, args))
+    }
+  })
   for (const name of ['syncNames', 'remove'] as const) {
     replace(SegmentFiles.prototype, name, (real: (number: number) => Promise<void>) => {
       return function slow(this: SegmentFiles, number: number) {

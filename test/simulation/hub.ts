@@ -10,6 +10,7 @@ import { CREDIT_BYTES_FIRST, CreditPool, Dispatcher, hubSessionFault, RollbackGu
 import type { Disk } from '#hub/store/disk.ts'
 import {
   Admin,
+  ContentStore,
   HubStore,
   inboxOf,
   markRestored,
@@ -21,7 +22,7 @@ import {
 } from '#hub/store/mod.ts'
 import type { Segments } from '#hub/store/segments.ts'
 import { HubMeters } from '#hub/telemetry/mod.ts'
-import type { Contents } from '#hub/transfer/mod.ts'
+import { Contents } from '#hub/transfer/mod.ts'
 import { asFault } from '#protocol/base/mod.ts'
 import { BATCH_MESSAGES_MAX, HEADERS_BYTES_MAX } from '#protocol/codec/mod.ts'
 import { signingKey } from '#protocol/crypto/mod.ts'
@@ -34,6 +35,7 @@ const MIB = 1024 * 1024
 const KEEPALIVE_MS = 5000
 const HANDSHAKE_MS_MAX = 10_000
 const TICK_MS = 1000
+const CONTENT_KEEP_MS = 3_600_000
 
 export type SimQueue = {
   readonly name: string
@@ -49,6 +51,8 @@ export type SimHubOptions = {
   readonly queues: readonly SimQueue[]
   /** Batches kept in memory; with 0 every delivery reads the disk. */
   readonly cacheBytes?: number
+  /** It takes large content, too. */
+  readonly contents?: boolean
 }
 
 /** The parts of a store that a process that dies leaves to the system to close. */
@@ -61,6 +65,7 @@ export type Running = {
   readonly dispatcher: Dispatcher
   readonly admin: Admin
   readonly connections: Set<Connection>
+  readonly contents: Contents | null
 }
 
 export class SimHub {
@@ -98,6 +103,7 @@ export class SimHub {
       for (const connection of running.connections) {
         connection.close(sessionFault('SESSION_CLOSED_BY_PEER', { why: 'the hub stops' }))
       }
+      await running.contents?.close()
       await running.store.close()
     })
     world.kill(running.process)
@@ -113,11 +119,14 @@ export class SimHub {
     world.log('hub is killed')
     world.kill(running.process)
     network.hubGone(agents)
-    const { engine } = running.store as unknown as StoreInside
+    const stores = running.contents === null ? [running.store] : [running.store, running.contents.store]
     await outside(async () => {
-      await engine.disk.close()
-      engine.segments.files.closeAll()
-      engine.unlock()
+      for (const store of stores) {
+        const { engine } = store as unknown as StoreInside
+        await engine.disk.close()
+        engine.segments.files.closeAll()
+        engine.unlock()
+      }
     })
   }
 
@@ -179,6 +188,7 @@ export class SimHub {
       cacheBytes,
       onFault: (fault) => world.log(`hub: store ${fault.code}`),
     })
+    const contents = this.options.contents === true ? this.openContents(store) : null
     const router = new Router()
     const route = (...[batch, unrouted]: Parameters<Router['route']>) => router.route(batch, unrouted)
     store.queues.onChanged = () => router.stale(() => store.queues.all())
@@ -208,7 +218,7 @@ export class SimHub {
         for (const connection of connections) connection.close(fault)
       },
     })
-    const context = this.context({ store, route, dispatcher, connections, rollback, lookForAgents })
+    const context = this.context({ store, route, dispatcher, connections, rollback, lookForAgents }, contents)
     network.listen(process, (stream: End, agent) => {
       const accepted = { stream, remote: agent, transport: 'tcp', channelBinding: null, requireBinding: false } as const
       connections.add(new Connection(accepted, context))
@@ -216,18 +226,33 @@ export class SimHub {
     setInterval(() => {
       for (const connection of connections) connection.tick(world.nowMs)
     }, TICK_MS)
-    this.running = { process, store, dispatcher, admin, connections }
+    this.running = { process, store, dispatcher, admin, connections, contents }
     world.log('hub listens')
   }
 
-  private context(parts: {
-    store: HubStore
-    route: (...args: Parameters<Router['route']>) => ReturnType<Router['route']>
-    dispatcher: Dispatcher
-    connections: Set<Connection>
-    rollback: RollbackGuard
-    lookForAgents: () => void
-  }): ConstructorParameters<typeof Connection>[1] {
+  private openContents(store: HubStore): Contents {
+    const { dataDir, world } = this.options
+    const onFault = ({ code }: { code: string }) => world.log(`hub: contents ${code}`)
+    return new Contents({
+      store: ContentStore.open({ folder: join(dataDir, 'contents'), bytesMax: 64 * MIB, onFault }),
+      holds: (id) => store.contentHolds.count(id),
+      keepMs: CONTENT_KEEP_MS,
+      nowMs: () => Math.floor(START_MS + world.nowMs),
+      onFault,
+    })
+  }
+
+  private context(
+    parts: {
+      store: HubStore
+      route: (...args: Parameters<Router['route']>) => ReturnType<Router['route']>
+      dispatcher: Dispatcher
+      connections: Set<Connection>
+      rollback: RollbackGuard
+      lookForAgents: () => void
+    },
+    contents: Contents | null,
+  ): ConstructorParameters<typeof Connection>[1] {
     const { authority, world } = this.options
     const { connections, ...session } = parts
     const meters = new HubMeters()
@@ -249,8 +274,10 @@ export class SimHub {
         tally: (agent) => meters.agent(agent),
         log,
         get contents(): Contents {
-          throw new Error('agents of the simulation carry no large content')
+          if (contents === null) throw new Error('this hub takes no large content')
+          return contents
         },
+        contentKnown: (id) => contents?.isKnown(id) ?? false,
       },
       limits: {
         frameBytesMax: BATCH_FRAME_BYTES_MAX,

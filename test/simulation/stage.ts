@@ -58,7 +58,7 @@ function enrol(authority: Authority, name: string): Identity {
   }
 }
 
-export type StageOptions = Pick<SimHubOptions, 'queues' | 'cacheBytes'> & {
+export type StageOptions = Pick<SimHubOptions, 'queues' | 'cacheBytes' | 'contents'> & {
   readonly cast: Cast
   readonly seed: number
   readonly disk?: Partial<DiskManners>
@@ -120,7 +120,7 @@ export class Stage implements AsyncDisposable {
   private readonly undo = new DisposableStack()
 
   constructor(options: StageOptions) {
-    const { cast, seed, queues, cacheBytes } = options
+    const { cast, seed, queues, cacheBytes, contents = false } = options
     this.cast = cast
     this.world = new World(seed)
     this.network = new Network(this.world)
@@ -133,6 +133,7 @@ export class Stage implements AsyncDisposable {
       authority: cast.authority,
       dataDir: this.dataDir,
       queues,
+      contents,
       ...(cacheBytes === undefined ? {} : { cacheBytes }),
     })
   }

@@ -4,6 +4,7 @@ import { asFault } from '#protocol/base/mod.ts'
 import { HEADER_CORRELATION } from '#protocol/codec/mod.ts'
 import type { Delivery, OutgoingMessage, Publisher, SubscribeOptions, Subscription } from '#agent/client/mod.ts'
 import type { SimAgent, Stage } from '../simulation/stage.ts'
+import { StoryDownload, StoryUpload } from './content.ts'
 import { type Command, durationMs } from './story.ts'
 
 /** A message in hand: delivered, and held until the story says what becomes of it. */
@@ -55,6 +56,20 @@ export class Actor {
     request: (command) => this.request(command),
     answers: ({ words }) => this.answers(words[0] as string),
     receipts: () => this.receipts(),
+    sends: ({ words, settings }) => {
+      const [name, word] = words as [string, string]
+      const paceMs = durationMs(settings.get('pace') ?? '1ms')
+      this.within(() => {
+        const { client } = this.living
+        client.addTransfer(new StoryUpload(client, { name, word, paceMs }, this.tell))
+      })
+    },
+    fetches: ({ words }) => {
+      this.within(() => {
+        const { client } = this.living
+        client.addTransfer(new StoryDownload(client, words[0] as string, this.tell))
+      })
+    },
     dies: () => {
       this.living.kill()
       this.publishers.clear()

@@ -33,7 +33,7 @@ class Player implements AsyncDisposable {
   private output: string[] = []
 
   constructor(cast: Cast) {
-    this.stage = new Stage({ cast, seed: 1, queues: this.queues, disk: { latencyMsMax: 0 } })
+    this.stage = new Stage({ cast, seed: 1, queues: this.queues, contents: true, disk: { latencyMsMax: 0 } })
     const { network } = this.stage
     network.baseMs = 1
     network.jitterMs = 0
