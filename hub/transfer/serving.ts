@@ -176,6 +176,7 @@ export class Serving {
     } catch (error) {
       const fault = asFault(error)
       if (fault.code === 'STORE_DAMAGED' || fault.code === 'CHUNK_UNKNOWN') {
+        // The transfer ends either way; what could not be noted is found again by the next who reads it.
         await contents.lost(content, digest).catch(() => undefined)
         const cause = { where: `content ${content.id}, chunk ${chunk}`, cause: fault, retry: true }
         if (!this.ended) end(hubTransferFault('CONTENT_DAMAGED', cause))
