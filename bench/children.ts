@@ -3,10 +3,11 @@
 
 import { type ChildProcess, fork, type SpawnOptions, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 
 const running = new Set<ChildProcess>()
 const STOP_MS_MAX = 15_000
+const SAID_CHARS_MAX = 4096
 const QUIET = '--disable-warning=ExperimentalWarning'
 let watchdog: ChildProcess | null = null
 
@@ -20,6 +21,20 @@ export function startRole(name: string, settings: unknown, flags: readonly strin
 
 export function startProgram(program: string, args: readonly string[], options: SpawnOptions): ChildProcess {
   return watched(spawn(program, args, options))
+}
+
+/** Runs a program to its end; fails with the last line it said, unless that is a success. */
+export async function complete(program: string, args: readonly string[]): Promise<void> {
+  const child = startProgram(program, args, { stdio: ['ignore', 'ignore', 'pipe'] })
+  let said = ''
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+    said = `${said}${text}`.slice(-SAID_CHARS_MAX)
+  })
+  // Rejects when it cannot be started.
+  await once(child, 'close')
+  if (child.exitCode === 0) return
+  const how = child.signalCode ?? `exit ${child.exitCode}`
+  throw new Error(`${basename(program)} failed (${how}): ${said.trim().split('\n').at(-1)}`)
 }
 
 /** Says something to a role that may be about to end: then nobody needs to hear it. */
