@@ -3,7 +3,8 @@
 
 import { execFileSync } from 'node:child_process'
 import { join } from 'node:path'
-import { isPeerName, loadPeer, type Peer, peerNames, unavailable, type Variant } from './mod.ts'
+import { type Copier, copierReason, copiers } from './copiers.ts'
+import { loadPeer, type Peer, peerNames, unavailable, type Variant } from './mod.ts'
 
 export type Entry = { readonly peer: Peer; readonly variant: Variant }
 /** By variant: why it is not measured. */
@@ -17,21 +18,49 @@ let installed = false
 
 /** Entries that cannot run here are in `missing` as well. */
 export async function peersToMeasure(say: (text: string) => void): Promise<Chosen> {
-  const { PEERS = '' } = process.env
-  const names = PEERS === '' || PEERS === 'installed' ? peerNames : PEERS.split(',').filter((name) => name !== 'none')
   const entries: Entry[] = []
-  for (const name of names) {
-    if (!isPeerName(name)) throw new Error(`PEERS: no peer is called "${name}". There are: ${peerNames.join(', ')}`)
+  for (const name of peerNames.filter(isChosen)) {
     const peer = await loadPeer(name)
     entries.push(...peer.variants.map((variant) => ({ peer, variant })))
   }
-  let missing = await reasonsOf(entries)
-  if (PEERS !== 'installed' && !installed && Object.values(missing).some((why) => why.includes('not installed'))) {
-    installed = true
-    install(say)
-    missing = await reasonsOf(entries)
+  return { entries, missing: await reasonsOrInstalled(() => reasonsOf(entries), say) }
+}
+
+/** The same of the programs that copy files. */
+export async function copiersToMeasure(
+  say: (text: string) => void,
+): Promise<{ readonly chosen: readonly Copier[]; readonly missing: Reasons }> {
+  const chosen = copiers.filter(({ name }) => isChosen(name))
+  const reasons = async () => {
+    const reasons: Reasons = {}
+    for (const copier of chosen) {
+      const reason = await copierReason(copier)
+      if (reason !== null) reasons[copier.name] = reason
+    }
+    return reasons
   }
-  return { entries, missing }
+  return { chosen, missing: await reasonsOrInstalled(reasons, say) }
+}
+
+function isChosen(name: string): boolean {
+  const { PEERS = '' } = process.env
+  if (PEERS === '' || PEERS === 'installed') return true
+  const all: readonly string[] = [...peerNames, ...copiers.map((copier) => copier.name)]
+  const names = PEERS.split(',')
+  const unknown = names.filter((one) => one !== 'none' && !all.includes(one))
+  if (unknown.length > 0)
+    throw new Error(`PEERS: no peer is called "${unknown.join(', ')}". There are: ${all.join(', ')}`)
+  return names.includes(name)
+}
+
+/** Installs what is not there, once, and looks again. */
+async function reasonsOrInstalled(reasons: () => Promise<Reasons>, say: (text: string) => void): Promise<Reasons> {
+  const missing = await reasons()
+  const isAbsent = Object.values(missing).some((why) => why.includes('not installed'))
+  if (process.env.PEERS === 'installed' || installed || !isAbsent) return missing
+  installed = true
+  install(say)
+  return await reasons()
 }
 
 export const conditionsOf = (entries: readonly Entry[]): Record<string, string> =>
