@@ -18,7 +18,13 @@ export type Paced = {
   /** When the schedule ended: messages not sent or not delivered yet. */
   readonly behind: number
   readonly outOfOrder: number
+  /** With `keep`: of every measured message, in the order of arrival. */
+  readonly latencies: readonly Latency[]
+  /** When the measured time began, as `monotonicMs` tells it. */
+  readonly fromMs: number
 }
+
+export type Latency = { readonly intendedMs: number; readonly latencyMs: number }
 
 export type PacedOptions = {
   readonly producer: Side
@@ -27,6 +33,8 @@ export type PacedOptions = {
   readonly bodyBytes: number
   readonly perSecond: number
   readonly times: Times
+  /** Gives back every latency with its time as well: for low rates. */
+  readonly keep?: boolean
 }
 
 /** What is under way at the end of the schedule has so long to arrive: more, and the backlog has been growing. */
@@ -35,6 +43,7 @@ const KEPT_UP_MS = 250
 const GRACE_MS = 2000
 const START_MS_MAX = 30_000
 
+type Report = { readonly counts: number[]; readonly kept: Latency[] }
 type Schedule = { readonly sent: number; readonly total: number; readonly startMs: number; readonly endMs: number }
 
 export async function measurePaced(options: PacedOptions): Promise<Paced> {
@@ -47,14 +56,14 @@ export async function measurePaced(options: PacedOptions): Promise<Paced> {
 }
 
 async function measure(options: PacedOptions, children: ChildProcess[]): Promise<Paced> {
-  const { bodyBytes, perSecond, times, server } = options
-  const consumer = startRole('paced-consumer', { side: options.consumer })
+  const { bodyBytes, perSecond, times, server, keep = false } = options
+  const consumer = startRole('paced-consumer', { side: options.consumer, keep })
   children.push(consumer)
   let latest = await firstMessage<Sample>(consumer, 'consumer')
   const settings = { side: options.producer, bodyBytes, perSecond, ...times }
   const producer = startRole('paced-producer', settings)
   children.push(producer)
-  consumer.on('message', (message: Sample | { counts: number[] }) => {
+  consumer.on('message', (message: Sample | Report) => {
     if (!('received' in message)) return
     latest = message
     tellRole(producer, { received: message.received })
@@ -69,12 +78,15 @@ async function measure(options: PacedOptions, children: ChildProcess[]): Promise
   const keptUp = latest.received === total && monotonicMs() < endMs + KEPT_UP_MS
   const answer = reportOf(consumer)
   consumer.send('report')
-  const latencies = new Histogram(await answer)
+  const { counts, kept } = await answer
+  const latencies = new Histogram(counts)
   const nowMs = monotonicMs()
   const measured = Math.floor((perSecond * times.measuredMs) / 1000)
   // In order: the last ones of the schedule are the ones that are missing.
   for (let i = total - Math.max(0, measured - latencies.total); i < total; i++) {
-    latencies.add(nowMs - (startMs + (i * 1000) / perSecond))
+    const intendedMs = startMs + (i * 1000) / perSecond
+    latencies.add(nowMs - intendedMs)
+    if (keep) kept.push({ intendedMs, latencyMs: nowMs - intendedMs })
   }
   return {
     p50Ms: latencies.percentile(0.5),
@@ -83,17 +95,19 @@ async function measure(options: PacedOptions, children: ChildProcess[]): Promise
     keptUp,
     behind,
     outOfOrder: latest.outOfOrder,
+    latencies: kept,
+    fromMs: startMs + times.warmUpMs,
   }
 }
 
 /** Samples go on coming meanwhile. */
-async function reportOf(consumer: ChildProcess): Promise<number[]> {
+async function reportOf(consumer: ChildProcess): Promise<Report> {
   const abort = new AbortController()
   const timer = setTimeout(() => abort.abort(), START_MS_MAX)
   try {
     for (;;) {
-      const [message] = (await once(consumer, 'message', { signal: abort.signal })) as [{ counts?: number[] }]
-      if (message.counts !== undefined) return message.counts
+      const [message] = (await once(consumer, 'message', { signal: abort.signal })) as [Sample | Report]
+      if ('counts' in message) return message
     }
   } finally {
     clearTimeout(timer)

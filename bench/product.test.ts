@@ -46,6 +46,25 @@ t.test('against one hub', async (t) => {
     t.equal(outOfOrder, 0)
   })
 
+  await t.test('urgent messages flow the same, and each latency can be kept', async (t) => {
+    const side = { kind: 'product', queue: 'work', topic: 'work/x', priority: 'urgent' } as const
+    const { latencies, fromMs, outOfOrder, p99Ms } = await measurePaced({
+      producer: { ...side, identity: producer },
+      consumer: { ...side, identity: consumer },
+      server,
+      bodyBytes: 256,
+      perSecond: 1000,
+      times,
+      keep: true,
+    })
+    t.equal(outOfOrder, 0)
+    t.equal(latencies.length, 400)
+    const inTime = ({ intendedMs }: { intendedMs: number }) =>
+      intendedMs >= fromMs && intendedMs < fromMs + times.measuredMs
+    t.ok(latencies.every(inTime))
+    t.ok(latencies.filter(({ latencyMs }) => latencyMs > p99Ms).length <= 4)
+  })
+
   await t.test('what never arrives counts with the time it waits', async (t) => {
     const { keptUp, p50Ms, behind } = await paced('idle')
     t.notOk(keptUp)
