@@ -2,7 +2,8 @@
 // (make bench).
 //
 // ONLY=latency,secure runs these; PEERS=none leaves the peers out; SECONDS=1 and SIZES=256 make a trial that is not
-// published; AGENTS=, MESSAGES= and SUITE= belong to idle-agents, backlog and micro.
+// published; AGENTS=, MESSAGES= and SUITE= belong to idle-agents, backlog and micro, BYTES= to transfer and mixed, KILLS= to
+// transfer.
 //
 // It ends with 0 when all targets were met, 1 when one was missed, 2 when it was asked for something it does not know, and 3
 // when a scenario could not be measured. Whichever way it ends, no process and no folder of a measurement is left.
@@ -16,7 +17,9 @@ import { fanOut } from './scenarios/fan-out.ts'
 import { idleAgents } from './scenarios/idle-agents.ts'
 import { latency } from './scenarios/latency.ts'
 import { micro } from './scenarios/micro.ts'
+import { mixed } from './scenarios/mixed.ts'
 import { secure } from './scenarios/secure.ts'
+import { transfer } from './scenarios/transfer.ts'
 
 const EXIT_MISSED = 1
 const EXIT_USAGE = 2
@@ -30,6 +33,8 @@ const scenarios: Readonly<Record<string, (say: Say) => Promise<ScenarioResult>>>
   'fan-out': fanOut,
   'idle-agents': idleAgents,
   backlog,
+  transfer,
+  mixed,
   micro,
 }
 
