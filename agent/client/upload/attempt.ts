@@ -98,6 +98,8 @@ export class Attempt implements Transfer {
   private isPaused = false
   private isClosed = false
   private isOver = false
+  /** The hub may forget what it has of it. */
+  private isGivenUp = false
   private manifest: Buffer | null = null
   /** Chunks whose bytes we put on the wire, and those counted as reused. */
   private readonly everSent = new Set<number>()
@@ -165,8 +167,12 @@ export class Attempt implements Transfer {
       const answer = await connection.request(FRAME_OPEN_TRANSFER, (request) =>
         encodeOpenTransfer({ request, content, name, mediaType, size, chunkBytes, keepMs }),
       )
-      if (attachment !== this.attachment || this.isOver) return
       const { transfer, creditBytes, sealed } = decodeTransferOpened(answer)
+      if (attachment !== this.attachment || this.isOver) {
+        // It was given up while it was asked for.
+        if (!sealed) this.tellEnd(connection, transfer)
+        return
+      }
       this.parts.onOpened()
       if (sealed) {
         counters.storedBytes = size
@@ -254,26 +260,31 @@ export class Attempt implements Transfer {
 
   /** It does not go on; the hub is told, if it can be told, and forgets what is not wanted any more. */
   fail(fault: Fault): void {
+    if (this.isOver) return
     const { session } = this
-    if (session?.connection.alive === true) {
-      const cancel = GIVEN_UP.has(fault.code)
-      const body = encodeEndTransfer({ transfer: session.transfer, fault: null, cancel })
-      session.connection.send(FRAME_END_TRANSFER, CHANNEL_CONTROL, body)
-    }
-    if (this.over()) this.end.reject(fault)
+    this.isGivenUp = GIVEN_UP.has(fault.code)
+    if (session !== null) this.tellEnd(session.connection, session.transfer)
+    this.over()
+    this.end.reject(fault)
+  }
+
+  private tellEnd(connection: HubConnection, transfer: number): void {
+    if (!connection.alive) return
+    const body = encodeEndTransfer({ transfer, fault: null, cancel: this.isGivenUp })
+    connection.send(FRAME_END_TRANSFER, CHANNEL_CONTROL, body)
   }
 
   private finish(): void {
-    if (this.over()) this.end.resolve()
+    if (this.isOver) return
+    this.over()
+    this.end.resolve()
   }
 
-  private over(): boolean {
-    if (this.isOver) return false
+  private over(): void {
     this.isOver = true
     this.leave()
     this.feed.close()
     this.parts.host.removeTransfer(this)
-    return true
   }
 
   /** The session, if there is one, is over. */

@@ -33,6 +33,7 @@ export class ChunkFeed {
   /** Tasks at the thread that hold memory. */
   private working = 0
   private isOpen = true
+  private isResting = false
 
   constructor(parts: {
     file: OpenFile
@@ -75,14 +76,16 @@ export class ChunkFeed {
     this.sent.clear()
   }
 
-  /** Gives back what was not sent: it may take long until it is. */
+  /** Gives back what was not sent, until `fill`: it may take long. */
   rest(): void {
+    this.isResting = true
     for (const chunk of [...this.here.keys()]) if (!this.sent.has(chunk)) this.release(chunk)
   }
 
   /** Gets the chunks that are needed next, then hashes ahead. `needed` in their order. */
   fill(needed: readonly number[]): void {
     if (!this.isOpen) return
+    this.isResting = false
     for (const [i, chunk] of needed.entries()) {
       if (this.here.has(chunk) || this.reading.has(chunk)) continue
       const memory = this.memory.take() ?? (i === 0 ? this.evict(needed) : null)
@@ -123,7 +126,7 @@ export class ChunkFeed {
       this.hashing--
       if (!this.isOpen || chunk.length === 0) this.memory.give(memory)
       else {
-        this.here.set(this.list.add(chunk.digest, chunk.length), memory)
+        this.keep(this.list.add(chunk.digest, chunk.length), memory)
         this.events.onHashed(chunk)
       }
     } catch (error) {
@@ -140,7 +143,7 @@ export class ChunkFeed {
     try {
       await this.file.read(memory, { offset: this.list.offsetAt(chunk), length: this.list.lengthAt(chunk) })
       this.reading.delete(chunk)
-      if (this.isOpen) this.here.set(chunk, memory)
+      if (this.isOpen) this.keep(chunk, memory)
       else this.memory.give(memory)
       if (this.isOpen) this.events.onRead(chunk)
     } catch (error) {
@@ -149,6 +152,11 @@ export class ChunkFeed {
       this.failed(error)
     }
     this.done()
+  }
+
+  private keep(chunk: number, memory: SharedArrayBuffer): void {
+    if (this.isResting) this.memory.give(memory)
+    else this.here.set(chunk, memory)
   }
 
   private failed(error: unknown): void {

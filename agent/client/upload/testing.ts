@@ -79,6 +79,8 @@ export class TestHub {
   /** Content bytes received. */
   receivedBytes = 0
   dataFrames = 0
+  /** Content bytes received of chunks that were stored and known to be. */
+  uselessBytes = 0
   chunksFrames = 0
   windowBytes = WINDOW_BYTES
   /** Refuses so many times to open. */
@@ -173,6 +175,7 @@ class TestSession {
       hub.receivedBytes += data.bytes.length
       hub.dataFrames++
       const under = this.under.get(data.transfer)
+      if (under?.incoming.isStored(data.chunk) === true) hub.uselessBytes += data.bytes.length
       const arrived = under?.incoming.data(data) ?? null
       if (under !== undefined && arrived !== null) void this.keep(data.transfer, under, arrived)
     } else if (kind === FRAME_SEAL) {
@@ -274,7 +277,7 @@ export class TestClient implements UploadHost {
     this.transfers.begin(transfer)
   }
 
-  async connect(hub: TestHub): Promise<void> {
+  async connect(hub: { readonly port: number }): Promise<void> {
     const socket = connect(hub.port, '127.0.0.1')
     await once(socket, 'connect')
     const listeners = new Map<number, (kind: number, body: Buffer) => void>()

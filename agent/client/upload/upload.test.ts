@@ -1,13 +1,28 @@
 // Uploads of real files, read by the real thread, over a real connection, to a hub's end played by the test.
 
-import { createHash } from 'node:crypto'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { spawn } from 'node:child_process'
+import { createHash, randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import {
+  appendFileSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { Random, testSeed } from '#protocol/bytes/testing.ts'
-import { Upload } from './mod.ts'
-import { pairOf } from './testing.ts'
+import { clientFault } from '../faults.ts'
+import { MEMORY_BYTES_MAX } from './limits.ts'
+import { ChunkMemory } from './memory.ts'
+import { Upload, type UploadProgress } from './mod.ts'
+import { pairOf, TestClient, type TestHub } from './testing.ts'
 
 const seed = testSeed()
 t.comment(`SEED=${seed}`)
@@ -51,3 +66,314 @@ for (const size of [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 3 * MIB + 17]) {
     })
   }
 }
+
+const content = (hub: TestHub, upload: Upload): string => sha256(hub.sealed.get(upload.id)?.bytes ?? Buffer.from('?'))
+
+/** Resolves when the hub begins to store its `count`th chunk from now on; it is stored after what `then` does. */
+function storing(hub: TestHub, count: number, then: () => unknown = () => undefined): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>()
+  let seen = 0
+  hub.beforeStore = async () => {
+    if (++seen !== count) return
+    await then()
+    resolve()
+  }
+  return promise
+}
+
+t.test('nothing that is stored is sent or hashed again after a break', async (t) => {
+  const { hub, client } = await pairOf(t)
+  const bytes = random.bytes(6 * MIB)
+  hub.windowBytes = MIB
+  const upload = new Upload(client, { path: fileOf(t, bytes) })
+  for (let breaks = 0; breaks < 3; breaks++) {
+    await storing(hub, 10)
+    hub.cut()
+    while (client.connection !== null) await sleep(1)
+    await client.connect(hub)
+  }
+  await upload.sealed
+  t.equal(content(hub, upload), sha256(bytes))
+  const { hashedBytes, hashedAgainBytes, sentBytes, storedBytes } = upload.progress
+  t.match(
+    { hashedBytes, hashedAgainBytes, storedBytes },
+    { hashedBytes: 6 * MIB, hashedAgainBytes: 0, storedBytes: 6 * MIB },
+  )
+  t.ok(sentBytes <= 6 * MIB + 3 * MIB, 'what was under way at each break, at most')
+  t.equal(hub.uselessBytes, 0)
+  t.ok(hub.opened.every((id) => id === upload.id))
+  t.strictSame(hub.faults, [])
+})
+
+t.test('what a hub has lost is read and sent again, not hashed again', async (t) => {
+  const { hub, client } = await pairOf(t)
+  const bytes = random.bytes(4 * MIB)
+  hub.windowBytes = MIB
+  const upload = new Upload(client, { path: fileOf(t, bytes) })
+  await storing(hub, 40)
+  hub.cut()
+  hub.chunks.clear()
+  while (client.connection !== null) await sleep(1)
+  await client.connect(hub)
+  await upload.sealed
+  t.equal(content(hub, upload), sha256(bytes))
+  t.match(upload.progress, { hashedBytes: 4 * MIB, hashedAgainBytes: 0 })
+  t.ok(upload.progress.readAgainBytes > 0)
+  t.strictSame(hub.faults, [])
+})
+
+t.test('a journal carries it over to the next process', async (t) => {
+  const { hub, client } = await pairOf(t)
+  const bytes = random.bytes(5 * MIB)
+  const path = fileOf(t, bytes)
+  const journalDir = join(dirname(path), 'journal')
+  hub.windowBytes = MIB
+  const first = new Upload(client, { path, journalDir })
+  await storing(hub, 30)
+  client.close(clientFault('CLIENT_CLOSED'))
+  await t.rejects(first.sealed, { code: 'CLIENT_CLOSED' })
+  t.equal(readdirSync(journalDir).length, 1)
+  const next = new TestClient()
+  await next.connect(hub)
+  const second = new Upload(next, { path, journalDir })
+  await second.sealed
+  t.equal(second.id, first.id)
+  t.equal(content(hub, second), sha256(bytes))
+  t.equal(first.progress.hashedBytes + second.progress.hashedBytes, 5 * MIB, 'each chunk is hashed once')
+  t.equal(second.progress.hashedAgainBytes, 0)
+  t.ok(second.progress.reusedBytes >= 29 * CHUNK)
+  t.equal(hub.uselessBytes, 0)
+  t.strictSame(readdirSync(journalDir), [], 'it is not needed any more')
+})
+
+t.test('a process that is killed goes on where its journal ends', async (t) => {
+  const { hub, client } = await pairOf(t)
+  const bytes = random.bytes(8 * MIB)
+  const path = fileOf(t, bytes)
+  const journalDir = join(dirname(path), 'journal')
+  hub.windowBytes = MIB
+  const program = join(import.meta.dirname, 'until-killed.testing.ts')
+  const killing = storing(hub, 50, () => sleep(100))
+  const child = spawn(process.execPath, [program, String(hub.port), path, journalDir], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  const [said] = (await once(child.stdout, 'data')) as [Buffer]
+  await killing
+  child.kill('SIGKILL')
+  await once(child, 'exit')
+  const journalled = (readFileSync(join(journalDir, readdirSync(journalDir)[0] as string)).length - 100) / 40
+  t.ok(journalled > 49, `${Math.floor(journalled)} chunks are in the journal`)
+  const upload = new Upload(client, { path, journalDir })
+  await upload.sealed
+  t.equal(upload.id, said.toString().trim())
+  t.equal(content(hub, upload), sha256(bytes))
+  t.ok(upload.progress.hashedBytes <= 8 * MIB - 49 * CHUNK)
+  t.equal(upload.progress.hashedAgainBytes, 0)
+  t.equal(hub.uselessBytes, 0)
+})
+
+t.test('a file that changes is given up and sent as it is then', async (t) => {
+  const changes: [string, (path: string, bytes: Buffer) => void][] = [
+    ['it grows', (path) => appendFileSync(path, 'more')],
+    ['it is written', (path, bytes) => writeFileSync(path, bytes)],
+    ['it is cut', (path) => truncateSync(path, 100)],
+    [
+      'it is replaced',
+      (path, bytes) => {
+        writeFileSync(`${path}.new`, bytes)
+        renameSync(`${path}.new`, path)
+      },
+    ],
+  ]
+  for (const [what, change] of changes) {
+    for (const cut of ['fixed', 'content'] as const) {
+      const { hub, client } = await pairOf(t)
+      // More than memory holds: the rest is read after the change.
+      const path = fileOf(t, randomBytes(MEMORY_BYTES_MAX + 2 * MIB))
+      hub.windowBytes = 256 * KIB
+      const changed = storing(hub, 2, () => change(path, random.bytes(2 * MIB)))
+      const restarts: string[] = []
+      const journalDir = join(dirname(path), 'journal')
+      const upload = new Upload(client, { path, cut, journalDir, onRestart: (id) => restarts.push(id) })
+      await upload.opened
+      const firstId = hub.opened[0] as string
+      await changed
+      await upload.sealed
+      t.equal(content(hub, upload), sha256(readFileSync(path)), `${what}, cut ${cut}`)
+      t.strictSame(restarts, [upload.id])
+      t.strictSame(hub.cancelled, [firstId])
+      t.not(upload.id, firstId)
+      t.strictSame(readdirSync(journalDir), [])
+    }
+  }
+})
+
+t.test('a file that does not stop changing is given up', async (t) => {
+  const { client } = await pairOf(t)
+  const path = fileOf(t, random.bytes(2 * MIB))
+  const writing = setInterval(() => appendFileSync(path, 'x'), 1)
+  t.teardown(() => clearInterval(writing))
+  let restarts = 0
+  const upload = new Upload(client, { path, onRestart: () => restarts++ })
+  await t.rejects(upload.sealed, { code: 'CONTENT_CHANGED', where: path })
+  t.equal(restarts, 5)
+  t.equal(upload.progress.state, 'failed')
+})
+
+t.test('what the hub has is not sent', async (t) => {
+  const { hub, client } = await pairOf(t)
+  const bytes = random.bytes(3 * MIB)
+  await new Upload(client, { path: fileOf(t, bytes) }).sealed
+  hub.receivedBytes = 0
+  const again = new Upload(client, { path: fileOf(t, bytes, 'other') })
+  await again.sealed
+  t.equal(hub.receivedBytes, 0)
+  t.match(again.progress, { sentBytes: 0, storedBytes: 3 * MIB, reusedBytes: 3 * MIB })
+  const moved = Buffer.concat([random.bytes(1000), bytes])
+  await new Upload(client, { path: fileOf(t, bytes), cut: 'content' }).sealed
+  hub.receivedBytes = 0
+  const third = new Upload(client, { path: fileOf(t, moved), cut: 'content' })
+  await third.sealed
+  t.equal(content(hub, third), sha256(moved))
+  t.ok(hub.receivedBytes < MIB, `${hub.receivedBytes} bytes for 1000 that are new`)
+  t.equal(third.progress.reusedBytes + hub.receivedBytes, moved.length)
+})
+
+t.test('a hub that has no room is asked again, one that refuses is not', async (t) => {
+  const { hub, client } = await pairOf(t)
+  const bytes = random.bytes(2 * MIB)
+  hub.windowBytes = 128 * KIB
+  hub.refuseOpen = { times: 2, retry: true }
+  const upload = new Upload(client, { path: fileOf(t, bytes), random: () => 0.01 })
+  await storing(hub, 5, () => hub.endAll(true))
+  await upload.sealed
+  t.equal(hub.opened.length, 4)
+  t.equal(content(hub, upload), sha256(bytes))
+  t.equal(upload.progress.hashedBytes, 2 * MIB)
+  const ended = new Upload(client, { path: fileOf(t, random.bytes(2 * MIB)) })
+  await storing(hub, 5, () => hub.endAll(false))
+  await t.rejects(ended.sealed, { code: 'TRANSFER_REFUSED', message: /TEST_FULL: no room/, remedy: 'make room' })
+  hub.refuseOpen = { times: 1, retry: false }
+  const refused = new Upload(client, { path: fileOf(t, bytes) })
+  await t.rejects(refused.opened, { code: 'TRANSFER_REFUSED', details: { hubCode: 'TEST_FULL' } })
+})
+
+t.test('it waits for a connection, and tells where it is', async (t) => {
+  const { hub, client } = await pairOf(t)
+  hub.cut()
+  while (client.connection !== null) await sleep(1)
+  const said: UploadProgress[] = []
+  const bytes = random.bytes(MIB)
+  const upload = new Upload(client, { path: fileOf(t, bytes), onProgress: (progress) => said.push(progress) })
+  await sleep(600)
+  t.equal(upload.progress.state, 'waiting')
+  t.equal(upload.progress.hashedBytes, MIB, 'as much as memory holds is hashed meanwhile')
+  await client.connect(hub)
+  await upload.sealed
+  t.equal(said.at(-1)?.state, 'sealed')
+  t.ok(said.length <= 5, `${said.length} reports in 0.6 s`)
+})
+
+t.test('no more than the rate is sent, in small pieces', async (t) => {
+  const { hub, client } = await pairOf(t)
+  const path = fileOf(t, random.bytes(400 * KIB))
+  const startMs = performance.now()
+  await new Upload(client, { path, bytesPerSecondMax: 400 * KIB }).sealed
+  const passedMs = performance.now() - startMs
+  t.ok(passedMs > 750, `${Math.round(passedMs)} ms`)
+  t.ok(hub.receivedBytes / hub.dataFrames <= 50 * KIB)
+})
+
+t.test('it waits until the time of day allows it', async (t) => {
+  const { hub, client } = await pairOf(t)
+  let rate = -1
+  const upload = new Upload(client, { path: fileOf(t, random.bytes(MIB)), bytesPerSecondMax: () => rate })
+  await upload.opened
+  while (upload.progress.state !== 'paused') await sleep(5)
+  t.equal(hub.receivedBytes, 0)
+  rate = 0
+  await upload.sealed
+  t.equal(hub.receivedBytes, MIB)
+})
+
+t.test('paused, it reads and sends nothing', async (t) => {
+  const { hub, client } = await pairOf(t)
+  const bytes = random.bytes(4 * MIB)
+  hub.windowBytes = 256 * KIB
+  const upload = new Upload(client, { path: fileOf(t, bytes) })
+  await storing(hub, 10, () => upload.pause())
+  await sleep(100)
+  const { receivedBytes } = hub
+  await sleep(100)
+  t.equal(hub.receivedBytes, receivedBytes)
+  t.equal(upload.progress.state, 'paused')
+  t.equal(ChunkMemory.shared().takenBytes, 0, 'no memory is held meanwhile')
+  upload.resume()
+  await upload.sealed
+  t.equal(content(hub, upload), sha256(bytes))
+  t.equal(upload.progress.hashedAgainBytes, 0)
+})
+
+t.test('given up, it is forgotten here and there', async (t) => {
+  const { hub, client } = await pairOf(t)
+  const path = fileOf(t, random.bytes(4 * MIB))
+  const journalDir = join(dirname(path), 'journal')
+  hub.windowBytes = 256 * KIB
+  const upload = new Upload(client, { path, journalDir })
+  await storing(hub, 10)
+  await upload.cancel()
+  await t.rejects(upload.sealed, { code: 'TRANSFER_CANCELLED' })
+  while (hub.cancelled.length === 0) await sleep(1)
+  t.strictSame(hub.cancelled, [upload.id])
+  t.strictSame(readdirSync(journalDir), [])
+  t.equal(ChunkMemory.shared().takenBytes, 0)
+
+  const controller = new AbortController()
+  const aborted = new Upload(client, { path, signal: controller.signal })
+  controller.abort()
+  await t.rejects(aborted.sealed, { code: 'TRANSFER_CANCELLED' })
+  const before = new Upload(client, { path, signal: AbortSignal.abort() })
+  await t.rejects(before.opened, { code: 'TRANSFER_CANCELLED' })
+})
+
+t.test('a large sparse file goes through little memory', async (t) => {
+  const { hub, client } = await pairOf(t)
+  const path = fileOf(t, random.bytes(100))
+  truncateSync(path, 100 * MIB)
+  const memory = ChunkMemory.shared()
+  memory.highestBytes = 0
+  hub.beforeStore = () => sleep(1)
+  const upload = new Upload(client, { path, id: 'AB'.repeat(16) })
+  await upload.sealed
+  t.equal(upload.id, 'ab'.repeat(16))
+  t.equal(content(hub, upload), sha256(readFileSync(path)))
+  t.ok(memory.highestBytes <= MEMORY_BYTES_MAX + CHUNK, `${memory.highestBytes} bytes`)
+  t.equal(memory.takenBytes, 0)
+})
+
+t.test('several at once share memory, and all arrive', async (t) => {
+  const { hub, client } = await pairOf(t)
+  const memory = ChunkMemory.shared()
+  memory.highestBytes = 0
+  const all = Array.from({ length: 6 }, () => random.bytes(3 * MIB + random.below(CHUNK)))
+  const uploads = all.map((bytes) => new Upload(client, { path: fileOf(t, bytes) }))
+  await Promise.all(uploads.map(({ sealed }) => sealed))
+  for (const [i, upload] of uploads.entries()) t.equal(content(hub, upload), sha256(all[i] as Buffer))
+  t.ok(memory.highestBytes <= MEMORY_BYTES_MAX + 6 * CHUNK)
+  t.strictSame(hub.faults, [])
+})
+
+t.test('what cannot be sent is said at once', async (t) => {
+  const { client } = await pairOf(t)
+  const path = fileOf(t, random.bytes(10))
+  const missing = new Upload(client, { path: `${path}.missing` })
+  await t.rejects(missing.sealed, { code: 'CONTENT_UNREADABLE', where: `${path}.missing`, message: /ENOENT/ })
+  await t.rejects(missing.opened, { code: 'CONTENT_UNREADABLE' })
+  await t.rejects(new Upload(client, { path: dirname(path) }).sealed, {
+    code: 'CONTENT_UNREADABLE',
+    message: /not a file/,
+  })
+  t.throws(() => new Upload(client, { path, name: '../x' }), { code: 'CONTENT_NAME_INVALID' })
+  t.throws(() => new Upload(client, { path, id: 'x' }), { code: 'UPLOAD_INVALID' })
+  t.throws(() => new Upload(client, { path, keepMs: -1 }), { code: 'UPLOAD_INVALID' })
+})
