@@ -7,6 +7,9 @@ import { CLOSED_WINDOW_MS, PIECE_BYTES_MIN, PIECES_PER_SECOND } from './limits.t
 /** Bytes a second, 0 for no limit, below 0 for nothing at present. */
 export type BytesPerSecond = number | (() => number)
 
+/** Timers of a busy process come so late. */
+const LATE_SECONDS = 0.05
+
 export class Pace {
   private readonly limit: BytesPerSecond
   private balanceBytes = 0
@@ -26,8 +29,8 @@ export class Pace {
     if (rate === 0) return { bytes: CHUNK_DATA_BYTES_MAX, waitMs: 0, closed: false }
     if (!(rate > 0)) return { bytes: 0, waitMs: CLOSED_WINDOW_MS, closed: true }
     const piece = Math.min(CHUNK_DATA_BYTES_MAX, Math.max(PIECE_BYTES_MIN, Math.floor(rate / PIECES_PER_SECOND)))
-    // What was not used is worth one piece later, not more.
-    this.balanceBytes = Math.min(piece, this.balanceBytes + (rate * passedMs) / 1000)
+    // What was not used is worth one piece later, or what a late timer missed, not more.
+    this.balanceBytes = Math.min(Math.max(piece, rate * LATE_SECONDS), this.balanceBytes + (rate * passedMs) / 1000)
     if (this.balanceBytes >= 0) return { bytes: piece, waitMs: 0, closed: false }
     return { bytes: 0, waitMs: Math.ceil((-this.balanceBytes / rate) * 1000), closed: false }
   }
