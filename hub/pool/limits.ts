@@ -8,5 +8,5 @@ export const IDLE_MS = 10_000
 
 /** Buffers are of multiples of this: the step in which chunks of one size grow with their content. */
 export const SHARED_STEP_BYTES = 64 * 1024
-/** Free buffers kept for the next chunk: four of the largest. Others go back to the system. */
-export const SHARED_KEPT_BYTES_MAX = 32 * 1024 * 1024
+/** Free buffers kept for the next chunk: two of the largest. Others go back to the system. */
+export const SHARED_KEPT_BYTES_MAX = 16 * 1024 * 1024

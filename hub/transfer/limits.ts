@@ -11,8 +11,8 @@ export const UPLOADS_MAX = 64
 /** Transfers of one session, of both directions. */
 export const TRANSFERS_PER_SESSION_MAX = 64
 
-/** Chunks just written are kept so that who follows an upload reads no disk: three of the largest. */
-export const RECENT_BYTES_MAX = 24 * MIB
+/** Chunks just written are kept so that who follows an upload reads no disk: two of the largest. */
+export const RECENT_BYTES_MAX = 16 * MIB
 
 /** Contents of one agent, so that one cannot fill the hub's lists; each costs about 1 KiB of memory. */
 export const CONTENTS_PER_AGENT_MAX = 100_000

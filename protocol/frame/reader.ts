@@ -1,6 +1,7 @@
 // Cuts a byte stream into frames, however it is split. Every body is gathered once into memory of its own, allocated when its
 // header was read, never a view of a chunk: transports read into one buffer again and again, and whoever keeps a body need not
-// ask where it came from. Copying 256 KiB costs a twentieth of hashing it; a fresh buffer for every read costs far more.
+// ask where it came from. Copying 256 KiB costs a twentieth of hashing it; a fresh buffer for every read costs far more. Only parts
+// of large content, which are put together elsewhere at once, come in a buffer that the next of them overwrites.
 
 import { frameFault } from './faults.ts'
 import { FLAG_IGNORABLE, FRAME_HEADER_BYTES, type FrameRule, flagsAreKnown, frameRule, PREFACE } from './kinds.ts'
@@ -12,8 +13,9 @@ import {
 } from './limits.ts'
 
 /**
- * Called for every frame in order. `body` is the callee's to keep and never changes. Small ones share a slab of Node's buffer
- * pool: what is kept for long is better copied off it, lest it keep its neighbours.
+ * Called for every frame in order. `body` is the callee's to keep and never changes, but for kinds of size `bulk`, whose body is
+ * good until the callee returns. Small ones share a slab of Node's buffer pool: what is kept for long is better copied off it,
+ * lest it keep its neighbours.
  */
 export type OnFrame = (kind: number, channel: number, body: Buffer) => void
 
@@ -26,6 +28,8 @@ export class FrameReader {
   private headerFilled = 0
   private body: Buffer | null = null
   private bodyFilled = 0
+  /** Of `bulk` frames, for one after the other; made for the first. */
+  private bulk: Buffer | null = null
   private readonly onFrame: OnFrame
 
   constructor(onFrame: OnFrame) {
@@ -76,9 +80,14 @@ export class FrameReader {
     const kind = header[headerAt + 4] as number
     this.check(kind, header[headerAt + 5] as number, header.readUInt16LE(headerAt + 6), length)
     if (header !== this.header) header.copy(this.header, 0, headerAt, headerAt + FRAME_HEADER_BYTES)
-    this.body = Buffer.allocUnsafe(length)
+    this.body = frameRule(kind)?.size === 'bulk' ? this.bulkBody(length) : Buffer.allocUnsafe(length)
     this.bodyFilled = 0
     return this.fillBody(chunk, at)
+  }
+
+  private bulkBody(length: number): Buffer {
+    this.bulk ??= Buffer.allocUnsafeSlow(BULK_FRAME_BYTES_MAX)
+    return this.bulk.subarray(0, length)
   }
 
   private fillBody(chunk: Buffer, at: number): number {
