@@ -124,6 +124,11 @@ export class Transfers {
 
   pump(): void {
     for (const transfer of this.all) transfer.pump()
+    // Who comes first may fill the line: next time it is another.
+    const [first] = this.all
+    if (first === undefined || this.all.size === 1) return
+    this.all.delete(first)
+    this.all.add(first)
   }
 
   close(fault: Fault): void {

@@ -89,9 +89,8 @@ export class Upload {
     this.pace = new Pace(options.bytesPerSecondMax ?? 0, performance.now())
     this.opened = this.opening.promise
     this.sealed = this.sealing.promise
-    // Who waits for one of them need not wait for the other.
-    this.opened.catch(() => undefined)
-    this.sealed.catch(() => undefined)
+    // Who waits for one of them need not wait for the other; a rejection that nobody awaits must not end the process.
+    for (const promise of [this.opened, this.sealed]) promise.catch(() => undefined)
     const abort = () => void this.cancel()
     options.signal?.addEventListener('abort', abort, { once: true })
     if (options.signal?.aborted === true) this.stopped = cancelled(this.path)
