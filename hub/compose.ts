@@ -195,7 +195,7 @@ export async function startHub(options: {
     abandon,
     route: (batch) => route(batch, store.unrouted).placements,
   })
-  const status = statusOf({ config, store, admin, listener, startedAtMs, ports })
+  const status = statusOf({ config, store, contents, admin, listener, startedAtMs, ports })
   const management = new ManagementServer({
     dataDir,
     status,
@@ -248,12 +248,13 @@ function keepInboxes(parts: {
 function statusOf(parts: {
   config: HubConfig
   store: HubStore
+  contents: Contents
   admin: Admin
   listener: Listener
   startedAtMs: number
   ports: { tcpPort: number; websocketPort: number | null }
 }): () => HubStatus {
-  const { config, store, admin, listener, startedAtMs, ports } = parts
+  const { config, store, contents, admin, listener, startedAtMs, ports } = parts
   const { tcp, websocket } = config.listen
   return () => {
     const connections = [...listener.connections]
@@ -293,6 +294,12 @@ function statusOf(parts: {
         bytesOut: connections.reduce((sum, { bytesOut }) => sum + bytesOut, listener.closedBytesOut),
       },
       store: store.usage(),
+      contents: contentsIn(contents),
     }
   }
+}
+
+function contentsIn({ store }: Contents): HubStatus['contents'] {
+  const { contents, bytes, bytesMax } = store.usage()
+  return { contents, bytes, bytesMax }
 }

@@ -37,6 +37,7 @@ function statusOf(queues: readonly QueueStatus[]): HubStatus {
     messages: { accepted: 7, duplicate: 0, settled: 3 },
     wire: { bytesIn: 0, bytesOut: 0 },
     store: { bytes: 0, bytesMax: 100, groups: 0 },
+    contents: { contents: 0, bytes: 0, bytesMax: 100 },
   }
 }
 

@@ -70,4 +70,6 @@ export type HubStatus = {
   /** Bytes on sockets since start, above TLS. */
   readonly wire: { readonly bytesIn: number; readonly bytesOut: number }
   readonly store: { readonly bytes: number; readonly bytesMax: number; readonly groups: number }
+  /** Large content. */
+  readonly contents: { readonly contents: number; readonly bytes: number; readonly bytesMax: number }
 }

@@ -141,3 +141,51 @@ t.test('messages without files stay in their queue, contents that are gone do no
   const usage = await run('agent', ['receive', 'file', '--to', to])
   t.match(usage, { code: 2, stderr: /either --queue or --topic/ })
 })
+
+t.test('a chunk damaged at the hub is named, is not handed on, and comes again from its sender alone', async (t) => {
+  const desk = await hub.client('desk-3', rights)
+  const bytes = randomBytes(20 * MIB)
+  const path = join(hub.dir, 'survey.bin')
+  writeFileSync(path, bytes)
+  const first = desk.upload({ path })
+  await first.sealed
+  await hub.stop()
+  const segments = join(hub.dataDir, 'contents', 'segments')
+  // The 9th MiB of the file, wherever that lies.
+  const wanted = bytes.subarray(9 * MIB, 9 * MIB + 4096)
+  let found = false
+  for (const name of readdirSync(segments)) {
+    const file = readFileSync(join(segments, name))
+    const at = file.indexOf(wanted)
+    if (at < 0) continue
+    file[at + 100] = (file[at + 100] as number) ^ 1
+    writeFileSync(join(segments, name), file)
+    found = true
+  }
+  t.ok(found, 'the chunk lies in a segment')
+  const checked = await run('hub', ['store', 'check', '--data', hub.dataDir])
+  t.equal(checked.code, 1)
+  t.match(checked.stdout, /survey\.bin of desk-3 \([0-9a-f]{32}\), chunk \d+:/)
+  const told = await run('hub', ['store', 'check', '--data', hub.dataDir, '--json'])
+  t.match(JSON.parse(told.stdout).contents, { ok: false, damaged: [{ name: 'survey.bin', id: first.id }] })
+  await hub.start()
+  const office = await hub.client('office-3', rights)
+  const to = folder('damaged')
+  const states = new Set<string>()
+  const download = office.download({
+    id: first.id,
+    to,
+    onProgress: ({ state, fault }) => states.add(`${state} ${fault?.details.hubCode ?? fault?.code ?? ''}`),
+  })
+  await hub.logged(
+    ({ message, details }) => message === 'transfer ended' && /CONTENT_DAMAGED/.test(JSON.stringify(details)),
+  )
+  const again = (await hub.client('desk-3', rights)).upload({ path, id: first.id })
+  await again.sealed
+  t.ok(again.progress.sentBytes <= 8 * MIB, `${again.progress.sentBytes} bytes sent again`)
+  await download.done
+  t.ok(readFileSync(join(to, 'survey.bin')).equals(bytes))
+  await hub.stop()
+  t.equal((await run('hub', ['store', 'check', '--data', hub.dataDir])).code, 0)
+  await hub.start()
+})

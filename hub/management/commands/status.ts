@@ -21,7 +21,7 @@ const QUEUES_SHOWN_MAX = 100
 
 /** What `status` prints. */
 export function statusLines(now: HubStatus, nowMs: number): string[] {
-  const { listen, messages, wire, store, queues, sessions } = now
+  const { listen, messages, wire, store, contents, queues, sessions } = now
   const shown = queues.slice(0, QUEUES_SHOWN_MAX)
   const hidden = queues.length - shown.length + (now.queuesHidden ?? 0)
   return [
@@ -29,6 +29,9 @@ export function statusLines(now: HubStatus, nowMs: number): string[] {
     `TCP ${listen.tcp}, WebSocket ${listen.websocket ?? 'off'}, memory ${size(now.rssBytes)}`,
     `Messages: ${count(messages.accepted)} accepted, ${count(messages.settled)} settled, ${count(messages.duplicate)} repeated`,
     `Wire: ${size(wire.bytesIn)} in, ${size(wire.bytesOut)} out; store: ${size(store.bytes)} of ${size(store.bytesMax)}`,
+    ...(contents.contents === 0
+      ? []
+      : [`Large content: ${count(contents.contents)}, ${size(contents.bytes)} of ${size(contents.bytesMax)}`]),
     ...deadLetterLines(queues, nowMs),
     '',
     ...queueGrid(shown, nowMs),

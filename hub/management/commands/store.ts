@@ -1,7 +1,11 @@
 // Tools for the store of a hub that is stopped.
 
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
 import {
   type CompactResult,
+  type ContentsReport,
+  checkContents,
   checkStore,
   compactStore,
   type DamagedBatch,
@@ -27,9 +31,18 @@ export const storeCheck = command({
   summary: 'read the whole store of a stopped hub, and say what is damaged',
   spec: f.object({ data, json }),
   run: async (settings) => {
-    const report = await checkStore(settings.data, { onProgress: progressOf(settings) })
-    print(settings, report, () => reportLines(report))
-    return report.ok ? EXIT_OK : EXIT_FAILED
+    const onProgress = progressOf(settings)
+    const report = await checkStore(settings.data, { onProgress })
+    const folder = join(settings.data, 'contents')
+    // A hub that never ran with large content has no such folder.
+    const contents = existsSync(join(folder, 'store.mdb'))
+      ? await checkContents(folder, { onProgress: (done, of) => onProgress({ phase: 'chunks', done, of }) })
+      : null
+    print(settings, { ...report, contents }, () => [
+      ...reportLines(report),
+      ...(contents === null ? [] : ['', ...contentsLines(contents)]),
+    ])
+    return report.ok && contents?.ok !== false ? EXIT_OK : EXIT_FAILED
   },
 })
 
@@ -90,6 +103,23 @@ export function reportLines(report: StoreReport): string[] {
     ...(report.ok
       ? ['Everything can be read, and nothing contradicts itself.']
       : [`Mend it with: causeway-hub store repair --data ${folder}`]),
+  ]
+}
+
+/** What it prints of large content. */
+export function contentsLines({ folder, contents, chunks, bytes, damaged, problems }: ContentsReport): string[] {
+  const parts = damaged.map(
+    ({ id, origin, name, index, why }) => `${printable(name)} of ${origin} (${id}), chunk ${index}: ${printable(why)}`,
+  )
+  return [
+    `Large content in ${folder}`,
+    ...labelled('contents', `${count(contents)}, in ${count(chunks)} chunks, ${size(bytes)}`),
+    ...listed('Damaged:', parts),
+    ...listed('Contradictions:', problems),
+    '',
+    ...(damaged.length === 0 && problems.length === 0
+      ? ['All of it is what was sent.']
+      : ['Ask its senders to send what is damaged again: only what the hub lacks travels.']),
   ]
 }
 
