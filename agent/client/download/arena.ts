@@ -2,7 +2,7 @@
 // is given out begins where a disk page may begin, so that it can be written past the page cache as it is.
 
 import { read } from 'node:fs'
-import { CHUNK_BYTES_MAX, CHUNK_BYTES_MIN, transferFault } from '#protocol/transfer/mod.ts'
+import { CHUNK_BYTES_MAX, CHUNK_BYTES_MIN } from '#protocol/transfer/mod.ts'
 import { sharedBuffer } from '../hashing/mod.ts'
 import { ARENA_BYTES_MAX, DISK_PAGE_BYTES } from './limits.ts'
 
@@ -14,7 +14,7 @@ export class ChunkArena {
   private readonly taken: Uint8Array
   /** Where in the memory the first unit begins. A large block of the system begins 16 bytes behind a page. */
   private base = DISK_PAGE_BYTES - ALIGN_STEP_BYTES
-  /** Buffers that found no gap though there was room in pieces. */
+  /** Buffers that found no gap. */
   private readonly extra = new Set<Buffer>()
   usedBytes = 0
 
@@ -46,10 +46,17 @@ export class ChunkArena {
     return this.memory.subarray(at, at + bytes)
   }
 
-  /** Faults: `TRANSFER_MALFORMED`: whoever keeps to its credit finds room. */
+  /**
+   * A buffer for a chunk that comes, in any case: what is read from files here may hold all of the block for a while, and small
+   * chunks take more of it than their length. How much that can be is bounded by the credit the hub has.
+   */
   allocate(bytes: number): Buffer {
-    const buffer = this.tryAllocate(bytes)
-    if (buffer === null) throw transferFault('TRANSFER_MALFORMED', { why: 'too much is begun and not completed' })
+    const within = this.tryAllocate(bytes)
+    if (within !== null) return within
+    const units = Math.max(1, Math.ceil(bytes / UNIT_BYTES))
+    this.usedBytes += units * UNIT_BYTES
+    const buffer = sharedBuffer(units * UNIT_BYTES).subarray(0, bytes)
+    this.extra.add(buffer)
     return buffer
   }
 

@@ -1,0 +1,17 @@
+import t from 'tap'
+import { ChunkArena } from './arena.ts'
+
+const MIB = 1024 * 1024
+
+t.test('what comes finds room when copies of files here have taken all of the block', async (t) => {
+  const arena = new ChunkArena(100 * MIB)
+  const copies: Buffer[] = []
+  for (let copy = arena.tryAllocate(MIB); copy !== null; copy = arena.tryAllocate(MIB)) copies.push(copy)
+  t.equal(arena.usedBytes, arena.bytes)
+  const arrived = arena.allocate(3 * MIB)
+  t.equal(arrived.length, 3 * MIB)
+  t.notOk(copies.some(({ buffer }) => buffer === arrived.buffer))
+  for (const buffer of [arrived, ...copies]) arena.free(buffer)
+  t.equal(arena.usedBytes, 0)
+  t.equal(arena.tryAllocate(MIB)?.buffer, copies[0]?.buffer, 'the block is free again')
+})
