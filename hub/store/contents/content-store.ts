@@ -258,7 +258,7 @@ export class ContentStore {
       storeFault('STORE_DAMAGED', {
         where: `chunk ${digest.toString('hex')}`,
         why: 'it was given up',
-        todo: 'Check the disk; the chunk is asked for again from who sent it',
+        todo: 'Check the disk; the chunk comes again when its sender sends the content again',
       }),
     )
     await this.cleaning.forget(work.number)
