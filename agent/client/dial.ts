@@ -12,6 +12,7 @@ import {
 } from 'node:tls'
 import { createWebSocketStream, WebSocket } from 'ws'
 import { BINDING_BYTES, EXPORTER_LABEL } from '#protocol/handshake/mod.ts'
+import { Inlet, type OnChunk } from '#protocol/session/mod.ts'
 import type { HubAddress } from './address.ts'
 import { clientFault } from './faults.ts'
 
@@ -22,9 +23,6 @@ export type Dialled = {
   readonly read?: (onChunk: OnChunk) => void
 }
 
-/** A chunk lies in a buffer that the next one overwrites: it is the listener's only until it returns. */
-export type OnChunk = (chunk: Buffer) => void
-
 /** Hands on what arrives, from the first byte; call it once, as soon as the connection stands. */
 export function readChunks({ stream, read }: Pick<Dialled, 'stream' | 'read'>, onChunk: OnChunk): void {
   if (read === undefined) stream.on('data', onChunk)
@@ -33,7 +31,6 @@ export function readChunks({ stream, read }: Pick<Dialled, 'stream' | 'read'>, o
 
 /** What one read takes off a socket at most. */
 const RECEIVE_BYTES = 256 * 1024
-let shared: Buffer | null = null
 
 export type DialOptions = {
   readonly address: HubAddress
@@ -52,13 +49,13 @@ export async function dial(options: DialOptions): Promise<Dialled> {
   switch (options.address.kind) {
     case 'tcp': {
       const { host, port } = options.address
-      const inlet = new Inlet()
+      const inlet = new Inlet(RECEIVE_BYTES)
       const socket = connectTcp({ host, port, noDelay: true, onread: inlet.onread })
       return { stream: await opened(socket, 'connect', options), channelBinding: null, read: inlet.read }
     }
     case 'tls': {
       const { host, port } = options.address
-      const inlet = new Inlet()
+      const inlet = new Inlet(RECEIVE_BYTES)
       // Node documents `onread` for tls.connect as for net.connect; its types lack it there.
       const settings: ConnectionOptions & { onread: OnReadOpts } = {
         ...tlsOptions(options),
@@ -73,49 +70,6 @@ export async function dial(options: DialOptions): Promise<Dialled> {
     }
     case 'websocket':
       return await dialWebSocket(options, options.address)
-  }
-}
-
-/**
- * Where sockets read to: one buffer for all connections of a thread, since what was read is used up before the loop reads
- * again. On Windows the system may be given memory ahead of the bytes: there each connection has its own.
- */
-function receiveBuffer(): Buffer {
-  if (process.platform === 'win32') return Buffer.allocUnsafeSlow(RECEIVE_BYTES)
-  shared ??= Buffer.allocUnsafeSlow(RECEIVE_BYTES)
-  return shared
-}
-
-/** Has a socket read into that. Streams take a fresh 64 KiB for every read, and collecting those is a third of receiving. */
-class Inlet {
-  readonly onread: OnReadOpts
-  private early: Buffer[] = []
-  private listener: OnChunk | null = null
-
-  constructor() {
-    const buffer = receiveBuffer()
-    const callback = (bytes: number): boolean => {
-      this.take(buffer.subarray(0, bytes))
-      return true
-    }
-    this.onread = { buffer, callback }
-  }
-
-  /** See `readChunks`. */
-  readonly read = (onChunk: OnChunk): void => {
-    this.listener = onChunk
-    const { early } = this
-    this.early = []
-    // As from a stream: what waits comes when the caller is done, and before anything else can arrive.
-    queueMicrotask(() => {
-      for (const chunk of early) onChunk(chunk)
-    })
-  }
-
-  /** What comes in the same turn as the connection itself comes before anybody can listen. */
-  private take(chunk: Buffer): void {
-    if (this.listener !== null) this.listener(chunk)
-    else this.early.push(Buffer.from(chunk))
   }
 }
 

@@ -15,7 +15,7 @@ import {
   type Peer,
   type SessionTerms,
 } from '#protocol/handshake/mod.ts'
-import { CorkedWriter, type Handshake, Link, sessionFault } from '#protocol/session/mod.ts'
+import { CorkedWriter, type Handshake, Link, type OnChunk, sessionFault } from '#protocol/session/mod.ts'
 
 /** What is queued on a socket before its consumers wait: a few batches, so that the line never idles. */
 const QUEUED_BYTES_MAX = 1024 * 1024
@@ -39,6 +39,8 @@ export type ConnectionContext = {
 
 export type Accepted = {
   readonly stream: Duplex
+  /** Hands on what arrives, where the stream itself does not. */
+  readonly read?: ((onChunk: OnChunk) => void) | null
   readonly remote: string
   readonly transport: 'tcp' | 'tls' | 'websocket'
   /** RFC 9266 exporter value, or `null` where TLS ends elsewhere. */
@@ -84,7 +86,7 @@ export class Connection {
       nowMs: context.nowMs(),
       handshakeMsMax: context.handshakeMsMax,
     })
-    this.attach()
+    this.attach(accepted)
     this.link.start()
   }
 
@@ -121,9 +123,11 @@ export class Connection {
     }
   }
 
-  private attach(): void {
+  private attach({ read }: Accepted): void {
     const { stream, link, context } = this
-    stream.on('data', (chunk: Buffer) => link.receive(context.nowMs(), chunk))
+    const receive: OnChunk = (chunk) => link.receive(context.nowMs(), chunk)
+    if (read == null) stream.on('data', receive)
+    else read(receive)
     stream.on('drain', () => this.session?.pump())
     stream.on('error', (error) =>
       link.ended(sessionFault('SESSION_CLOSED_BY_PEER', { why: error.message, cause: error })),

@@ -12,6 +12,7 @@ import { BINDING_BYTES, EXPORTER_LABEL } from '#protocol/handshake/mod.ts'
 import { type Accepted, Connection, type ConnectionContext } from './connection.ts'
 import { listenerFault } from './faults.ts'
 import { Gate, remoteOf } from './gate.ts'
+import { readThroughInlet } from './inlet.ts'
 
 const TICK_MS = 1000
 /** Connections the system keeps for us while we are busy: Linux allows 4,096 at once by default. */
@@ -124,9 +125,12 @@ export class Listener {
 
   private tcpServer({ tls }: ListenAddress): TcpServer {
     const inner = tls ? this.tlsServer() : null
-    return createTcpServer({ noDelay: true, pauseOnConnect: true }, (socket) => {
+    return createTcpServer({ noDelay: true, pauseOnConnect: true }, (accepted) => {
+      const { socket, read } = inner === null ? readThroughInlet(accepted) : { socket: accepted, read: null }
+      this.track(socket)
       this.gate.enter(socket, () => {
-        if (inner === null) this.accept(socket, 'tcp', null, false)
+        const plain = { stream: socket, read, transport: 'tcp', channelBinding: null, requireBinding: false } as const
+        if (inner === null) this.accept(plain)
         else inner.emit('connection', socket)
         socket.resume()
       })
@@ -139,7 +143,9 @@ export class Listener {
     // Agents prove themselves anew each time and take up no TLS session: tickets would only cost time and memory.
     const secureOptions = constants.SSL_OP_NO_TICKET
     const settings = { ...authority.tls, secureOptions, handshakeTimeout: handshakeMsMax }
-    const server = createTlsServer(settings, (socket) => this.accept(socket, 'tls', bindingOf(socket), true))
+    const server = createTlsServer(settings, (stream) =>
+      this.accept({ stream, transport: 'tls', channelBinding: bindingOf(stream), requireBinding: true }),
+    )
     server.on('tlsClientError', (error, socket) => {
       this.options.context.log('warn', 'TLS failed', { remote: socket.remoteAddress ?? '', why: error.message })
       // After a handshake that took too long the socket is still open: Node leaves it to us.
@@ -162,6 +168,7 @@ export class Listener {
     const server = tls
       ? createHttpsServer({ ...authority.tls, ...times, handshakeTimeout: handshakeMsMax }, refuse)
       : createHttpServer(times, refuse)
+    server.on('connection', (socket: Socket) => this.track(socket))
     const sockets = new WebSocketServer({
       server,
       path,
@@ -174,27 +181,23 @@ export class Listener {
       const { socket } = request
       // Behind a proxy the agent cannot see this connection's TLS, so WebSocket admits sessions without channel binding.
       const binding = 'exportKeyingMaterial' in socket ? bindingOf(socket as TLSSocket) : null
-      this.accept(stream, 'websocket', binding, false, `${socket.remoteAddress}:${socket.remotePort}`)
+      const remote = remoteOf(socket)
+      this.accept({ stream, remote, transport: 'websocket', channelBinding: binding, requireBinding: false })
     })
     return server
   }
 
-  private accept(
-    stream: Accepted['stream'],
-    transport: Accepted['transport'],
-    channelBinding: Buffer | null,
-    requireBinding: boolean,
-    from?: string,
-  ): void {
-    const socket = stream as Socket
-    const remote = from ?? remoteOf(socket)
+  /** `remote` is needed of a stream that is not a socket itself. */
+  private accept(accepted: Omit<Accepted, 'remote'> & { remote?: string }): void {
+    const { stream } = accepted
+    const remote = accepted.remote ?? remoteOf(stream as Socket)
     this.accepted++
     if (this.connections.size >= this.options.sessionsMax) {
       this.options.context.log('warn', 'connection refused', { remote, fault: listenerFault('HUB_BUSY').toJSON() })
       stream.destroy()
       return
     }
-    this.connections.add(new Connection({ stream, remote, transport, channelBinding, requireBinding }, this.context))
+    this.connections.add(new Connection({ ...accepted, remote }, this.context))
   }
 
   private takeOver(newer: Connection): void {
@@ -204,14 +207,15 @@ export class Listener {
     older?.close(hubSessionFault('IDENTITY_TAKEN_OVER', { where: `agent ${name}` }))
   }
 
+  private track(socket: Socket): void {
+    this.sockets.add(socket)
+    socket.once('close', () => this.sockets.delete(socket))
+  }
+
   private listen(server: TcpServer | HttpServer, { host, port }: ListenAddress): Promise<number> {
     return new Promise((resolve, reject) => {
       server.once('error', (cause) => {
         reject(listenerFault('LISTEN_FAILED', { where: `${host}:${port}`, why: cause.message, cause }))
-      })
-      server.on('connection', (socket: Socket) => {
-        this.sockets.add(socket)
-        socket.once('close', () => this.sockets.delete(socket))
       })
       server.listen({ port, host, backlog: BACKLOG }, () => {
         this.servers.push(server)

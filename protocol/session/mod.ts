@@ -1,5 +1,6 @@
 export { type Corkable, CorkedWriter } from './corked.ts'
 export { sessionFault } from './faults.ts'
+export { Inlet, type OnChunk } from './inlet.ts'
 export { type Agreed, type ControlFrame, type Handshake, Link, type LinkHandler, type Transport } from './link.ts'
 export * from './prefix.ts'
 export { type Range, RangeSet } from './ranges.ts'
