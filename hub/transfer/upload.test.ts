@@ -68,7 +68,7 @@ for (const chunkBytes of [CHUNK_BYTES_MIN, CHUNK_BYTES_MAX]) {
         for (let piece = outgoing.take(); piece !== null; piece = outgoing.take()) {
           const bytes = Buffer.from(right.subarray(piece.offset, piece.offset + piece.bytes))
           if (tries < DAMAGED_TRIES_MAX && piece.offset === 0) bytes[0] = 0xff
-          upload.data({ transfer: 1, chunk, offset: piece.offset, bytes })
+          upload.data({ transfer: 1, chunk, offset: piece.offset, encodedBytes: 0, bytes })
         }
         for (let i = 0; i < 5; i++) await setImmediate()
       }

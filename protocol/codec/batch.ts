@@ -5,13 +5,13 @@
 import type { KeyObject } from 'node:crypto'
 import type { Fault } from '#protocol/base/mod.ts'
 import { ByteReader } from '#protocol/bytes/mod.ts'
+import { inflateZstd } from '#protocol/bytes/zstd.ts'
 import { ed25519, LEAF_PREFIX, SUITE_NONE, suiteOf } from '#protocol/crypto/mod.ts'
 import { BODY_BYTES_MAX } from '#protocol/frame/mod.ts'
 import { checkTopic, decodeHeaders, type Envelope } from './envelope.ts'
 import { codecFault } from './faults.ts'
 import { type BatchHead, contentDigestOf, FLAG_TREE, FLAG_ZSTD, parseHead, signatureOf, signedPart } from './head.ts'
 import { HEADERS_BYTES_MAX, KEY_BYTES_MAX, TOPIC_BYTES_MAX, ZSTD_WINDOW_LOG_MAX } from './limits.ts'
-import { inflateZstd } from './zstd.ts'
 
 /** Consecutive messages of a batch that share an envelope. */
 export type Run = { readonly envelope: number; readonly from: number; readonly count: number }

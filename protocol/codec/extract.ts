@@ -6,6 +6,7 @@ import type { KeyObject } from 'node:crypto'
 import { zstdCompressSync } from 'node:zlib'
 import { assert, type Fault } from '#protocol/base/mod.ts'
 import { ByteReader, varintBytes, writeVarint } from '#protocol/bytes/mod.ts'
+import { inflateZstd } from '#protocol/bytes/zstd.ts'
 import { DIGEST_BYTES, ed25519, multiProof, nodeHash, rootFromProof } from '#protocol/crypto/mod.ts'
 import { BATCH_FRAME_BYTES_MAX } from '#protocol/frame/mod.ts'
 import { type Batch, type MessageView, parseEnvelope, parseRecord, recordLayout, verifyHead } from './batch.ts'
@@ -13,7 +14,6 @@ import { leafHashes, treeRoot } from './builder.ts'
 import type { Envelope } from './envelope.ts'
 import { codecFault } from './faults.ts'
 import { type BatchHead, FLAG_TREE, parseHead, rootOf } from './head.ts'
-import { inflateZstd } from './zstd.ts'
 
 /** After the head: one flag byte and the raw size of what follows. */
 const PART_HEAD_BYTES = 5

@@ -2,6 +2,8 @@
 
 /** Large content in chunks: frames 0x30 to 0x3a. */
 export const FEATURE_TRANSFERS = 0
+/** Encoded chunks in CHUNK_DATA. Means something only with `FEATURE_TRANSFERS`. */
+export const FEATURE_ENCODED_CHUNKS = 1
 
 /** The words of HELLO for these bits. */
 export function featureWords(bits: readonly number[]): number[] {

@@ -24,4 +24,4 @@ export { encodeToken, parseToken } from './token.ts'
 
 /** RFC 9266: `socket.exportKeyingMaterial(BINDING_BYTES, EXPORTER_LABEL)` gives `channelBinding`. TLS 1.3 only. */
 export const EXPORTER_LABEL = 'EXPORTER-Channel-Binding'
-export { FEATURE_TRANSFERS, featureWords } from './features.ts'
+export { FEATURE_ENCODED_CHUNKS, FEATURE_TRANSFERS, featureWords } from './features.ts'

@@ -8,6 +8,7 @@ import { BULK_FRAME_BYTES_MAX, FRAME_HEADER_BYTES, FrameReader } from '#protocol
 import {
   ChunkList,
   checkAgainst,
+  decodeChunk,
   nameProblem,
   parseChunkData,
   parseManifest,
@@ -26,6 +27,15 @@ const { transfer, keys, stream } = JSON.parse(readFileSync(new URL('./vectors.js
   stream: { preface: Hex }
   transfer: {
     data: { transfer: number; chunk: number; offset: number; content: Hex; frame: Hex }
+    encoded: {
+      transfer: number
+      chunk: number
+      offset: number
+      encodedBytes: number
+      length: number
+      content: Hex
+      frame: Hex
+    }
     lists: List[]
     manifests: ManifestVector[]
     names: { utf8: Hex; fine: boolean }[]
@@ -62,11 +72,29 @@ t.test('CHUNK_DATA', async (t) => {
   t.equal(frame.toString('hex', 24), content)
   const reader = new FrameReader((_kind, _channel, body) => {
     const { bytes, ...found } = parseChunkData(body)
-    t.strictSame([found, bytes.toString('hex')], [numbers, content])
+    t.strictSame([found, bytes.toString('hex')], [{ ...numbers, encodedBytes: 0 }, content])
   })
   reader.batchBytesMax = BULK_FRAME_BYTES_MAX
   reader.push(Buffer.concat([from(stream.preface), frame]))
   t.ok(frame.length > FRAME_HEADER_BYTES)
+})
+
+t.test('CHUNK_DATA of an encoded chunk', async (t) => {
+  const { frame: hex, content, length, ...numbers } = transfer.encoded
+  const frame = from(hex)
+  const [number, chunk, offset, encodedBytes] = [8, 12, 16, 20].map((at) => frame.readUInt32LE(at))
+  t.strictSame({ transfer: number, chunk, offset, encodedBytes }, numbers)
+  const bytes = frame.subarray(24)
+  t.strictSame([bytes.toString('hex'), bytes.length], [content, encodedBytes])
+  // RFC 8878, as far as this frame needs it.
+  t.strictSame([bytes.readUInt32LE(0), bytes[4], 256 + bytes.readUInt16LE(5)], [0xfd2fb528, 0x60, length])
+  const block = bytes.readUIntLE(7, 3)
+  t.strictSame([block & 1, (block >> 1) & 3, block >> 3], [1, 1, length], 'a last block of one byte, so often')
+  const plain = Buffer.alloc(length, bytes[10])
+  t.equal(sha(plain).toString('hex'), listNamed('chunks of one size').digests[chunk as number])
+  const { bytes: ours, ...found } = parseChunkData(frame.subarray(8))
+  t.strictSame(found, numbers)
+  t.ok(decodeChunk(ours, length).equals(plain))
 })
 
 for (const { name, size, chunkBytes, lengths, digests, root } of transfer.lists) {

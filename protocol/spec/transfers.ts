@@ -130,6 +130,13 @@ function dataFrame(bytes: Buffer): Buffer {
   return Buffer.concat([dataFrameStart({ ...DATA, bytes: bytes.length }), bytes])
 }
 
+/**
+ * The second chunk of `FIXED` as one zstd frame: magic, a descriptor (one segment, content size in two bytes), the size less 256,
+ * the head of a last block of one byte again and again, that byte. Made by hand, since no two libraries make the same.
+ */
+const ENCODED = Buffer.from('28b52ffd60' + '00ff' + '030008' + '01', 'hex')
+const ENCODED_DATA = { transfer: 1, chunk: 1, offset: 0, encodedBytes: ENCODED.length }
+
 const FINE_NAMES = [
   FILE_NAME,
   'a',
@@ -147,6 +154,12 @@ const DEVICE_NAMES = ['con', 'NUL.txt', 'aux .c', 'com1', 'LPT\u00b9.log', 'CONI
 export function transferVectors(): object {
   return {
     data: { ...DATA, content: '020202', frame: hex(dataFrame(Buffer.alloc(3, 2))) },
+    encoded: {
+      ...ENCODED_DATA,
+      length: CHUNK_BYTES,
+      content: hex(ENCODED),
+      frame: hex(Buffer.concat([dataFrameStart({ ...ENCODED_DATA, bytes: ENCODED.length }), ENCODED])),
+    },
     lists: [
       { name: 'chunks of one size', list: FIXED },
       { name: 'chunks cut by content', list: CUT },
@@ -192,7 +205,17 @@ export function transferRefused(): Refused[] {
     ...refused('chunk data', 'TRANSFER_MALFORMED', [
       ['no bytes', hex(data.subarray(0, 16))],
       ['cut', hex(data.subarray(0, 9))],
-      ['not zero where it must be', `${hex(data.subarray(0, 12))}01000000020202`],
+      ['beyond the end of the encoded chunk', `${hex(data.subarray(0, 12))}01000000020202`],
+    ]),
+    ...refused('encoded chunk', 'CHUNK_DAMAGED', [
+      ['no frame', hex(Buffer.alloc(11))],
+      ['cut', hex(ENCODED.subarray(0, -1))],
+      ['a byte too many', `${hex(ENCODED)}00`],
+      ['another frame behind it', `${hex(ENCODED)}${hex(ENCODED)}`],
+      ['a content size of a byte more', '28b52ffd60' + '01ff' + '030008' + '01'],
+      ['no content size', '28b52ffd0038' + '030008' + '01'],
+      ['less than its content size', '28b52ffd60' + '00ff' + 'fbff07' + '01'],
+      ['more than its content size', '28b52ffd60' + '00ff' + '020008' + '01' + '030008' + '01'],
     ]),
     ...refused('manifest', 'MANIFEST_SIGNATURE_INVALID', [
       ['another content id', changed((copy) => copy.writeUInt8(0xff, 8))],

@@ -12,7 +12,7 @@ import { attributesOf, decodeHeaders, openBatch, openExtract, parseRecord } from
 import { BATCH_FRAME_BYTES_MAX, FrameReader } from '#protocol/frame/mod.ts'
 import { parseToken } from '#protocol/handshake/mod.ts'
 import { parseBatchPrefix, parseDeliverPrefix } from '#protocol/session/mod.ts'
-import { parseChunkData, parseManifest, verifyManifest } from '#protocol/transfer/mod.ts'
+import { decodeChunk, parseChunkData, parseManifest, verifyManifest } from '#protocol/transfer/mod.ts'
 import { plain, vectorsAreCurrent } from './vectors.ts'
 
 type Message = { topic: string; headers: Record<string, unknown>; key: string; body: string }
@@ -446,6 +446,7 @@ t.test('what must be refused', async (t) => {
     attributes: (bytes) => attributesOf(decodeHeaders(bytes)),
     deliver: parseDeliverPrefix,
     'chunk data': parseChunkData,
+    'encoded chunk': (bytes) => decodeChunk(bytes, 65_536),
     manifest: (bytes) => verifyManifest(parseManifest(bytes), publicKey('agent')),
     varint: (bytes) => new ByteReader(bytes, 'test').varint(),
     stream(bytes) {

@@ -20,12 +20,13 @@ const allocate = (bytes: number): Buffer => Buffer.alloc(bytes)
 type Sink = { incoming: Incoming; allocatedBytes: number }
 
 /** All chunks are named and wanted. */
-function sinkOf(chunks: number, { chunkBytes = SIZE, windowBytes = WINDOW_BYTES } = {}): Sink {
+function sinkOf(chunks: number, { chunkBytes = SIZE, windowBytes = WINDOW_BYTES, encoded = false } = {}): Sink {
   const list = new ChunkList({ size: chunks * chunkBytes, chunkBytes })
   const sink: Sink = {
     incoming: new Incoming({
       list,
       windowBytes,
+      encoded,
       allocate(bytes) {
         sink.allocatedBytes += bytes
         return Buffer.alloc(bytes)
@@ -40,7 +41,12 @@ function sinkOf(chunks: number, { chunkBytes = SIZE, windowBytes = WINDOW_BYTES 
 
 /** A part of a chunk, filled with its number. */
 function send(incoming: Incoming, chunk: number, offset = 0, bytes = SIZE): Arrived | null {
-  return incoming.data({ transfer: 1, chunk, offset, bytes: Buffer.alloc(bytes, chunk) })
+  return incoming.data({ transfer: 1, chunk, offset, encodedBytes: 0, bytes: Buffer.alloc(bytes, chunk) })
+}
+
+/** The same of one that is encoded. */
+function sendEncoded(incoming: Incoming, chunk: number, encodedBytes: number, offset = 0, bytes = encodedBytes) {
+  return incoming.data({ transfer: 1, chunk, offset, encodedBytes, bytes: Buffer.alloc(bytes, chunk) })
 }
 
 t.test('a chunk is put together from its parts', async (t) => {
@@ -228,6 +234,70 @@ for (const goesOn of [true, false]) {
     },
   )
 }
+
+t.test('an encoded chunk comes in its own length and counts for that of the chunk', async (t) => {
+  const sink = sinkOf(3, { windowBytes: 2 * SIZE, encoded: true })
+  const { incoming } = sink
+  t.equal(sendEncoded(incoming, 0, 1000, 0, 500), null)
+  t.equal(incoming.receivedBytes, SIZE / 2)
+  t.equal(sendEncoded(incoming, 0, 1000, 500, 1), null)
+  t.equal(incoming.receivedBytes, Math.floor((501 * SIZE) / 1000))
+  const arrived = sendEncoded(incoming, 0, 1000, 501, 499)
+  t.strictSame([arrived?.chunk, arrived?.encodedBytes, arrived?.bytes.length], [0, 1000, SIZE])
+  t.ok(arrived?.bytes.subarray(0, 1000).equals(Buffer.alloc(1000, 0)))
+  t.strictSame([incoming.receivedBytes, sink.allocatedBytes], [SIZE, SIZE])
+  t.equal(send(incoming, 1)?.encodedBytes, 0, 'others come as they are')
+  t.equal(
+    faultCode(() => sendEncoded(incoming, 2, 1000, 0, 1)),
+    'TRANSFER_MALFORMED',
+    'a byte counts for 65 of content, and the window is full',
+  )
+})
+
+t.test('an encoded chunk makes room as any other', async (t) => {
+  const { incoming } = sinkOf(3, { windowBytes: SIZE, encoded: true })
+  sendEncoded(incoming, 0, 7)
+  t.equal(incoming.creditBytes, SIZE)
+  incoming.keep(0, { received: true })
+  t.equal(incoming.creditBytes, 2 * SIZE)
+  sendEncoded(incoming, 1, 7)
+  incoming.damaged(1)
+  t.equal(incoming.creditBytes, 3 * SIZE)
+  sendEncoded(incoming, 2, 7, 0, 3)
+  t.equal(incoming.keep(2, { received: false })?.length, SIZE)
+  t.equal(incoming.creditBytes, 3 * SIZE + Math.floor((3 * SIZE) / 7), 'what came of it is done with')
+  t.equal(sendEncoded(incoming, 2, 7, 3, 4), null)
+  t.equal(incoming.creditBytes, 4 * SIZE)
+})
+
+t.test('encoded chunks that do not fit', async (t) => {
+  const bad: Readonly<Record<string, (incoming: Incoming) => unknown>> = {
+    'as long as the chunk': (incoming) => sendEncoded(incoming, 0, SIZE, 0, 1),
+    'longer than the chunk': (incoming) => sendEncoded(incoming, 0, 0xffff_ffff, 0, 1),
+    'not from its beginning': (incoming) => sendEncoded(incoming, 0, 100, 1, 10),
+    'a gap': (incoming) => [sendEncoded(incoming, 0, 100, 0, 10), sendEncoded(incoming, 0, 100, 11, 10)],
+    'of another length meanwhile': (incoming) => [
+      sendEncoded(incoming, 0, 100, 0, 10),
+      sendEncoded(incoming, 0, 101, 10, 10),
+    ],
+    'not encoded any more': (incoming) => [sendEncoded(incoming, 0, 100, 0, 10), send(incoming, 0, 10, 10)],
+    'encoded in the middle': (incoming) => [send(incoming, 0, 0, 10), sendEncoded(incoming, 0, 100, 10, 10)],
+    'a chunk that was never named': (incoming) => sendEncoded(incoming, 3, 10),
+    'another one before it is whole': (incoming) => [sendEncoded(incoming, 0, 100, 0, 10), sendEncoded(incoming, 1, 9)],
+  }
+  for (const [what, work] of Object.entries(bad)) {
+    t.equal(
+      faultCode(() => work(sinkOf(3, { encoded: true }).incoming)),
+      'TRANSFER_MALFORMED',
+      what,
+    )
+  }
+  t.equal(
+    faultCode(() => sendEncoded(sinkOf(3).incoming, 0, 100)),
+    'TRANSFER_MALFORMED',
+    'not agreed on',
+  )
+})
 
 t.test('what was begun is given back', async (t) => {
   const { incoming } = sinkOf(2)

@@ -1,26 +1,40 @@
 // The sink's side of one transfer, without I/O: puts chunks together from their frames and watches what the source may send.
-// Whoever drives it hashes and stores whole chunks and says what became of them: `keep` or `damaged`, once for each that arrived.
+// Whoever drives it decodes, hashes and stores whole chunks and says what became of them: `keep` or `damaged`, once for each that
+// arrived.
 //
-// Of bytes received and not done with there are at most `windowBytes`; only the last chunk of them is not whole. So room comes
-// back, and the source can always go on, if only a window holds the largest chunk.
+// Of content received and not done with there are at most `windowBytes`; only the last chunk of it is not whole. So room comes
+// back, and the source can always go on, if only a window holds the largest chunk. An encoded chunk takes less than its length
+// until it is decoded, and counts for its length (`coding.ts`).
 
 import { assert } from '#protocol/base/mod.ts'
 import { DIGEST_BYTES } from '#protocol/crypto/mod.ts'
 import type { Chunks } from '#protocol/schema/mod.ts'
 import type { Range } from '#protocol/session/mod.ts'
 import type { ChunkList } from './chunk-list.ts'
+import { contentUpTo } from './coding.ts'
 import type { ChunkData } from './data.ts'
 import { transferFault } from './faults.ts'
 import { CHUNK_BYTES_MAX, CHUNKS_PER_FRAME_MAX, DAMAGED_TRIES_MAX, WINDOW_BYTES } from './limits.ts'
 import { ChunkMarks } from './marks.ts'
 
 /** A chunk all bytes of which have come. Its digest is not checked yet. */
-export type Arrived = { readonly chunk: number; readonly bytes: Buffer }
+export type Arrived = {
+  readonly chunk: number
+  /** As `allocate` gave it. */
+  readonly bytes: Buffer
+  /** Its first bytes are the encoded chunk; 0: they are the chunk. */
+  readonly encodedBytes: number
+}
 
 export type IncomingOptions = {
   readonly list: ChunkList
-  /** A buffer for a chunk of that length: its first bytes are used. It is given back by whoever stores the chunk. */
-  readonly allocate: (bytes: number) => Buffer
+  /**
+   * A buffer for a chunk of that length, of which so many bytes come: less when it is encoded. Its first bytes are used. It is
+   * given back by whoever stores the chunk.
+   */
+  readonly allocate: (length: number, sentBytes: number) => Buffer
+  /** Encoded chunks were agreed on. */
+  readonly encoded?: boolean
   /** At least the largest chunk is taken. */
   readonly windowBytes?: number
 }
@@ -31,27 +45,32 @@ const STORED = 2
 
 export class Incoming {
   readonly list: ChunkList
-  /** Content bytes received in this session. */
+  /** Content received in this session, by what credit counts. */
   receivedBytes = 0
-  private readonly allocate: (bytes: number) => Buffer
+  private readonly allocate: IncomingOptions['allocate']
+  private readonly encoded: boolean
   private readonly windowBytes: number
   private readonly marks = new ChunkMarks()
   private stored = 0
   private readonly tries = new Map<number, number>()
   /** How often one may come after the next time. */
   private readonly again = new Map<number, number>()
-  /** The chunk that is being received, and how far; -1: none. */
+  /** The chunk that is being received, how far, and how much content that is; -1: none. */
   private current = -1
   private filled = 0
+  private counted = 0
+  /** Its length as it is sent, when it is encoded; 0: it is not. */
+  private encodedBytes = 0
   /** Where it is put together; `null` when it is stored already, by another way: what still comes of it is thrown away. */
   private buffer: Buffer | null = null
   /** Received bytes that are done with: stored, or thrown away. */
   private doneBytes = 0
   private grantedBytes: number
 
-  constructor({ list, allocate, windowBytes = WINDOW_BYTES }: IncomingOptions) {
+  constructor({ list, allocate, windowBytes = WINDOW_BYTES, encoded = false }: IncomingOptions) {
     this.list = list
     this.allocate = allocate
+    this.encoded = encoded
     const largestBytes = Math.min(list.size, list.chunkBytes === 0 ? CHUNK_BYTES_MAX : list.chunkBytes)
     this.windowBytes = Math.max(windowBytes, largestBytes)
     this.grantedBytes = this.windowBytes
@@ -111,7 +130,7 @@ export class Incoming {
     if (chunk !== this.current || this.buffer === null) return null
     const left = this.buffer
     this.buffer = null
-    this.done(this.filled)
+    this.done(this.counted)
     return left
   }
 
@@ -125,24 +144,30 @@ export class Incoming {
   }
 
   /** Takes a part of a chunk; gives the chunk when it is whole. Faults: `TRANSFER_MALFORMED`. */
-  data({ chunk, offset, bytes }: ChunkData): Arrived | null {
-    if (this.receivedBytes + bytes.length > this.grantedBytes) {
-      throw transferFault('TRANSFER_MALFORMED', { why: 'more was sent than was allowed' })
-    }
-    if (chunk !== this.current) this.begin(chunk)
+  data({ chunk, offset, encodedBytes, bytes }: ChunkData): Arrived | null {
+    if (chunk !== this.current) this.begin(chunk, encodedBytes)
     const length = this.list.lengthAt(chunk)
-    if (offset !== this.filled || offset + bytes.length > length) {
+    const sentBytes = encodedBytes === 0 ? length : encodedBytes
+    const end = offset + bytes.length
+    if (encodedBytes !== this.encodedBytes || offset !== this.filled || end > sentBytes) {
       throw transferFault('TRANSFER_MALFORMED', { where: `chunk ${chunk}`, why: `bytes from ${offset} on` })
     }
+    const counted = contentUpTo(end, encodedBytes, length)
+    const fresh = counted - this.counted
+    if (this.receivedBytes + fresh > this.grantedBytes) {
+      throw transferFault('TRANSFER_MALFORMED', { why: 'more was sent than was allowed' })
+    }
+    if (offset === 0 && !this.isStored(chunk)) this.buffer = this.allocate(length, sentBytes)
     const { buffer } = this
-    this.receivedBytes += bytes.length
-    this.filled += bytes.length
-    if (buffer === null) this.done(bytes.length)
+    this.receivedBytes += fresh
+    this.filled = end
+    this.counted = counted
+    if (buffer === null) this.done(fresh)
     else bytes.copy(buffer, offset)
-    if (this.filled < length) return null
+    if (end < sentBytes) return null
     this.current = -1
     this.buffer = null
-    return buffer === null ? null : { chunk, bytes: buffer.subarray(0, length) }
+    return buffer === null ? null : { chunk, bytes: buffer, encodedBytes }
   }
 
   /** Buffers of chunks that will not be whole any more. */
@@ -153,7 +178,7 @@ export class Incoming {
     return left
   }
 
-  private begin(chunk: number): void {
+  private begin(chunk: number, encodedBytes: number): void {
     if (this.buffer !== null) {
       throw transferFault('TRANSFER_MALFORMED', {
         where: `chunk ${chunk}`,
@@ -163,13 +188,20 @@ export class Incoming {
     if (!this.marks.clear(chunk, MISSING)) {
       throw transferFault('TRANSFER_MALFORMED', { where: `chunk ${chunk}`, why: 'nobody wants it' })
     }
+    if (encodedBytes > 0 && (!this.encoded || encodedBytes >= this.list.lengthAt(chunk))) {
+      throw transferFault('TRANSFER_MALFORMED', {
+        where: `chunk ${chunk}`,
+        why: this.encoded ? `${encodedBytes} bytes encode it` : 'it is encoded, which was not agreed',
+      })
+    }
     const again = this.again.get(chunk) ?? 0
     if (again > 0) this.marks.set(chunk, MISSING)
     if (again > 1) this.again.set(chunk, again - 1)
     else this.again.delete(chunk)
     this.current = chunk
     this.filled = 0
-    this.buffer = this.isStored(chunk) ? null : this.allocate(this.list.lengthAt(chunk))
+    this.counted = 0
+    this.encodedBytes = encodedBytes
   }
 
   private done(bytes: number): void {

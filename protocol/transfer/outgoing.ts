@@ -2,15 +2,23 @@
 // next, a frame at a time. Chunks are sent whole, one after the other; only one that the sink comes to have by another way is
 // broken off.
 
+import { assert } from '#protocol/base/mod.ts'
 import { CHUNK_DATA_BYTES_MAX } from '#protocol/frame/mod.ts'
 import type { ChunkRange } from '#protocol/schema/mod.ts'
 import type { ChunkList } from './chunk-list.ts'
+import { contentUpTo, sentWithin } from './coding.ts'
 import { transferFault } from './faults.ts'
 import { MENTIONS_PER_CHUNK_MAX } from './limits.ts'
 import { ChunkMarks } from './marks.ts'
 
-/** A piece of a chunk to be sent now. */
-export type Piece = { readonly chunk: number; readonly offset: number; readonly bytes: number }
+/** A piece of a chunk to be sent now, in the form it is sent in. */
+export type Piece = {
+  readonly chunk: number
+  readonly offset: number
+  readonly bytes: number
+  /** What it counts for. */
+  readonly contentBytes: number
+}
 
 /** The sink wants it, and it was not begun since. */
 const WANTED = 1
@@ -22,7 +30,7 @@ const STALE_MAX = 256
 
 export class Outgoing {
   readonly list: ChunkList
-  /** Content bytes sent in this session; those sent again count again. */
+  /** Content sent in this session, by what credit counts; what is sent again counts again. */
   sentBytes = 0
   private creditBytes: number
   private readonly marks = new ChunkMarks()
@@ -34,9 +42,11 @@ export class Outgoing {
   /** Chunks in all WANT, and in all STORED. */
   private wantMentions = 0
   private storedMentions = 0
-  /** The chunk that is being sent, and how far. */
+  /** The chunk that is being sent, how far, and how much content that is. */
   private current = -1
   private offset = 0
+  private counted = 0
+  private encodedBytes = 0
 
   constructor(list: ChunkList, creditBytes: number) {
     this.list = list
@@ -108,18 +118,26 @@ export class Outgoing {
 
   /**
    * What to send now, or `null`: nothing is wanted, or credit is used up. It counts as sent. `bytesMax`: for a slow line, on
-   * which a piece of the usual size would be in the way for long.
+   * which a piece of the usual size would be in the way for long. `encodedBytes`: length of the chunk's encoded form, when that
+   * is what is sent: from its first piece to its last.
    */
-  take(bytesMax = CHUNK_DATA_BYTES_MAX): Piece | null {
+  take(bytesMax = CHUNK_DATA_BYTES_MAX, encodedBytes = 0): Piece | null {
     if (this.current < 0 && !this.begin()) return null
-    const left = this.list.lengthAt(this.current) - this.offset
-    const bytes = Math.min(left, CHUNK_DATA_BYTES_MAX, bytesMax, this.creditBytes - this.sentBytes)
+    const { current: chunk, offset } = this
+    const length = this.list.lengthAt(chunk)
+    if (offset === 0) this.encodedBytes = encodedBytes
+    assert(encodedBytes === this.encodedBytes && encodedBytes < length, 'a chunk is sent in one form')
+    const sentBytes = encodedBytes === 0 ? length : encodedBytes
+    const within = sentWithin(this.counted + this.creditBytes - this.sentBytes, encodedBytes, length)
+    const bytes = Math.min(sentBytes - offset, CHUNK_DATA_BYTES_MAX, bytesMax, within - offset)
     if (bytes <= 0) return null
-    const piece = { chunk: this.current, offset: this.offset, bytes }
+    const counted = contentUpTo(offset + bytes, encodedBytes, length)
+    const contentBytes = counted - this.counted
     this.offset += bytes
-    this.sentBytes += bytes
-    if (bytes === left) this.current = -1
-    return piece
+    this.counted = counted
+    this.sentBytes += contentBytes
+    if (this.offset === sentBytes) this.current = -1
+    return { chunk, offset, bytes, contentBytes }
   }
 
   private begin(): boolean {
@@ -130,6 +148,7 @@ export class Outgoing {
     this.wanted--
     this.current = chunk
     this.offset = 0
+    this.counted = 0
     return true
   }
 

@@ -14,6 +14,8 @@ import {
   ChunkList,
   DAMAGED_TRIES_MAX,
   dataFrameStart,
+  decodeChunk,
+  encodeChunk,
   Incoming,
   Outgoing,
   parseChunkData,
@@ -48,7 +50,7 @@ function contentOf(random: Random): Content {
 }
 
 /** What outlives connections: the sink's disk, and what it counted. */
-type Disk = { readonly stored: Map<number, Buffer>; damages: number; sessions: number; sent: number }
+type Disk = { readonly stored: Map<number, Buffer>; damages: number; sessions: number; sent: number; encoded: number }
 
 type Frame = { readonly kind: 'chunks' | 'want' | 'stored' | 'data'; readonly body: Buffer }
 
@@ -58,6 +60,10 @@ class Session {
   private readonly disk: Disk
   private readonly outgoing: Outgoing
   private readonly incoming: Incoming
+  /** Encoded chunks were agreed on. */
+  private readonly encoded: boolean
+  /** What the source sends of the chunk that is on its way. */
+  private sending: { readonly chunk: number; readonly bytes: Buffer; readonly isEncoded: boolean } | null = null
   private readonly toSink: Frame[] = []
   private readonly toSource: Frame[] = []
   private named = 0
@@ -75,10 +81,13 @@ class Session {
     this.content = content
     this.disk = disk
     const { size, chunkBytes } = content.list
+    this.encoded = random.oneIn(2)
     const windowBytes = random.pick([1, CHUNK_BYTES_MIN, 3 * CHUNK_BYTES_MIN, 15 * 1024 * 1024])
     this.incoming = new Incoming({
       list: new ChunkList({ size, chunkBytes }),
       windowBytes,
+      encoded: this.encoded,
+      // As a sink that decodes a chunk in its place.
       allocate: (bytes) => {
         this.hold(bytes)
         return Buffer.alloc(bytes)
@@ -114,8 +123,8 @@ class Session {
 
   /** The line is gone. What had arrived may still become durable. */
   break(): void {
-    for (const { chunk, bytes } of this.arriving)
-      if (this.random.oneIn(2) && this.isRight(chunk, bytes)) this.store(chunk, bytes)
+    for (const { chunk, bytes, encodedBytes } of this.arriving)
+      if (this.random.oneIn(2) && this.isRight(chunk, bytes, encodedBytes)) this.store(chunk, bytes)
     this.release(this.incoming.abandon()[0] ?? null)
   }
 
@@ -132,23 +141,36 @@ class Session {
 
   private sendData(): void {
     const { outgoing, random, disk } = this
-    const next = outgoing.next
-    const piece = outgoing.take()
+    const { next } = outgoing
+    if (next < 0) return
+    if (this.sending?.chunk !== next) this.sending = this.formOf(next)
+    const { bytes: form, isEncoded } = this.sending
+    const encodedBytes = isEncoded ? form.length : 0
+    const piece = outgoing.take(random.oneIn(3) ? 1 + random.below(100_000) : undefined, encodedBytes)
     if (piece === null) return
+    if (piece.offset + piece.bytes === form.length) this.sending = null
     assert(piece.chunk === next, 'what is needed next is what is sent next')
     assert(!outgoing.has(piece.chunk), 'what the sink has is never sent')
     assert(outgoing.sentBytes <= this.creditSaid, 'credit is kept')
     disk.sent += piece.bytes
-    const chunk = this.content.chunks[piece.chunk] as Buffer
-    const bytes = Buffer.from(chunk.subarray(piece.offset, piece.offset + piece.bytes))
+    if (isEncoded) disk.encoded++
+    const bytes = Buffer.from(form.subarray(piece.offset, piece.offset + piece.bytes))
     const { tries } = this
     const harmed = (tries.get(piece.chunk) ?? 0) + 1
     if (random.oneIn(15) && harmed < DAMAGED_TRIES_MAX) {
-      bytes[random.below(bytes.length)] = 0xff
+      const at = random.below(bytes.length)
+      bytes[at] = (bytes[at] as number) ^ 0xff
       tries.set(piece.chunk, harmed)
     }
-    const start = dataFrameStart({ transfer: 1, chunk: piece.chunk, offset: piece.offset, bytes: bytes.length })
+    const { chunk, offset } = piece
+    const start = dataFrameStart({ transfer: 1, chunk, offset, encodedBytes, bytes: bytes.length })
     this.toSink.push({ kind: 'data', body: Buffer.concat([start.subarray(FRAME_HEADER_BYTES), bytes]) })
+  }
+
+  private formOf(chunk: number): { chunk: number; bytes: Buffer; isEncoded: boolean } {
+    const plain = this.content.chunks[chunk] as Buffer
+    const encoded = this.encoded && this.random.oneIn(2) ? encodeChunk(plain, plain.length - 1) : null
+    return { chunk, bytes: encoded ?? plain, isEncoded: encoded !== null }
   }
 
   private sinkTakes(): void {
@@ -194,8 +216,9 @@ class Session {
 
   private finishArrival(): void {
     if (this.arriving.length === 0) return
-    const [{ chunk, bytes }] = this.arriving.splice(this.random.below(this.arriving.length), 1) as [Arrived]
-    if (this.isRight(chunk, bytes)) {
+    const at = this.random.below(this.arriving.length)
+    const [{ chunk, bytes, encodedBytes }] = this.arriving.splice(at, 1) as [Arrived]
+    if (this.isRight(chunk, bytes, encodedBytes)) {
       this.store(chunk, bytes)
       this.keep(chunk, true)
     } else {
@@ -242,7 +265,14 @@ class Session {
     this.disk.stored.set(chunk, Buffer.from(bytes))
   }
 
-  private isRight(chunk: number, bytes: Buffer): boolean {
+  /** Decodes it in its place. */
+  private isRight(chunk: number, bytes: Buffer, encodedBytes: number): boolean {
+    try {
+      if (encodedBytes > 0) decodeChunk(bytes.subarray(0, encodedBytes), bytes.length).copy(bytes)
+    } catch (error) {
+      assert(error instanceof Fault && error.code === 'CHUNK_DAMAGED', 'what does not decode is damaged')
+      return false
+    }
     return sha(bytes).equals(this.content.list.digestAt(chunk))
   }
 
@@ -258,7 +288,7 @@ class Session {
 
 function play(random: Random): Disk {
   const content = contentOf(random)
-  const disk: Disk = { stored: new Map(), damages: 0, sessions: 0, sent: 0 }
+  const disk: Disk = { stored: new Map(), damages: 0, sessions: 0, sent: 0, encoded: 0 }
   let steps = 0
   for (let breaks = random.below(5); ; breaks--) {
     const session = new Session(random, content, disk)
@@ -280,18 +310,21 @@ t.test('it all arrives, whatever happens', async (t) => {
   const seed = testSeed()
   const rounds = Number(process.env.ROUNDS ?? 100)
   t.comment(`SEED=${seed} ROUNDS=${rounds}`)
-  let [sessions, damages, sent] = [0, 0, 0]
+  let [sessions, damages, sent, encoded] = [0, 0, 0, 0]
   for (let round = 0; round < rounds; round++) {
     try {
       const disk = play(new Random(seed + round))
       sessions += disk.sessions
       damages += disk.damages
       sent += disk.sent
+      encoded += disk.encoded
     } catch (error) {
       const text = error instanceof Fault ? error.describe() : (error as Error).stack
       return t.fail(`SEED=${seed + round} ROUNDS=1: ${text}`)
     }
   }
-  t.pass(`${rounds} transfers in ${sessions} sessions, ${damages} chunks came damaged, ${sent} bytes were sent`)
-  t.ok(rounds < 100 || (sessions > rounds && damages > 0), 'with breaks and damage')
+  t.pass(
+    `${rounds} transfers in ${sessions} sessions, ${damages} chunks came damaged, ${sent} bytes were sent, ${encoded} pieces encoded`,
+  )
+  t.ok(rounds < 100 || (sessions > rounds && damages > 0 && encoded > 0), 'with breaks and damage')
 })

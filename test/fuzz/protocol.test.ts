@@ -11,7 +11,7 @@ import { frames } from './frames.ts'
 import { handshakes } from './handshakes.ts'
 import { closes, codecCount, controls, headers, prefixes, tokens } from './messages.ts'
 import type { Target } from './target.ts'
-import { chunkData, manifests, transfers } from './transfers.ts'
+import { chunkData, encodedChunks, manifests, transfers } from './transfers.ts'
 
 const TARGETS: readonly Target[] = [
   frames,
@@ -25,6 +25,7 @@ const TARGETS: readonly Target[] = [
   closes,
   handshakes,
   chunkData,
+  encodedChunks,
   manifests,
   transfers,
 ]

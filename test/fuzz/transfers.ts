@@ -1,5 +1,6 @@
 // Large content: a part of a chunk, manifests, and both state machines of a transfer under frames that decode and are hostile.
 
+import { constants, zstdCompressSync } from 'node:zlib'
 import { assert } from '#protocol/base/mod.ts'
 import { Random } from '#protocol/bytes/testing.ts'
 import { KEY, testKey } from '#protocol/codec/testing.ts'
@@ -15,6 +16,8 @@ import {
   CUT_CHUNK_BYTES_MIN,
   checkAgainst,
   dataFrameStart,
+  decodeChunk,
+  encodeChunk,
   Incoming,
   MENTIONS_PER_CHUNK_MAX,
   nameProblem,
@@ -29,20 +32,51 @@ import type { Target } from './target.ts'
 
 const PREFIX_BYTES = 16
 
-const dataPrefix = (chunk: number, offset: number): Buffer =>
-  dataFrameStart({ transfer: 1, chunk, offset, bytes: 1 }).subarray(FRAME_HEADER_BYTES)
+const dataPrefix = (chunk: number, offset: number, encodedBytes = 0): Buffer =>
+  dataFrameStart({ transfer: 1, chunk, offset, encodedBytes, bytes: 1 }).subarray(FRAME_HEADER_BYTES)
 
 export const chunkData: Target = {
   name: 'chunk data',
   share: 0.005,
   layers: { accepted: 0.3 },
-  make: (random) => mutated(random, Buffer.concat([dataPrefix(5, 262_144), Buffer.from('some bytes')])),
+  make: (random) => {
+    const encodedBytes = random.pick([0, 0, 262_154, 300_000])
+    return mutated(random, Buffer.concat([dataPrefix(5, 262_144, encodedBytes), Buffer.from('some bytes')]))
+  },
   run(input, reach) {
-    const { transfer, chunk, offset, bytes } = parseChunkData(input)
-    const start = dataFrameStart({ transfer, chunk, offset, bytes: bytes.length }).subarray(FRAME_HEADER_BYTES)
+    const { bytes, ...numbers } = parseChunkData(input)
+    const start = dataFrameStart({ ...numbers, bytes: bytes.length }).subarray(FRAME_HEADER_BYTES)
     assert(Buffer.concat([start, bytes]).equals(input), 'a body is nothing but its parts')
+    const { offset, encodedBytes } = numbers
+    assert(encodedBytes === 0 || offset + bytes.length <= encodedBytes, 'a part of the encoded chunk')
     reach('accepted')
     return input.length
+  },
+}
+
+const CHUNK = Buffer.concat(Array.from({ length: 1500 }, (_, i) => Buffer.from(`{"name":"户籍","number":${i % 97}}\n`)))
+const ENCODED = [
+  encodeChunk(CHUNK, CHUNK.length),
+  encodeChunk(Buffer.alloc(CHUNK.length, 1), CHUNK.length),
+  zstdCompressSync(CHUNK, { params: { [constants.ZSTD_c_checksumFlag]: 1 }, pledgedSrcSize: CHUNK.length }),
+  // Bombs, and one that does not say its size.
+  zstdCompressSync(Buffer.alloc(CHUNK_BYTES_MAX), { pledgedSrcSize: CHUNK_BYTES_MAX }),
+  zstdCompressSync(CHUNK),
+] as Buffer[]
+
+export const encodedChunks: Target = {
+  name: 'encoded chunks',
+  share: 0.005,
+  layers: { accepted: 0.2 },
+  make: (random) => {
+    const one = random.pick(ENCODED)
+    return random.oneIn(3) ? one : mutated(random, one, random.pick(ENCODED))
+  },
+  run(input, reach) {
+    const chunk = decodeChunk(input, CHUNK.length)
+    assert(chunk.length === CHUNK.length, 'a chunk of its length')
+    reach('accepted')
+    return input.length + chunk.length
   },
 }
 
@@ -82,7 +116,7 @@ function sealedAgain(bytes: Buffer): Buffer {
 
 export const manifests: Target = {
   name: 'manifests',
-  share: 0.015,
+  share: 0.01,
   layers: { form: 0.3, signature: 0.15 },
   make(random) {
     const { bytes } = random.pick(SAMPLES)
@@ -124,10 +158,10 @@ function step(kind: number, body: Buffer): Buffer {
 }
 
 /** CHUNK_DATA as its prefix and how many bytes follow: what they are does not matter here. */
-function dataStep(chunk: number, offset: number, bytes: number): Buffer {
+function dataStep(chunk: number, { offset, encodedBytes, bytes }: Record<'offset' | 'encodedBytes' | 'bytes', number>) {
   const length = Buffer.alloc(4)
   length.writeUInt32LE(bytes)
-  return step(STEP_DATA, Buffer.concat([dataPrefix(chunk, offset), length]))
+  return step(STEP_DATA, Buffer.concat([dataPrefix(chunk, offset, encodedBytes), length]))
 }
 
 /** A number that is right mostly. */
@@ -171,9 +205,17 @@ function sessionOf(random: Random): Buffer {
         )
   for (const chunk of order) {
     while (random.oneIn(2)) steps.push(word())
-    const cut = random.oneIn(2) ? 1 + random.below(lengthAt(chunk)) : lengthAt(chunk)
-    steps.push(dataStep(near(random, chunk), near(random, 0), near(random, cut)))
-    if (cut < lengthAt(chunk)) steps.push(dataStep(near(random, chunk), cut, near(random, lengthAt(chunk) - cut)))
+    const encoded = random.oneIn(3) ? 1 + random.below(lengthAt(chunk) - 1) : 0
+    const all = encoded === 0 ? lengthAt(chunk) : encoded
+    const cut = random.oneIn(2) ? 1 + random.below(all) : all
+    const part = (offset: number, bytes: number) =>
+      dataStep(near(random, chunk), {
+        offset: near(random, offset),
+        encodedBytes: near(random, encoded),
+        bytes: near(random, bytes),
+      })
+    steps.push(part(0, cut))
+    if (cut < all) steps.push(part(cut, all - cut))
   }
   return Buffer.concat(steps)
 }
@@ -200,6 +242,7 @@ class Ends {
     this.incoming = new Incoming({
       list: this.list,
       windowBytes: start.readUInt32LE(8),
+      encoded: true,
       allocate: (bytes) => {
         this.heldBytes += bytes
         return Buffer.allocUnsafe(bytes)
@@ -226,6 +269,7 @@ class Ends {
     assert(this.heldBytes <= this.creditSaid + this.largestBytes, 'no more memory than was granted, and a chunk')
     if (arrived === null) return
     assert(arrived.bytes.length === list.lengthAt(arrived.chunk), 'a whole chunk')
+    assert(arrived.encodedBytes < arrived.bytes.length, 'encoded in less than its length')
     if (arrived.chunk % 5 === 4 && body.readUInt32LE(PREFIX_BYTES) % 2 === 1) incoming.damaged(arrived.chunk)
     else incoming.keep(arrived.chunk, { received: true })
     this.creditSaid = incoming.creditBytes
@@ -252,13 +296,16 @@ class Ends {
     for (;;) {
       const [next = -1] = outgoing.upcoming(3)
       assert(next === outgoing.next, 'what is read ahead first is what is needed next')
-      const piece = outgoing.take()
+      // Every third one is encoded, in a seventh of its length.
+      const encodedBytes = next % 3 === 2 ? Math.floor(list.lengthAt(next) / 7) : 0
+      const piece = outgoing.take(undefined, encodedBytes)
       if (piece === null) break
-      const { chunk, offset, bytes } = piece
+      const { chunk, offset, bytes, contentBytes } = piece
       const { expected } = this
       assert(chunk === next && !outgoing.has(chunk), 'what the sink lacks')
       assert(offset === 0 ? true : expected.chunk === chunk && expected.offset === offset, 'in its order')
       assert(bytes > 0 && bytes <= CHUNK_DATA_BYTES_MAX && offset + bytes <= list.lengthAt(chunk), 'a part of a chunk')
+      assert(contentBytes >= bytes && offset + bytes <= (encodedBytes || list.lengthAt(chunk)), 'of what is sent of it')
       this.expected = { chunk, offset: offset + bytes }
       this.work++
     }
