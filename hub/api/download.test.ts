@@ -1,10 +1,13 @@
 // Downloads over real sockets from real stores.
 
+import { createHash } from 'node:crypto'
 import { closeSync, openSync, readdirSync, readFileSync, writeSync } from 'node:fs'
 import { get } from 'node:http'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import t from 'tap'
+import { testKey } from '#protocol/codec/testing.ts'
+import { ChunkList, encodeChunk, sealManifest } from '#protocol/transfer/mod.ts'
 import { attachment, isSameVersion, rangeOf } from './download/range.ts'
 import { ask, begin, MIB, noise, patch, Stage, sha256 } from './testing.ts'
 
@@ -152,6 +155,39 @@ t.test('a first chunk that is damaged is told by the status', async (t) => {
   damage(join(stage.dataDir, 'contents'), bytes.subarray(100, 3000))
   const answer = await ask(stage.url(stage.downloadLink(id).path))
   t.match([answer.status, JSON.parse(answer.body.toString()).code], [503, 'CONTENT_DAMAGED'])
+})
+
+t.test('chunks that lie there encoded come as they are, in parts too', async (t) => {
+  const stage = await Stage.open(t)
+  const { store } = stage.contents
+  const bytes = Buffer.from('{"name":"许可","state":"granted"}\n'.repeat(9000))
+  const id = 'cd'.repeat(16)
+  const chunkBytes = 65_536
+  const list = new ChunkList({ size: bytes.length, chunkBytes })
+  const about = { name: 'permits.jsonl', mediaType: '' }
+  await store.begin({ id, origin: 'a', ...about, size: bytes.length, chunkBytes, createdAtMs: 1, keepMs: 0 })
+  for (let at = 0; at < bytes.length; at += chunkBytes) {
+    const chunk = bytes.subarray(at, at + chunkBytes)
+    const digest = createHash('sha256').update(chunk).digest()
+    const encoded = list.count % 2 === 0 ? encodeChunk(chunk, chunk.length - 1) : null
+    const form = encoded === null ? { bytes: chunk } : { bytes: encoded, isEncoded: true }
+    await store.add(id, list.add(digest, chunk.length), { digest, length: chunk.length, ...form })
+  }
+  const facts = { contentId: Buffer.from(id, 'hex'), sealedAtMs: 1, origin: 'a', ...about }
+  await store.seal(id, sealManifest(facts, list, testKey('a')))
+  const url = stage.url(stage.downloadLink(id).path)
+  t.ok((await ask(url)).body.equals(bytes))
+  for (const [from, to] of [
+    [0, 1],
+    [65_530, 65_540],
+    [10, 200_000],
+    [bytes.length - 3, bytes.length],
+  ] as const) {
+    const part = await ask(url, { headers: { range: `bytes=${from}-${to - 1}` } })
+    t.ok(part.status === 206 && part.body.equals(bytes.subarray(from, to)), `${from} to ${to}`)
+  }
+  damage(join(stage.dataDir, 'contents'), encodeChunk(bytes.subarray(0, chunkBytes), chunkBytes) as Buffer)
+  t.match(await ask(url), { status: 503 })
 })
 
 t.test('who does not read makes the hub wait, not grow', async (t) => {

@@ -8,10 +8,12 @@ import { BULK_QUEUED_BYTES_MAX } from '#hub/transfer/mod.ts'
 import { asFault, type Fault } from '#protocol/base/mod.ts'
 import {
   type CommonSettings,
+  FEATURE_ENCODED_CHUNKS,
   FEATURE_TRANSFERS,
   featureWords,
   HubHandshake,
   type HubStep,
+  hasFeature,
   type Peer,
   type SessionTerms,
 } from '#protocol/handshake/mod.ts'
@@ -141,7 +143,7 @@ export class Connection {
     const handshake = new HubHandshake({
       name: authority.hubName,
       versions: { min: 1, max: 1 },
-      features: featureWords([FEATURE_TRANSFERS]),
+      features: featureWords([FEATURE_TRANSFERS, FEATURE_ENCODED_CHUNKS]),
       limits: context.limits,
       software: context.software,
       nonce: randomBytes(32),
@@ -195,6 +197,7 @@ export class Connection {
         streamsMax: limits.streamsMax,
         subscriptionsMax: limits.subscriptionsMax,
         frameBytesMax: limits.frameBytesMax,
+        encodedChunks: hasFeature(terms.features, FEATURE_ENCODED_CHUNKS),
       },
     })
     const { remote, transport } = this

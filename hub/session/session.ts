@@ -96,10 +96,13 @@ export type SessionConnection = {
   close(fault: Fault): void
 }
 
+/** What was agreed with the agent. */
 export type SessionLimits = {
   readonly streamsMax: number
   readonly subscriptionsMax: number
   readonly frameBytesMax: number
+  /** Chunks of large content may travel encoded. */
+  readonly encodedChunks: boolean
 }
 
 export class Session {
@@ -164,6 +167,7 @@ export class Session {
     return new TransferDesk({
       agent: agent.name,
       contents: context.contents,
+      encoded: this.limits.encodedChunks,
       checkMaySend: () => {
         if (agent.publish.some((pattern) => pattern !== REPLY_PATTERN)) return
         throw hubSessionFault('RIGHT_MISSING', { where: `agent ${agent.name}`, why: 'publish anything' })

@@ -96,10 +96,6 @@ export const contentSegmentBytesFor = (storeBytesMax: number): number =>
   )
 /** Room for one chunk of 8 MiB and more. */
 export const CONTENT_SEGMENT_BYTES_MIN = 16 * MIB
-/** A content, so that what is counted for it stays below 2^53 by far. */
-export const CONTENT_BYTES_MAX = 1024 * 1024 * MIB
-/** A chunk: its sender holds it in memory until it is stored. */
-export const CHUNK_BYTES_MAX = 8 * MIB
 /** What describes a content stands in its row, each text's length in one byte. */
 export const CONTENT_TEXT_BYTES_MAX = 255
 /** A seal: a root, a signature and what they are about, with ample room; rewritten with every touch. */

@@ -27,9 +27,8 @@ export class Contents {
   readonly buffers = new SharedBuffers()
   readonly recent = new RecentChunks(this.buffers)
   readonly windows = new Windows()
-  /** Since the start: content bytes received, and of these such as were there already. */
+  /** Since the start: bytes of chunks received, as they came. */
   receivedBytes = 0
-  receivedTwiceBytes = 0
   private readonly options: ContentsOptions
   private readonly live = new Map<string, LiveContent>()
   private readonly removing = new Set<string>()

@@ -45,6 +45,8 @@ export type DeskOptions = {
   readonly checkMaySend: () => void
   readonly publicKey: () => KeyObject
   readonly contents: Contents
+  /** Encoded chunks were agreed on. */
+  readonly encoded: boolean
   readonly bulkWritable: () => boolean
   send(kind: number, channel: number, body: Uint8Array): void
   sendParts(first: Buffer, second: Buffer, sent: () => void): void
@@ -164,6 +166,7 @@ export class TransferDesk {
         agent,
         publicKey: this.options.publicKey(),
         place,
+        encoded: this.options.encoded,
         send: (kind, channel, bytes) => this.options.send(kind, channel, bytes),
         end: (fault) => this.give(number, fault),
       })
@@ -194,6 +197,7 @@ export class TransferDesk {
         content,
         contents,
         creditBytes,
+        encoded: this.options.encoded,
         bulkWritable: this.options.bulkWritable,
         send: (kind, channel, bytes) => this.options.send(kind, channel, bytes),
         sendParts: (first, second, sent) => this.options.sendParts(first, second, sent),

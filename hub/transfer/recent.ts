@@ -1,11 +1,13 @@
 // Chunks that were just written, for those who follow an upload: they need not read them from the disk.
 
 import type { SharedBuffers } from '#hub/pool/mod.ts'
+import type { StoredChunk } from '#hub/store/mod.ts'
 import { RECENT_BYTES_MAX } from './limits.ts'
 
 export class RecentChunks {
-  private readonly chunks = new Map<string, Buffer>()
-  private bytes = 0
+  private readonly chunks = new Map<string, StoredChunk>()
+  /** Of memory: a short chunk holds as much of it as any other. */
+  private heldBytes = 0
   private readonly buffers: SharedBuffers
 
   constructor(buffers: SharedBuffers) {
@@ -13,19 +15,19 @@ export class RecentChunks {
   }
 
   /** `digest` in latin1. The bytes must not change any more; they are held here as long as they are kept. */
-  keep(digest: string, chunk: Buffer): void {
+  keep(digest: string, chunk: StoredChunk): void {
     if (this.chunks.has(digest)) return
     this.chunks.set(digest, chunk)
-    this.buffers.hold(chunk)
-    this.bytes += chunk.length
+    this.buffers.hold(chunk.bytes)
+    this.heldBytes += chunk.bytes.buffer.byteLength
     for (const oldest of this.chunks.keys()) {
-      if (this.bytes <= RECENT_BYTES_MAX) return
+      if (this.heldBytes <= RECENT_BYTES_MAX) return
       this.forget(oldest)
     }
   }
 
   /** Hold what it gives, if it is needed beyond this turn. */
-  get(digest: string): Buffer | undefined {
+  get(digest: string): StoredChunk | undefined {
     return this.chunks.get(digest)
   }
 
@@ -33,7 +35,7 @@ export class RecentChunks {
     const chunk = this.chunks.get(digest)
     if (chunk === undefined) return
     this.chunks.delete(digest)
-    this.bytes -= chunk.length
-    this.buffers.release(chunk)
+    this.heldBytes -= chunk.bytes.buffer.byteLength
+    this.buffers.release(chunk.bytes)
   }
 }

@@ -18,7 +18,7 @@ t.test('chunks read ahead are let go when the agent has them by another way', as
   const contents = {
     buffers,
     recent: { get: () => undefined },
-    store: { read: async (_digest: Buffer, into: Buffer) => into },
+    store: { read: async (_digest: Buffer, into: Buffer) => ({ bytes: into, length: into.length }) },
     leave: () => undefined,
   } as unknown as Contents
   const content = {
@@ -33,6 +33,7 @@ t.test('chunks read ahead are let go when the agent has them by another way', as
     contents,
     // Nothing may be sent, so all that is read stays read.
     creditBytes: 0,
+    encoded: true,
     bulkWritable: () => true,
     send: () => undefined,
     sendParts: () => t.fail('no credit was given'),

@@ -1,10 +1,10 @@
 // A content goes to an agent: its chunks are named as far as they are known, those it wants are sent as they become durable, at
 // last what its origin signed. So a download may follow an upload, or begin years after it.
 
-import { storeFault } from '#hub/store/mod.ts'
+import { type StoredChunk, storeFault } from '#hub/store/mod.ts'
 import { asFault, type Fault } from '#protocol/base/mod.ts'
 import { DIGEST_BYTES } from '#protocol/crypto/mod.ts'
-import { CHANNEL_CONTROL, FRAME_CHUNKS, FRAME_SEAL } from '#protocol/frame/mod.ts'
+import { CHANNEL_CONTROL, CHUNK_DATA_BYTES_MAX, FRAME_CHUNKS, FRAME_SEAL } from '#protocol/frame/mod.ts'
 import { encodeChunks, encodeSeal, type Stored, type Want } from '#protocol/schema/mod.ts'
 import { RangeSet } from '#protocol/session/mod.ts'
 import {
@@ -26,6 +26,8 @@ export type ServingOptions = {
   readonly content: LiveContent
   readonly contents: Contents
   readonly creditBytes: number
+  /** Encoded chunks were agreed on. */
+  readonly encoded: boolean
   /** The connection as bulk content may use it. */
   readonly bulkWritable: () => boolean
   send(kind: number, channel: number, body: Uint8Array): void
@@ -42,7 +44,7 @@ export class Serving {
   private readonly options: ServingOptions
   private readonly outgoing: Outgoing
   private readonly following: Disposable
-  private readonly read = new Map<number, Buffer>()
+  private readonly read = new Map<number, StoredChunk>()
   private readonly reading = new Set<number>()
   /** Sent once, and asked for again: it may be ours that is damaged. */
   private readonly doubtful = new Set<number>()
@@ -70,7 +72,7 @@ export class Serving {
   stored({ ranges, creditBytes }: Stored): void {
     this.outgoing.acknowledge(ranges, creditBytes)
     // What the agent came to have by another way is not sent: it must not be held until the end.
-    for (const [chunk, bytes] of this.read) if (this.outgoing.has(chunk)) this.drop(chunk, bytes)
+    for (const [chunk, { bytes }] of this.read) if (this.outgoing.has(chunk)) this.drop(chunk, bytes)
     this.options.wake()
   }
 
@@ -82,12 +84,14 @@ export class Serving {
     if (!this.options.bulkWritable()) return false
     this.readAhead()
     const chunk = this.outgoing.next
-    const bytes = this.read.get(chunk)
-    if (bytes === undefined) return false
-    const piece = this.outgoing.take()
+    const form = this.read.get(chunk)
+    if (form === undefined) return false
+    const { bytes } = form
+    const encodedBytes = isEncoded(form) ? bytes.length : 0
+    const piece = this.outgoing.take(CHUNK_DATA_BYTES_MAX, encodedBytes)
     if (piece === null) return false
     const { number } = this.options
-    const start = dataFrameStart({ transfer: number, chunk, offset: piece.offset, bytes: piece.bytes })
+    const start = dataFrameStart({ transfer: number, chunk, offset: piece.offset, encodedBytes, bytes: piece.bytes })
     const { buffers } = this.options.contents
     buffers.hold(bytes)
     const sent = () => buffers.release(bytes)
@@ -102,7 +106,7 @@ export class Serving {
   close(): void {
     if (this.ended) return
     this.ended = true
-    for (const [chunk, bytes] of this.read) this.drop(chunk, bytes)
+    for (const [chunk, { bytes }] of this.read) this.drop(chunk, bytes)
     this.following[Symbol.dispose]()
     this.options.contents.leave(this.options.content)
   }
@@ -152,26 +156,39 @@ export class Serving {
     const { content, contents } = this.options
     const digest = Buffer.from(content.list.digestAt(chunk))
     const recent = this.doubtful.has(chunk) ? undefined : contents.recent.get(digest.toString('latin1'))
-    if (recent === undefined) void this.readFromDisk(chunk, digest)
+    if (recent === undefined || this.mustDecode(recent)) void this.prepare(chunk, digest, recent ?? null)
     else {
-      contents.buffers.hold(recent)
+      contents.buffers.hold(recent.bytes)
       this.read.set(chunk, recent)
     }
   }
 
-  /** What the agent receives it checks itself: here only what it doubts is. */
-  private async readFromDisk(chunk: number, digest: Buffer): Promise<void> {
+  private mustDecode(form: StoredChunk): boolean {
+    return !this.options.encoded && isEncoded(form)
+  }
+
+  /**
+   * From the disk, when it is not one of the `recent`; decoded for an agent that takes only chunks as they are. What the agent
+   * receives it checks itself: here only what it doubts is, and what is decoded.
+   */
+  private async prepare(chunk: number, digest: Buffer, recent: StoredChunk | null): Promise<void> {
     const { content, contents, wake, end } = this.options
     this.reading.add(chunk)
     const buffer = contents.buffers.take(content.list.lengthAt(chunk))
+    if (recent !== null) contents.buffers.hold(recent.bytes)
     let isKept = false
     try {
       const isDoubtful = this.doubtful.delete(chunk)
-      const bytes = await contents.store.read(digest, buffer)
-      if (isDoubtful && !(await contents.hashing.digest(bytes)).equals(digest)) throw storeFault('STORE_DAMAGED')
+      let form = recent ?? (await contents.store.read(digest, buffer))
+      const mustDecode = this.mustDecode(form)
+      if (mustDecode || isDoubtful) {
+        const found = await (mustDecode ? contents.hashing.decode(form, buffer) : contents.hashing.digestOf(form))
+        if (found?.equals(digest) !== true) throw storeFault('STORE_DAMAGED')
+        if (mustDecode) form = { bytes: buffer, length: form.length }
+      }
       if (this.ended || this.outgoing.has(chunk)) return
       isKept = true
-      this.read.set(chunk, bytes)
+      this.read.set(chunk, form)
       wake()
     } catch (error) {
       const fault = asFault(error)
@@ -184,6 +201,9 @@ export class Serving {
     } finally {
       this.reading.delete(chunk)
       if (!isKept) contents.buffers.release(buffer)
+      if (recent !== null) contents.buffers.release(recent.bytes)
     }
   }
 }
+
+const isEncoded = ({ bytes, length }: StoredChunk): boolean => bytes.length < length

@@ -24,7 +24,7 @@ function uploadOf(chunks: readonly Buffer[], chunkBytes: number) {
     windows: { of: () => chunkBytes },
     buffers: { take: (bytes: number) => Buffer.alloc(bytes), release: () => undefined },
     recent: { keep: () => undefined },
-    hashing: { digest: async (bytes: Buffer) => digestOf(bytes) },
+    hashing: { digestOf: async ({ bytes }: { bytes: Buffer }) => digestOf(bytes) },
     store: { part: () => null, has: () => false, add: async (_id: string, chunk: number) => void stored.push(chunk) },
     leave: () => undefined,
   } as unknown as Contents
@@ -44,6 +44,7 @@ function uploadOf(chunks: readonly Buffer[], chunkBytes: number) {
     agent: 'a',
     publicKey: testKey('a').publicKey,
     place: { [Symbol.dispose]: () => undefined },
+    encoded: true,
     send(kind, _channel, body) {
       if (kind !== FRAME_STORED) return
       const { ranges, creditBytes } = decodeStored(body)

@@ -29,6 +29,8 @@ export type UploadOptions = {
   readonly agent: string
   readonly publicKey: KeyObject
   readonly place: Disposable
+  /** Encoded chunks were agreed on. */
+  readonly encoded: boolean
   send(kind: number, channel: number, body: Uint8Array): void
   /** It does not go on in this session. */
   end(fault: Fault): void
@@ -45,13 +47,15 @@ export class Upload {
 
   constructor(options: UploadOptions) {
     this.options = options
-    const { content, contents } = options
+    const { content, contents, encoded } = options
     content.uploader = this
     const { size, chunkBytes } = content.list
     this.incoming = new Incoming({
       list: new ChunkList({ size, chunkBytes }),
-      allocate: (bytes) => contents.buffers.take(bytes),
+      // An encoded chunk is stored as it comes.
+      allocate: (_length, sentBytes) => contents.buffers.take(sentBytes),
       windowBytes: contents.windows.of(chunkBytes),
+      encoded,
     })
   }
 
@@ -148,21 +152,23 @@ export class Upload {
     }
   }
 
-  private async take({ chunk, bytes }: Arrived): Promise<void> {
+  private async take({ chunk, bytes, encodedBytes }: Arrived): Promise<void> {
     const { content, contents } = this.options
-    const digest = Buffer.from(this.incoming.list.digestAt(chunk))
+    const { list } = this.incoming
+    const digest = Buffer.from(list.digestAt(chunk))
+    const length = list.lengthAt(chunk)
     try {
-      const found = await contents.hashing.digest(bytes)
+      const found = await contents.hashing.digestOf({ bytes, length })
       if (this.ended) return
-      if (!found.equals(digest)) {
+      if (found?.equals(digest) !== true) {
         this.incoming.damaged(chunk)
         this.want([chunk])
         // What was thrown away is room again. The agent may have none left to send it again with.
         this.tellStored([])
         return
       }
-      contents.recent.keep(digest.toString('latin1'), bytes)
-      await contents.store.add(content.id, chunk, { digest, length: bytes.length, bytes })
+      contents.recent.keep(digest.toString('latin1'), { bytes, length })
+      await contents.store.add(content.id, chunk, { digest, length, bytes, isEncoded: encodedBytes > 0 })
       this.keep(chunk, true)
     } catch (error) {
       this.fail(asFault(error))

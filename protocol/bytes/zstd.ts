@@ -1,7 +1,8 @@
 // Decompression of bytes from outside: exactly one zstd frame (RFC 8878), no dictionary, a bounded window, exactly the
 // declared size. The library stops after the first frame and ignores what follows, so the frame's end is found here.
 
-import { constants, zstdDecompressSync } from 'node:zlib'
+import { promisify } from 'node:util'
+import { constants, type ZstdOptions, zstdDecompress, zstdDecompressSync } from 'node:zlib'
 import type { Fault } from '#protocol/base/mod.ts'
 
 const MAGIC = 0xfd2fb528
@@ -21,26 +22,54 @@ export type InflateOptions = {
   readonly saysSize?: boolean
 }
 
+type Malformed = (why: string, cause?: unknown) => Fault
+
+const inBackground = promisify(zstdDecompress) as (bytes: Buffer, options: ZstdOptions) => Promise<Buffer>
+
 /** `malformed` makes the caller's fault. `stored` is never decompressed beyond `rawBytes`. */
-export function inflateZstd(
+export function inflateZstd(stored: Buffer, options: InflateOptions, malformed: Malformed): Buffer {
+  checkFrame(stored, options, malformed)
+  let raw: Buffer
+  try {
+    raw = zstdDecompressSync(stored, bounded(options))
+  } catch (cause) {
+    throw malformed(TOO_MUCH, cause)
+  }
+  return whole(raw, options, malformed)
+}
+
+/** The same on another thread; `stored` must not change meanwhile. */
+export async function inflateZstdInBackground(
   stored: Buffer,
-  { rawBytes, windowLogMax, saysSize = false }: InflateOptions,
-  malformed: (why: string, cause?: unknown) => Fault,
-): Buffer {
+  options: InflateOptions,
+  malformed: Malformed,
+): Promise<Buffer> {
+  checkFrame(stored, options, malformed)
+  let raw: Buffer
+  try {
+    raw = await inBackground(stored, bounded(options))
+  } catch (cause) {
+    throw malformed(TOO_MUCH, cause)
+  }
+  return whole(raw, options, malformed)
+}
+
+const TOO_MUCH = 'it does not decompress within the declared size'
+
+function checkFrame(stored: Buffer, { rawBytes, saysSize = false }: InflateOptions, malformed: Malformed): void {
   const frame = zstdFrame(stored)
   if (frame?.bytes !== stored.length) throw malformed('it is not one zstd frame without a dictionary')
   if (saysSize && frame.contentBytes !== rawBytes) throw malformed('its zstd frame is of another size')
-  let raw: Buffer
-  try {
-    raw = zstdDecompressSync(stored, {
-      maxOutputLength: rawBytes,
-      // One output buffer of the declared size, instead of many that are joined.
-      chunkSize: Math.max(rawBytes, CHUNK_BYTES_MIN),
-      params: { [constants.ZSTD_d_windowLogMax]: windowLogMax },
-    })
-  } catch (cause) {
-    throw malformed('it does not decompress within the declared size', cause)
-  }
+}
+
+const bounded = ({ rawBytes, windowLogMax }: InflateOptions): ZstdOptions => ({
+  maxOutputLength: rawBytes,
+  // One output buffer of the declared size, instead of many that are joined.
+  chunkSize: Math.max(rawBytes, CHUNK_BYTES_MIN),
+  params: { [constants.ZSTD_d_windowLogMax]: windowLogMax },
+})
+
+function whole(raw: Buffer, { rawBytes }: InflateOptions, malformed: Malformed): Buffer {
   if (raw.length !== rawBytes) throw malformed('it is shorter than declared')
   return raw
 }

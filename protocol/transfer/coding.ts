@@ -4,7 +4,7 @@
 // chunk counts for its length in the end, whichever way it came.
 
 import { constants, zstdCompressSync } from 'node:zlib'
-import { inflateZstd } from '#protocol/bytes/zstd.ts'
+import { inflateZstd, inflateZstdInBackground } from '#protocol/bytes/zstd.ts'
 import { transferFault } from './faults.ts'
 import { CHUNK_BYTES_MAX } from './limits.ts'
 
@@ -42,7 +42,12 @@ export function encodeChunk(chunk: Buffer, bytesMax: number): Buffer | null {
 }
 
 /** The chunk of `length` bytes. It takes no more memory than that and the window. Its digest is not checked. Faults: `CHUNK_DAMAGED`. */
-export function decodeChunk(encoded: Buffer, length: number): Buffer {
-  const options = { rawBytes: length, windowLogMax: WINDOW_LOG_MAX, saysSize: true }
-  return inflateZstd(encoded, options, (why, cause) => transferFault('CHUNK_DAMAGED', { why, cause }))
-}
+export const decodeChunk = (encoded: Buffer, length: number): Buffer =>
+  inflateZstd(encoded, optionsFor(length), damaged)
+
+/** The same on another thread; `encoded` must not change meanwhile. */
+export const decodeChunkInBackground = (encoded: Buffer, length: number): Promise<Buffer> =>
+  inflateZstdInBackground(encoded, optionsFor(length), damaged)
+
+const optionsFor = (rawBytes: number) => ({ rawBytes, windowLogMax: WINDOW_LOG_MAX, saysSize: true })
+const damaged = (why: string, cause?: unknown) => transferFault('CHUNK_DAMAGED', { why, cause })

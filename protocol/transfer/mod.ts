@@ -1,5 +1,5 @@
 export { ChunkList, type Plan } from './chunk-list.ts'
-export { decodeChunk, encodeChunk } from './coding.ts'
+export { decodeChunk, decodeChunkInBackground, encodeChunk } from './coding.ts'
 export { type CutSizes, Cutter, cutSizesFor } from './cut.ts'
 export { type ChunkData, dataFrameStart, parseChunkData } from './data.ts'
 export { transferFault } from './faults.ts'

@@ -124,8 +124,10 @@ class Sender {
     const digest = Buffer.from(content.list.digestAt(chunk))
     let why = 'its bytes are others'
     try {
-      const bytes = await contents.store.read(digest, into)
-      if ((await contents.hashing.digest(bytes)).equals(digest)) return bytes
+      const stored = await contents.store.read(digest, into)
+      const isEncoded = stored.bytes.length < stored.length
+      const found = isEncoded ? contents.hashing.decode(stored, into) : contents.hashing.digest(stored.bytes)
+      if ((await found)?.equals(digest) === true) return into.subarray(0, stored.length)
     } catch (error) {
       const fault = asFault(error)
       if (fault.code !== 'STORE_DAMAGED' && fault.code !== 'CHUNK_UNKNOWN') throw fault

@@ -4,7 +4,7 @@
 import { writeSync } from 'node:fs'
 import { Random } from '#protocol/bytes/testing.ts'
 import { ContentStore } from './content-store.ts'
-import { chunkOf, infoOf, MIB, numberedChunk } from './contents.testing.ts'
+import { infoOf, MIB, numberedAdd } from './contents.testing.ts'
 
 const [, , folder = '', seed = '1'] = process.argv
 const random = new Random(Number(seed))
@@ -21,7 +21,7 @@ async function one(id: string): Promise<void> {
   for (let index = random.below(30); index >= 0; index--) {
     // Of few chunks: most are shared.
     const number = random.below(60)
-    const added = store.add(id, index, chunkOf(numberedChunk(number))).then(() => say('added', id, index, number))
+    const added = store.add(id, index, numberedAdd(number)).then(() => say('added', id, index, number))
     adds.push(added)
     if (random.oneIn(4)) await added
   }

@@ -9,12 +9,15 @@ import type { Chunks } from './chunks.ts'
 import type { ContentRow, PartRow } from './rows.ts'
 import type { Tables } from './tables.ts'
 
-/** A part's chunk. `bytes`: in one piece or several; `null` when it is here already. */
+/** A part's chunk. */
 export type Chunk = {
-  /** SHA-256. */
+  /** SHA-256 of the chunk, not of what encodes it. */
   readonly digest: Buffer
   readonly length: number
+  /** In one piece or several; `null` when it is here already. */
   readonly bytes: Buffer | readonly Buffer[] | null
+  /** `bytes` are the chunk's encoded form, which is shorter. */
+  readonly isEncoded?: boolean
 }
 
 export type Adding = {
@@ -79,7 +82,7 @@ export class AddWork implements Work {
     if (chunk === null) {
       if (written === null) throw storeFault('CHUNK_UNKNOWN', { where })
       chunk = written.number
-      this.chunks.put(chunk, digest, written.blob.place)
+      this.chunks.put(chunk, { digest, length, place: written.blob.place })
       this.used = true
     }
     parts.put([number, index], { digest: Buffer.from(digest), length, chunk })

@@ -3,13 +3,14 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { asFault } from '#protocol/base/mod.ts'
+import { CHUNK_BYTES_MAX } from '#protocol/transfer/mod.ts'
 import { Engine } from '../engine.ts'
 import { storeFault } from '../faults.ts'
-import { CHUNK_BYTES_MAX, CONTENT_ROWS, CONTENT_SCAN_PARTS } from '../limits.ts'
-import { digestOf, nameOf } from './chunks.ts'
+import { CONTENT_ROWS, CONTENT_SCAN_PARTS } from '../limits.ts'
+import { isChunk, nameOf } from './chunks.ts'
 import type { ChunkRow, ContentRow, PartKey, PartRow } from './rows.ts'
 import { numbered, Tables } from './tables.ts'
-import { CONTENTS_VERSION, versionOf } from './version.ts'
+import { isReadable, versionOf } from './version.ts'
 
 /** Address space only: nothing is appended up to this bound. */
 const BYTES_MAX = 2 ** 40
@@ -30,7 +31,7 @@ export type ContentsReport = {
   readonly folder: string
   readonly contents: number
   readonly chunks: number
-  /** Of the chunks, each counted once. */
+  /** Of the chunks as they lie there, each counted once. */
   readonly bytes: number
   /** Parts whose chunk is not what was written, by content, ascending. */
   readonly damaged: readonly DamagedPart[]
@@ -53,7 +54,7 @@ export async function checkContents(
   const engine = Engine.open(folder, BYTES_MAX, { freeBytesMin: 0 })
   try {
     const version = versionOf(engine)
-    if (version !== CONTENTS_VERSION) {
+    if (!isReadable(version)) {
       throw storeFault('STORE_VERSION', { where: folder, why: `the contents are of version ${version ?? 'none'}` })
     }
     const check = new Check(engine)
@@ -169,7 +170,7 @@ class Check {
     if (chunk !== undefined) chunk.counted++
     const digest = part.digest.toString('hex')
     let why = chunk === undefined ? 'its chunk is missing' : chunk.why
-    if (chunk !== undefined && (!chunk.row.digest.equals(part.digest) || chunk.row.place.bytes !== part.length)) {
+    if (chunk !== undefined && (!chunk.row.digest.equals(part.digest) || chunk.row.length !== part.length)) {
       why = 'it names a chunk that is another one'
     }
     if (why === null || content === null) return
@@ -177,8 +178,8 @@ class Check {
     this.damaged.push({ id, origin, name, index, digest, why })
   }
 
-  private async problemOf(number: number, { place, digest }: ChunkRow, buffer: Buffer): Promise<string | null> {
-    if (place.bytes > buffer.length) return 'its length is impossible'
+  private async problemOf(number: number, { place, length, digest }: ChunkRow, buffer: Buffer): Promise<string | null> {
+    if (length > buffer.length || place.bytes > length) return 'its length is impossible'
     const bytes = buffer.subarray(0, place.bytes)
     try {
       await this.engine.segments.readInto(place, number, bytes)
@@ -186,7 +187,7 @@ class Check {
       const { where, message } = asFault(error)
       return where === null ? message : `${where}: ${message}`
     }
-    if ((await digestOf(bytes)).equals(digest)) return null
+    if (await isChunk({ bytes, length }, digest)) return null
     const { files } = this.engine.segments
     return `${files.pathOf(place.segment)} at byte ${place.offset}: the bytes are not those of the digest`
   }

@@ -4,6 +4,7 @@
 
 import { createHash } from 'node:crypto'
 import { asFault, type Fault } from '#protocol/base/mod.ts'
+import { decodeChunkInBackground } from '#protocol/transfer/mod.ts'
 import { Compaction } from '../compaction.ts'
 import type { Engine, Work } from '../engine.ts'
 import { storeFault } from '../faults.ts'
@@ -57,8 +58,8 @@ export class Chunks {
     const row = number === null ? null : sound(() => this.tables.chunks.get(number))
     // Of one whose row is damaged nobody knows where it lies: it is stored anew.
     if (number === null || row === null) return null
-    if (row.place.bytes !== length) {
-      throw storeFault('CONTENT_CONFLICT', { where: chunkName(digest), why: `it has ${row.place.bytes} bytes` })
+    if (row.length !== length) {
+      throw storeFault('CONTENT_CONFLICT', { where: chunkName(digest), why: `it has ${row.length} bytes` })
     }
     this.tables.chunks.put(number, { ...row, references: row.references + 1 })
     return number
@@ -70,8 +71,8 @@ export class Chunks {
   }
 
   /** Within a work: a new chunk that one part consists of. */
-  put(number: number, digest: Buffer, place: Place): void {
-    this.tables.chunks.put(number, { place, digest: Buffer.from(digest), references: 1, givenUp: false })
+  put(number: number, { digest, length, place }: Pick<ChunkRow, 'digest' | 'length' | 'place'>): void {
+    this.tables.chunks.put(number, { place, length, digest: Buffer.from(digest), references: 1, givenUp: false })
     this.tables.digests.put(nameOf(digest), number)
   }
 
@@ -116,7 +117,8 @@ export class Chunks {
         digests.remove(nameOf(digest))
         place = row?.place ?? null
         const nowhere: Place = { segment: 0, offset: 0, bytes: 0, life: 0 }
-        chunks.put(work.number, { place: place ?? nowhere, digest, references: row?.references ?? 0, givenUp: true })
+        const { length, references } = row ?? { length: 0, references: 0 }
+        chunks.put(work.number, { place: place ?? nowhere, length, digest, references, givenUp: true })
       },
       done: () => {
         if (work.number === null) return
@@ -136,14 +138,14 @@ export class Chunks {
   }
 
   /** Reads without hashing, into the beginning of `into` when it is given. Faults: `CHUNK_UNKNOWN`, `STORE_DAMAGED`, `STORE_IO`. */
-  async read(digest: Buffer, into: Buffer | null): Promise<Buffer> {
+  async read(digest: Buffer, into: Buffer | null): Promise<StoredChunk> {
     const found = this.find(digest)
     if (found === null) throw storeFault('CHUNK_UNKNOWN', { where: chunkName(digest) })
-    const { place } = found.row
-    const out = into === null ? Buffer.allocUnsafeSlow(place.bytes) : into.subarray(0, place.bytes)
+    const { place, length } = found.row
+    const bytes = into === null ? Buffer.allocUnsafeSlow(place.bytes) : into.subarray(0, place.bytes)
     try {
-      await this.engine.segments.readInto(place, found.number, out)
-      return out
+      await this.engine.segments.readInto(place, found.number, bytes)
+      return { bytes, length }
     } catch (cause) {
       throw readFault(digest, cause)
     }
@@ -156,11 +158,11 @@ export class Chunks {
     return row === null || row.givenUp ? null : row
   }
 
-  async sound(number: number, { place, digest }: ChunkRow): Promise<Buffer> {
+  async sound(number: number, { place, length, digest }: ChunkRow): Promise<Buffer> {
     try {
       const bytes = Buffer.allocUnsafeSlow(place.bytes)
       await this.engine.segments.readInto(place, number, bytes)
-      if ((await digestOf(bytes)).equals(digest)) return bytes
+      if (await isChunk({ bytes, length }, digest)) return bytes
       throw storeFault('STORE_DAMAGED', { why: 'its bytes are not those of its digest' })
     } catch (cause) {
       const fault = readFault(digest, cause)
@@ -201,8 +203,22 @@ export class Chunks {
   }
 }
 
+/** A chunk as it lies here: what encodes it, when it has fewer bytes than the chunk. */
+export type StoredChunk = { readonly bytes: Buffer; readonly length: number }
+
+/** Whether it is the chunk of that digest. */
+export async function isChunk({ bytes, length }: StoredChunk, digest: Buffer): Promise<boolean> {
+  try {
+    const chunk = bytes.length < length ? await decodeChunkInBackground(bytes, length) : bytes
+    return (await digestOf(chunk)).equals(digest)
+  } catch (error) {
+    if (asFault(error).code === 'CHUNK_DAMAGED') return false
+    throw error
+  }
+}
+
 /** SHA-256, with turns for others in between. */
-export async function digestOf(bytes: Buffer): Promise<Buffer> {
+async function digestOf(bytes: Buffer): Promise<Buffer> {
   const hash = createHash('sha256')
   for (let at = 0; at < bytes.length; at += READ_BYTES_MAX) {
     hash.update(bytes.subarray(at, at + READ_BYTES_MAX))

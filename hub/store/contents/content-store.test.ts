@@ -39,9 +39,9 @@ t.test('a content: begun, sent, sealed, read, and the same after a restart', asy
     t.strictSame([...of.all()], [view])
     t.strictSame(of.parts(id, 1, 1), [{ index: 1, digest: digestOf(second), length: second.length }])
     t.equal(of.parts(id, 0, 10).length, 3)
-    for (const bytes of chunks) t.ok((await of.read(digestOf(bytes))).equals(bytes))
+    for (const bytes of chunks) t.ok((await of.read(digestOf(bytes))).bytes.equals(bytes))
     const into = Buffer.alloc(200 * KIB)
-    const read = await of.read(digestOf(second), into)
+    const { bytes: read } = await of.read(digestOf(second), into)
     t.ok(read.equals(second) && read.buffer === into.buffer, 'into what was given')
     const liveBytes = chunks.reduce((sum, { length }) => sum + recordBytes(length), 0)
     t.match(of.usage(), { contents: 1, chunks: 3, liveBytes, bytesMax: 256 * MIB })
@@ -158,7 +158,7 @@ t.test('many things at once, counted again', async (t) => {
     t.strictSame([stored.length, store.get(id)?.chunks], [parts.size, parts.size])
     for (const { index, digest } of stored) {
       const bytes = parts.get(index) as Buffer
-      t.ok((await store.read(digest)).equals(bytes) && digest.equals(digestOf(bytes)))
+      t.ok((await store.read(digest)).bytes.equals(bytes) && digest.equals(digestOf(bytes)))
       live.set(digest.toString('hex'), recordBytes(bytes.length))
     }
   }
@@ -177,7 +177,7 @@ t.test('reads go on while their chunk is moved or goes', async (t) => {
   for (const [i, bytes] of chunks.entries()) await send(store, [bytes], { id: idOf(i) })
   const whole = async (bytes: Buffer) => {
     try {
-      return (await store.read(digestOf(bytes))).equals(bytes)
+      return (await store.read(digestOf(bytes))).bytes.equals(bytes)
     } catch (error) {
       return (error as { code: string }).code === 'CHUNK_UNKNOWN'
     }

@@ -3,7 +3,10 @@
 import { createHash } from 'node:crypto'
 import type { Test } from 'tap'
 import { Random } from '#protocol/bytes/testing.ts'
+import { decodeChunk, encodeChunk } from '#protocol/transfer/mod.ts'
+import type { Chunk } from './adding.ts'
 import { checkContents } from './check.ts'
+import type { StoredChunk } from './chunks.ts'
 import { type ContentInfo, ContentStore, type ContentStoreOptions, type ContentView } from './content-store.ts'
 
 export const KIB = 1024
@@ -38,9 +41,7 @@ export async function send(
 ): Promise<ContentView> {
   const size = chunks.reduce((sum, { length }) => sum + length, 0)
   await store.begin(infoOf({ size, ...given }))
-  await Promise.all(
-    chunks.map((bytes, index) => store.add(given.id, index, { digest: digestOf(bytes), length: bytes.length, bytes })),
-  )
+  await Promise.all(chunks.map((bytes, index) => store.add(given.id, index, chunkOf(bytes))))
   return store.get(given.id) as ContentView
 }
 
@@ -58,7 +59,18 @@ export function opened(t: Test, folder: string, options: Partial<ContentStoreOpt
   return store
 }
 
-export const chunkOf = (bytes: Buffer) => ({ digest: digestOf(bytes), length: bytes.length, bytes })
+export const chunkOf = (bytes: Buffer): Chunk => ({ digest: digestOf(bytes), length: bytes.length, bytes })
+
+/** The same in its encoded form. */
+export function encodedChunkOf(bytes: Buffer): Chunk & { bytes: Buffer } {
+  const encoded = encodeChunk(bytes, bytes.length - 1)
+  if (encoded === null) throw new Error('it does not compress')
+  return { ...chunkOf(bytes), bytes: encoded, isEncoded: true }
+}
+
+/** A chunk as its sender had it. */
+export const plainOf = ({ bytes, length }: StoredChunk): Buffer =>
+  bytes.length < length ? decodeChunk(bytes, length) : bytes
 
 /** What a check finds wrong, in words. */
 export async function wrongIn(folder: string): Promise<string[]> {
@@ -70,4 +82,10 @@ export async function wrongIn(folder: string): Promise<string[]> {
 export function numberedChunk(number: number): Buffer {
   const random = new Random(number)
   return randomBytes(random, KIB + random.below(99 * KIB))
+}
+
+/** That chunk as it is added: every other one is encoded. */
+export function numberedAdd(number: number): Chunk {
+  const bytes = numberedChunk(number)
+  return number % 2 === 1 ? encodedChunkOf(bytes) : chunkOf(bytes)
 }

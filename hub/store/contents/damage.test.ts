@@ -31,7 +31,7 @@ function damage(folder: string, bytes: Buffer): void {
 
 /** A reader that verifies. */
 async function verified(store: ContentStore, digest: Buffer): Promise<boolean> {
-  const bytes = await store.read(digest)
+  const { bytes } = await store.read(digest)
   if (digestOf(bytes).equals(digest)) return true
   await store.damaged(digest)
   return false
@@ -169,7 +169,7 @@ async function untilFull(t: Test, store: ContentStore, more: (() => void) | null
   }
   t.ok((await fill()) > 40, `${stored.size} contents`)
   more?.()
-  for (const bytes of stored.values()) t.ok((await store.read(digestOf(bytes))).equals(bytes))
+  for (const bytes of stored.values()) t.ok((await store.read(digestOf(bytes))).bytes.equals(bytes))
   const doomed = [...stored.keys()].filter((_, i) => (more === null ? i % 2 === 0 : i < stored.size / 2))
   for (const id of doomed) {
     await store.remove(id)
@@ -182,7 +182,7 @@ async function untilFull(t: Test, store: ContentStore, more: (() => void) | null
     await new Promise((resolve) => setTimeout(resolve, 10))
   }
   t.ok(again >= doomed.length / 2, `${again} in place of ${doomed.length}`)
-  for (const bytes of stored.values()) t.ok((await store.read(digestOf(bytes))).equals(bytes))
+  for (const bytes of stored.values()) t.ok((await store.read(digestOf(bytes))).bytes.equals(bytes))
 }
 
 t.test('bits turned over anywhere in the rows are told', async (t) => {
@@ -232,9 +232,9 @@ t.test('a chunk whose row is damaged is stored anew, and holds nothing up', asyn
   t.notOk(again.has(digest))
   await t.rejects(again.read(digest), { code: 'STORE_DAMAGED' })
   await send(again, [bytes, bytes], { id: idOf(2) })
-  t.ok((await again.read(digest)).equals(bytes))
+  t.ok((await again.read(digest)).bytes.equals(bytes))
   await again.remove(idOf(1))
-  t.ok((await again.read(digest)).equals(bytes))
+  t.ok((await again.read(digest)).bytes.equals(bytes))
   await again.remove(idOf(2))
   t.notOk(again.has(digest))
   t.match(again.usage(), { contents: 0, chunks: 0, liveBytes: 0 })

@@ -8,7 +8,7 @@ import { Random, testSeed } from '#protocol/bytes/testing.ts'
 import type { Engine } from '../engine.ts'
 import { CrashDisk, cutCommit, layOut } from '../power.testing.ts'
 import { ContentStore } from './content-store.ts'
-import { chunkOf, digestOf, idOf, infoOf, MIB, numberedChunk, wrongIn } from './contents.testing.ts'
+import { chunkOf, digestOf, idOf, infoOf, MIB, numberedAdd, numberedChunk, wrongIn } from './contents.testing.ts'
 
 const STEPS = 1000
 const CHUNKS = 80
@@ -44,7 +44,7 @@ async function problemsOf(folder: string, { rows, segments, kept, gone }: Image)
     const bytes = numberedChunk(CHUNKS)
     await store.begin(infoOf({ id: idOf(2 ** 40), size: bytes.length }))
     await store.add(idOf(2 ** 40), 0, chunkOf(bytes))
-    if (!(await store.read(digestOf(bytes))).equals(bytes)) problems.push('nothing can be added')
+    if (!(await store.read(digestOf(bytes))).bytes.equals(bytes)) problems.push('nothing can be added')
   } finally {
     await store.close()
   }
@@ -99,7 +99,7 @@ class Scene {
 
   private async add(id: string, index: number, number: number): Promise<void> {
     if (this.kept.get(id)?.has(index) === true) return
-    const added = await this.store.add(id, index, chunkOf(numberedChunk(number))).then(
+    const added = await this.store.add(id, index, numberedAdd(number)).then(
       () => true,
       ({ code }) => {
         // Removed meanwhile, or the place was taken by an add beside this one.

@@ -6,8 +6,9 @@
 //   u8 length, media type · u16 length, manifest
 // A part, by content's number and index:
 //   0 u8 1 · 1 u32 length · 5 u53 chunk's number · 13 digest (32)
-// A chunk, by number:
-//   0 u8 1 · 1 u8 given up · 2 u32 segment · 6 u32 offset · 10 u32 bytes · 14 u48 life · 20 u32 references · 24 digest (32)
+// A chunk, by number; a row of format 2 is of one that is stored encoded (protocol/transfer/coding.ts), in fewer bytes than it has:
+//   0 u8 1 or 2 · 1 u8 given up · 2 u32 segment · 6 u32 offset · 10 u32 bytes · 14 u48 life · 20 u32 references ·
+//   24 digest (32) · in format 2: 56 u32 length of the chunk
 // A number, by content's id or chunk's digest (whose bytes are checked with it):
 //   0 u8 1 · 1 u53 number
 
@@ -17,12 +18,15 @@ import { storeFault } from '../faults.ts'
 import type { Place } from '../segment-file.ts'
 
 const FORMAT = 1
+const FORMAT_ENCODED = 2
 const CRC_BYTES = 4
 const ID_AT = 54
 const ID_BYTES = 16
 export const DIGEST_BYTES = 32
 const PART_BYTES = 13 + DIGEST_BYTES + CRC_BYTES
-const CHUNK_BYTES = 24 + DIGEST_BYTES + CRC_BYTES
+const LENGTH_AT = 24 + DIGEST_BYTES
+const CHUNK_BYTES = LENGTH_AT + CRC_BYTES
+const ENCODED_CHUNK_BYTES = LENGTH_AT + 4 + CRC_BYTES
 const NUMBER_BYTES = 9 + CRC_BYTES
 
 export type ContentState = 'open' | 'sealed'
@@ -50,6 +54,8 @@ export type PartRow = { readonly digest: Buffer; readonly length: number; readon
 
 export type ChunkRow = {
   readonly place: Place
+  /** Of the chunk. It lies there encoded when its place has fewer bytes. */
+  readonly length: number
   readonly digest: Buffer
   /** Parts that consist of it. */
   readonly references: number
@@ -134,9 +140,10 @@ export function decodePart(bytes: Buffer, [content, index]: PartKey): PartRow {
 /** Content's number, index. */
 export type PartKey = [number, number]
 
-export function encodeChunk({ place, digest, references, givenUp }: ChunkRow): Buffer {
-  const out = Buffer.allocUnsafe(CHUNK_BYTES)
-  out[0] = FORMAT
+export function encodeChunk({ place, length, digest, references, givenUp }: ChunkRow): Buffer {
+  const isEncoded = place.bytes < length
+  const out = Buffer.allocUnsafe(isEncoded ? ENCODED_CHUNK_BYTES : CHUNK_BYTES)
+  out[0] = isEncoded ? FORMAT_ENCODED : FORMAT
   out[1] = givenUp ? 1 : 0
   out.writeUInt32LE(place.segment, 2)
   out.writeUInt32LE(place.offset, 6)
@@ -144,12 +151,15 @@ export function encodeChunk({ place, digest, references, givenUp }: ChunkRow): B
   out.writeUIntLE(place.life, 14, 6)
   out.writeUInt32LE(references, 20)
   digest.copy(out, 24, 0, DIGEST_BYTES)
+  if (isEncoded) out.writeUInt32LE(length, LENGTH_AT)
   return signed(out)
 }
 
 /** Faults: `STORE_DAMAGED`. */
 export function decodeChunk(bytes: Buffer, number: number): ChunkRow {
-  check(bytes, CHUNK_BYTES, () => `chunk number ${number}`)
+  const isEncoded = bytes[0] === FORMAT_ENCODED
+  const [bytesMin, format] = isEncoded ? [ENCODED_CHUNK_BYTES, FORMAT_ENCODED] : [CHUNK_BYTES, FORMAT]
+  check(bytes, bytesMin, () => `chunk number ${number}`, format)
   const place: Place = {
     segment: bytes.readUInt32LE(2),
     offset: bytes.readUInt32LE(6),
@@ -157,7 +167,8 @@ export function decodeChunk(bytes: Buffer, number: number): ChunkRow {
     life: bytes.readUIntLE(14, 6),
   }
   const digest = bytes.subarray(24, 24 + DIGEST_BYTES)
-  return { place, digest, references: bytes.readUInt32LE(20), givenUp: bytes[1] === 1 }
+  const length = isEncoded ? bytes.readUInt32LE(LENGTH_AT) : place.bytes
+  return { place, length, digest, references: bytes.readUInt32LE(20), givenUp: bytes[1] === 1 }
 }
 
 /** `key`: what the number belongs to; it cannot be swapped with another's. */
@@ -182,10 +193,10 @@ function signed(out: Buffer): Buffer {
   return out
 }
 
-function check(bytes: Buffer, bytesMin: number, where: () => string): void {
+function check(bytes: Buffer, bytesMin: number, where: () => string, format = FORMAT): void {
   const crcAt = bytes.length - CRC_BYTES
   const sound = bytes.length >= bytesMin && bytes.readUInt32LE(crcAt) === crc32(bytes.subarray(0, crcAt))
-  if (!sound || bytes[0] !== FORMAT) throw damaged(where())
+  if (!sound || bytes[0] !== format) throw damaged(where())
 }
 
 const damaged = (where: string) => storeFault('STORE_DAMAGED', { where, why: 'its row is not what was written' })
