@@ -3,7 +3,7 @@
 
 import { read } from 'node:fs'
 import { CHUNK_BYTES_MAX, CHUNK_BYTES_MIN } from '#protocol/transfer/mod.ts'
-import { sharedBuffer } from '../hashing/mod.ts'
+import { sharedBuffer } from '../threads/mod.ts'
 import { ARENA_BYTES_MAX, DISK_PAGE_BYTES } from './limits.ts'
 
 const UNIT_BYTES = CHUNK_BYTES_MIN

@@ -1,1 +1,1 @@
-export { HashPool, sharedBuffer } from './pool.ts'
+export { HashPool } from './pool.ts'

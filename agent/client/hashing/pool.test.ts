@@ -1,6 +1,8 @@
 import { createHash } from 'node:crypto'
 import t from 'tap'
-import { HashPool, sharedBuffer } from './mod.ts'
+import { encodeChunk } from '#protocol/transfer/mod.ts'
+import { sharedBuffer } from '../threads/mod.ts'
+import { HashPool } from './mod.ts'
 
 const sha256 = (bytes: Buffer) => createHash('sha256').update(bytes).digest('hex')
 
@@ -24,13 +26,34 @@ t.test('digests of parts of shared memory come in the order asked for', async (t
 
 t.test('memory of one thread is refused, and a closed pool starts again', async (t) => {
   const pool = new HashPool()
-  t.throws(() => pool.digest(Buffer.from('abc')), /shared memory/)
+  await t.rejects(pool.digest(Buffer.from('abc')), /shared memory/)
   const bytes = sharedBuffer(10)
   const lost = pool.digest(bytes)
   void pool.close()
   await t.rejects(lost, /closed/)
   t.equal((await pool.digest(bytes)).toString('hex'), sha256(bytes))
   await pool.close()
+})
+
+t.test('an encoded chunk is decoded in its place', async (t) => {
+  const pool = new HashPool()
+  t.teardown(() => pool.close())
+  const memory = sharedBuffer(400_000)
+  const chunk = Buffer.from('{"name":"户籍"}\n'.repeat(20_000)).subarray(0, 300_000)
+  const place = memory.subarray(4096, 4096 + chunk.length)
+  const encoded = encodeChunk(chunk, chunk.length - 1) as Buffer
+  encoded.copy(place)
+  t.equal((await pool.decode(place, encoded.length))?.toString('hex'), sha256(chunk))
+  t.ok(place.equals(chunk))
+  t.ok(
+    memory.subarray(0, 4096).every((byte) => byte === 0) && memory.subarray(4096 + chunk.length).every((b) => b === 0),
+  )
+  encoded.copy(place)
+  t.equal(await pool.decode(place, encoded.length - 1), null)
+  t.equal(await pool.decode(place, chunk.length), null)
+  t.equal(await pool.decode(place.subarray(1), encoded.length), null)
+  encoded.copy(place)
+  t.equal(await pool.decode(place.subarray(0, -1), encoded.length), null, 'of another length')
 })
 
 t.test('there is one for the process', async (t) => {

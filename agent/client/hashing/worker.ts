@@ -1,11 +1,22 @@
-// The thread of `HashPool`: digests of what lies in shared memory, in the order asked for.
+// The thread of `HashPool`.
 
 import { hash } from 'node:crypto'
-import { parentPort } from 'node:worker_threads'
-import type { Digested, ToDigest } from './pool.ts'
+import { decodeChunk } from '#protocol/transfer/coding.ts'
+import { answerQuestions } from '../threads/answering.ts'
+import type { ToDigest } from './pool.ts'
 
-parentPort?.on('message', ({ id, memory, offset, length }: ToDigest) => {
-  const digest = hash('sha256', Buffer.from(memory, offset, length), 'buffer')
+answerQuestions(({ memory, offset, length, encodedBytes }: ToDigest): Uint8Array | null => {
+  const chunk = Buffer.from(memory, offset, length)
+  if (encodedBytes > 0 && !decoded(chunk, encodedBytes)) return null
   // Its own 32 bytes: a small buffer shares a slab, all of which would be copied.
-  parentPort?.postMessage({ id, digest: new Uint8Array(digest) } satisfies Digested)
+  return new Uint8Array(hash('sha256', chunk, 'buffer'))
 })
+
+function decoded(chunk: Buffer, encodedBytes: number): boolean {
+  try {
+    decodeChunk(chunk.subarray(0, encodedBytes), chunk.length).copy(chunk)
+    return true
+  } catch {
+    return false
+  }
+}

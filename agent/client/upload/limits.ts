@@ -19,9 +19,6 @@ export const READ_AHEAD_CHUNKS_MAX = 16
 /** Cut by content, a file is read in such steps: what is behind a cut is copied once. */
 export const READ_STEP_BYTES = 256 * KIB
 
-/** A thread that has nothing to do for so long ends; the next upload starts another (some 100 ms). */
-export const THREAD_IDLE_MS = 10_000
-
 /** Between reports of progress: four a second. */
 export const PROGRESS_MS = 250
 

@@ -1,13 +1,12 @@
 // The thread that reads, cuts and hashes the files of all uploads of a process, so that the thread of the sockets does none of it.
 // Chunks lie in shared memory; what goes to and fro is where they are and what was found.
 
-import { Worker } from 'node:worker_threads'
 import type { Fault } from '#protocol/base/mod.ts'
 import type { CutSizes } from '#protocol/transfer/mod.ts'
 import { clientFault } from '../faults.ts'
-import type { FileProblem, HashedChunk, Stamp } from './content-file.ts'
+import { AskedThread } from '../threads/mod.ts'
+import type { HashedChunk, Stamp } from './content-file.ts'
 import { uploadFault } from './faults.ts'
-import { THREAD_IDLE_MS } from './limits.ts'
 
 export type Job =
   | { readonly kind: 'open'; readonly file: number; readonly path: string }
@@ -17,26 +16,15 @@ export type Job =
   | { readonly kind: 'check'; readonly file: number }
   | { readonly kind: 'close'; readonly file: number }
 
-export type Answer = {
-  readonly id: number
-  readonly value: unknown
-  readonly problem: { readonly code: FileProblem['code']; readonly why: string } | null
-}
-
 type Plan = { readonly offset: number; readonly chunkBytes: number; readonly cut: CutSizes | null }
 type Part = { readonly offset: number; readonly length: number }
-type Waiting = { readonly path: string; readonly answer: PromiseWithResolvers<unknown> }
 
 export class ReadingThread {
   private static common: ReadingThread | null = null
-  private worker: Worker | null = null
-  private nextId = 1
+  private readonly thread = new AskedThread(new URL('./worker.ts', import.meta.url), 'reading')
   private nextFile = 1
-  private openFiles = 0
-  private readonly waiting = new Map<number, Waiting>()
-  private idle: NodeJS.Timeout | null = null
 
-  /** The one of this process. It ends by itself, and does not keep the process alive while it has nothing to do. */
+  /** The one of this process. */
   static shared(): ReadingThread {
     ReadingThread.common ??= new ReadingThread()
     return ReadingThread.common
@@ -45,7 +33,7 @@ export class ReadingThread {
   /** Faults: `CONTENT_UNREADABLE`. */
   async open(path: string): Promise<OpenFile> {
     const file = this.nextFile++
-    this.openFiles++
+    this.thread.hold()
     try {
       const stamp = (await this.run({ kind: 'open', file, path }, path)) as Stamp
       return new OpenFile(this, { file, path, stamp })
@@ -56,62 +44,17 @@ export class ReadingThread {
   }
 
   /** For `OpenFile`. Faults: `CONTENT_CHANGED`, `CONTENT_UNREADABLE`. */
-  run(job: Job, path: string): Promise<unknown> {
-    if (this.idle !== null) clearTimeout(this.idle)
-    this.idle = null
-    this.worker ??= this.start()
-    this.worker.ref()
-    const id = this.nextId++
-    const answer = Promise.withResolvers<unknown>()
-    this.waiting.set(id, { path, answer })
-    this.worker.postMessage({ id, job })
-    return answer.promise
+  async run(job: Job, path: string): Promise<unknown> {
+    try {
+      return await this.thread.ask(job)
+    } catch (error) {
+      throw faultOf(error as Error & { code?: unknown }, path)
+    }
   }
 
   /** For `OpenFile`. */
   closed(): void {
-    this.openFiles--
-    this.rest()
-  }
-
-  private start(): Worker {
-    const worker = new Worker(new URL('./worker.ts', import.meta.url), { name: 'reading' })
-    worker.on('message', (answer: Answer) => this.answered(answer))
-    const lost = (error: Error) => {
-      if (this.worker === worker) this.lost(error)
-    }
-    worker.on('error', lost)
-    worker.on('exit', (code) => lost(new Error(`the reading thread ended with code ${code}`)))
-    return worker
-  }
-
-  private answered({ id, value, problem }: Answer): void {
-    const waiting = this.waiting.get(id)
-    this.waiting.delete(id)
-    this.rest()
-    if (problem === null) waiting?.answer.resolve(value)
-    else waiting?.answer.reject(faultOf(problem, waiting.path))
-  }
-
-  private rest(): void {
-    if (this.waiting.size > 0) return
-    this.worker?.unref()
-    if (this.openFiles > 0 || this.worker === null || this.idle !== null) return
-    this.idle = setTimeout(() => {
-      const { worker } = this
-      this.worker = null
-      void worker?.terminate()
-    }, THREAD_IDLE_MS)
-    this.idle.unref()
-  }
-
-  private lost(cause: Error): void {
-    this.worker = null
-    const waiting = [...this.waiting.values()]
-    this.waiting.clear()
-    for (const { path, answer } of waiting) {
-      answer.reject(uploadFault('CONTENT_UNREADABLE', { where: path, why: cause.message, cause }))
-    }
+    this.thread.release()
   }
 }
 
@@ -159,6 +102,9 @@ export class OpenFile {
   }
 }
 
-function faultOf({ code, why }: { code: FileProblem['code']; why: string }, where: string): Fault {
-  return code === 'CONTENT_CHANGED' ? clientFault(code, { where, why }) : uploadFault(code, { where, why })
+/** A thread that is gone has lost its files: what is asked of them then is not answered. */
+function faultOf(error: Error & { code?: unknown }, where: string): Fault {
+  const { code, message: why } = error
+  if (code === 'CONTENT_CHANGED') return clientFault(code, { where, why })
+  return uploadFault('CONTENT_UNREADABLE', { where, why, cause: error })
 }
