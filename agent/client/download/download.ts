@@ -57,6 +57,8 @@ export type DownloadProgress = {
   readonly size: number
   /** Content bytes that came from the hub; those that came twice count twice. */
   readonly receivedBytes: number
+  /** The same as they travelled: fewer where chunks came encoded. */
+  readonly wireBytes: number
   /** Durable here, wherever from. */
   readonly storedBytes: number
   /** Copied from files here. */
@@ -111,6 +113,7 @@ export class Download implements Transfer {
   /** Checked and signed by its origin. */
   private manifest: Manifest | null = null
   private receivedBytes = 0
+  private wireBytes = 0
   private state: DownloadState = 'connecting'
   private fault: Fault | null = null
   private paused = false
@@ -133,10 +136,11 @@ export class Download implements Transfer {
   }
 
   get progress(): DownloadProgress {
-    const { work, state, fault, receivedBytes } = this
+    const { work, state, fault, receivedBytes, wireBytes } = this
     return {
       size: this.fetched_?.size ?? 0,
       receivedBytes,
+      wireBytes,
       storedBytes: work?.records.bytes ?? 0,
       reusedBytes: work?.intake.reusedBytes ?? 0,
       hashedAgainBytes: work?.intake.hashedAgainBytes ?? 0,
@@ -229,9 +233,11 @@ export class Download implements Transfer {
     const { session } = this
     if (session === null) return
     this.guarded(() => {
+      const before = session.incoming.receivedBytes
       const arrived = session.data(data)
-      this.receivedBytes += data.bytes.length
-      if (arrived !== null) void this.work?.intake.arrived(session, arrived.chunk, arrived.bytes)
+      this.receivedBytes += session.incoming.receivedBytes - before
+      this.wireBytes += data.bytes.length
+      if (arrived !== null) void this.work?.intake.arrived(session, arrived)
       this.tell({ now: false })
     })
   }

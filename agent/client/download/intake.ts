@@ -2,7 +2,7 @@
 // hashed, then handed to the store. It outlives connections: a chunk that has arrived whole is not asked for again.
 
 import { asFault, type Fault } from '#protocol/base/mod.ts'
-import { transferFault } from '#protocol/transfer/mod.ts'
+import { type Arrived, transferFault } from '#protocol/transfer/mod.ts'
 import type { HashPool } from '../hashing/mod.ts'
 import type { ChunkArena } from './arena.ts'
 import { COPY_BYTES_MAX } from './limits.ts'
@@ -88,11 +88,11 @@ export class Intake {
   }
 
   /** A chunk has come whole; its buffer is the intake's now. */
-  async arrived(session: Session, index: number, bytes: Buffer): Promise<void> {
+  async arrived(session: Session, { chunk: index, bytes, encodedBytes }: Arrived): Promise<void> {
     const place = session.placeOf(index)
     this.busy.set(index, place)
     try {
-      if (await this.isChunk(place, bytes)) {
+      if (await this.isChunk(place, bytes, encodedBytes)) {
         this.keep(place, bytes)
         return
       }
@@ -211,9 +211,12 @@ export class Intake {
     this.pumpCopies()
   }
 
-  private async isChunk({ index, digest }: ChunkPlace, bytes: Buffer): Promise<boolean> {
+  /** Where its first bytes are its encoded form it is decoded. */
+  private async isChunk({ index, digest }: ChunkPlace, bytes: Buffer, encodedBytes = 0): Promise<boolean> {
     if (this.records.at(index) !== null) this.hashedAgainBytes += bytes.length
-    return digest.equals(await this.hashes.digest(bytes))
+    const { hashes } = this
+    const found = await (encodedBytes > 0 ? hashes.decode(bytes, encodedBytes) : hashes.digest(bytes))
+    return found !== null && digest.equals(found)
   }
 
   private keep(chunk: ChunkPlace, bytes: Buffer): void {

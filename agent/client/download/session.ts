@@ -11,6 +11,7 @@ import {
   FRAME_STORED,
   FRAME_WANT,
 } from '#protocol/frame/mod.ts'
+import { FEATURE_ENCODED_CHUNKS, hasFeature } from '#protocol/handshake/mod.ts'
 import {
   encodeEndTransfer,
   encodeFetch,
@@ -51,7 +52,9 @@ export class Session {
     this.granted = granted
     this.allowed = allowed
     const list = new ChunkList(fetched)
-    this.incoming = new Incoming({ list, allocate: (bytes) => arena.allocate(bytes) })
+    // An encoded chunk is decoded in its place.
+    const encoded = hasFeature(link.connection.terms.features, FEATURE_ENCODED_CHUNKS)
+    this.incoming = new Incoming({ list, allocate: (length) => arena.allocate(length), encoded })
   }
 
   get list(): ChunkList {

@@ -18,7 +18,7 @@ import {
   FRAME_STORED,
   FRAME_WANT,
 } from '#protocol/frame/mod.ts'
-import { FEATURE_TRANSFERS, featureWords } from '#protocol/handshake/mod.ts'
+import { FEATURE_ENCODED_CHUNKS, FEATURE_TRANSFERS, featureWords } from '#protocol/handshake/mod.ts'
 import {
   decodeEndTransfer,
   decodeFetch,
@@ -131,11 +131,13 @@ export type Mischief = {
   chunksMax?: number
   /** Sends pieces only while this is true. */
   sends?: () => boolean
+  /** The encoded form in which it sends a chunk; `null`: as it is. */
+  encoded?: (chunk: number, bytes: Buffer) => Buffer | null
 }
 
 /** One connection to a hub that has one content. Frames reach the client in later turns, several in one. */
 export class TestHub {
-  readonly terms = { storeId: Buffer.alloc(16), features: featureWords([FEATURE_TRANSFERS]) }
+  readonly terms = { storeId: Buffer.alloc(16), features: featureWords([FEATURE_TRANSFERS, FEATURE_ENCODED_CHUNKS]) }
   alive = true
   sentBytes = 0
   sealed = 0
@@ -219,8 +221,8 @@ export class TestHub {
   }
 
   /** A piece that the client may not expect. */
-  sendPiece(chunk: number, offset: number, bytes: Buffer): void {
-    const start = dataFrameStart({ transfer: this.number, chunk, offset, bytes: bytes.length })
+  sendPiece(chunk: number, offset: number, bytes: Buffer, encodedBytes = 0): void {
+    const start = dataFrameStart({ transfer: this.number, chunk, offset, encodedBytes, bytes: bytes.length })
     this.frame(FRAME_CHUNK_DATA, Buffer.concat([start.subarray(FRAME_HEADER_BYTES), bytes]))
   }
 
@@ -256,14 +258,17 @@ export class TestHub {
       this.frame(FRAME_SEAL, encodeSeal({ transfer: this.number, manifest }))
     }
     for (let bytes = 0; bytes < this.turnBytes && this.outgoing === outgoing && sends?.() !== false; ) {
-      const piece = outgoing.take()
+      if (outgoing.next < 0) return
+      const plain = this.content.chunk(outgoing.next)
+      const encoded = this.mischief.encoded?.(outgoing.next, plain) ?? null
+      const piece = outgoing.take(undefined, encoded?.length ?? 0)
       if (piece === null) return
       const { chunk, offset } = piece
-      const whole = this.content.chunk(chunk).subarray(offset, offset + piece.bytes)
+      const whole = (encoded ?? plain).subarray(offset, offset + piece.bytes)
       const sent = changed === undefined ? whole : changed(chunk, offset, Buffer.from(whole))
       this.sentBytes += sent.length
       bytes += sent.length
-      this.sendPiece(chunk, offset, sent)
+      this.sendPiece(chunk, offset, sent, encoded?.length ?? 0)
     }
     if (this.outgoing === outgoing && sends?.() !== false) this.wake()
   }
