@@ -8,6 +8,7 @@ import { CHANNEL_CONTROL, FRAME_FAILED } from '#protocol/frame/mod.ts'
 import {
   AgentHandshake,
   type AgentStep,
+  FEATURE_ENCODED_CHUNKS,
   FEATURE_TRANSFERS,
   featureWords,
   type SessionTerms,
@@ -164,7 +165,7 @@ function establish(
     key: identity.key,
     purpose: { kind: 'session', certificate: identity.certificate, ca: identity.caCertificate },
     versions: VERSIONS,
-    features: featureWords([FEATURE_TRANSFERS]),
+    features: featureWords([FEATURE_TRANSFERS, FEATURE_ENCODED_CHUNKS]),
     limits: LIMITS,
     software: SOFTWARE,
     nonce: randomBytes(32),

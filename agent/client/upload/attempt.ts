@@ -11,6 +11,7 @@ import {
   FRAME_OPEN_TRANSFER,
   FRAME_SEAL,
 } from '#protocol/frame/mod.ts'
+import { FEATURE_ENCODED_CHUNKS, hasFeature } from '#protocol/handshake/mod.ts'
 import {
   decodeTransferOpened,
   type EndTransfer,
@@ -59,6 +60,8 @@ export type AttemptParts = {
   /** 0: by content, as `cut` says. */
   readonly chunkBytes: number
   readonly cut: CutSizes | null
+  /** Chunks are encoded where that gains and the hub takes them so. */
+  readonly encode: boolean
   readonly journal: Journal | null
   readonly memory: MemoryShare
   readonly pace: Pace
@@ -110,7 +113,7 @@ export class Attempt implements Transfer {
     this.parts = parts
     this.done = this.end.promise
     this.done.catch(() => undefined) // Whoever made it awaits it too.
-    const { file, cut, memory, journal, counters, random } = parts
+    const { file, cut, encode, memory, journal, counters, random } = parts
     this.list = new ChunkList({ size: file.stamp.size, chunkBytes: parts.chunkBytes })
     for (const { digest, length } of journal?.known ?? []) this.list.add(digest, length)
     this.knownBytes = this.list.bytes
@@ -119,6 +122,7 @@ export class Attempt implements Transfer {
       file,
       list: this.list,
       cut,
+      encode,
       memory,
       events: {
         onHashed: ({ offset, length, digest }) => {
@@ -180,6 +184,7 @@ export class Attempt implements Transfer {
         return
       }
       opened(transfer)
+      this.feed.encoding(this.parts.encode && hasFeature(connection.terms.features, FEATURE_ENCODED_CHUNKS))
       const outgoing = new Outgoing(this.list, creditBytes)
       this.session = { connection, transfer, outgoing, named: 0, sealing: false }
       counters.storedBytes = 0
@@ -355,8 +360,9 @@ export class Attempt implements Transfer {
     if (this.pacing !== null) return
     while (connection.bulkWritable) {
       const { next } = outgoing
-      const bytes = next < 0 ? null : this.feed.get(next)
-      if (bytes === null) return
+      const form = next < 0 ? null : this.feed.get(next)
+      if (form === null) return
+      const { bytes, encodedBytes } = form
       const allowed = pace.ask(performance.now())
       if (allowed.closed !== this.isClosed) {
         this.isClosed = allowed.closed
@@ -369,16 +375,17 @@ export class Attempt implements Transfer {
         }, allowed.waitMs)
         return
       }
-      const piece = outgoing.take(allowed.bytes)
+      const piece = outgoing.take(allowed.bytes, encodedBytes)
       if (piece === null) return
       const { chunk, offset } = piece
       pace.spend(piece.bytes)
-      counters.sentBytes += piece.bytes
+      counters.sentBytes += piece.contentBytes
+      counters.wireBytes += piece.bytes
       if (offset === 0) {
         this.everSent.add(chunk)
         this.feed.sending(chunk)
       }
-      const start = dataFrameStart({ transfer, chunk, offset, bytes: piece.bytes })
+      const start = dataFrameStart({ transfer, chunk, offset, encodedBytes, bytes: piece.bytes })
       connection.sendParts(start, bytes.subarray(offset, offset + piece.bytes))
     }
   }

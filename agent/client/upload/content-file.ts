@@ -1,16 +1,25 @@
-// Runs in the reading thread: one file, read once from front to back, chunk by chunk into shared memory, cut and hashed there. After
-// every read the file must still be the one that was opened: the same under its path, of the same size, not written since.
+// Runs in the reading thread: one file, read once from front to back, chunk by chunk into shared memory, cut, hashed and encoded
+// there. After every read the file must still be the one that was opened: the same under its path, of the same size, not written
+// since.
 
 import { hash } from 'node:crypto'
 import { closeSync, fstatSync, openSync, readSync, statSync } from 'node:fs'
 import { type CutSizes, Cutter } from '#protocol/transfer/mod.ts'
+import { ChunkEncoder } from './encoder.ts'
 import { READ_STEP_BYTES } from './limits.ts'
+import { isPacked, MAGIC_BYTES } from './packed.ts'
 
 /** What tells whether a file is as it was. */
 export type Stamp = { readonly size: number; readonly mtimeNs: bigint; readonly inode: bigint }
 
 /** A chunk that was read and hashed; of no length at the end of the file. */
-export type HashedChunk = { readonly offset: number; readonly length: number; readonly digest: Uint8Array }
+export type HashedChunk = {
+  readonly offset: number
+  readonly length: number
+  readonly digest: Uint8Array
+  /** What lies in memory is its encoded form, so long; 0: it is the chunk. */
+  readonly encodedBytes: number
+}
 
 /** Why a file cannot be sent as it is; becomes a fault of the client. */
 export class FileProblem extends Error {
@@ -32,6 +41,7 @@ export class ContentFile {
   /** Bytes behind the last cut, read already. */
   private readonly rest: Buffer = Buffer.alloc(READ_STEP_BYTES)
   private restBytes = 0
+  private encoder: ChunkEncoder | null = null
 
   constructor(path: string) {
     this.path = path
@@ -49,20 +59,23 @@ export class ContentFile {
     this.restBytes = 0
   }
 
-  /** The next chunk, into the front of `memory`. */
-  next(memory: Buffer): HashedChunk {
+  /** The next chunk, into the front of `memory`, encoded if that is wanted and gains. */
+  next(memory: Buffer, { encode }: { encode: boolean }): HashedChunk {
     const { offset } = this
     const length = this.cutter === null ? this.fixed(memory) : this.byContent(memory, this.cutter)
     const digest = hash('sha256', memory.subarray(0, length), 'buffer')
     this.offset += length
     this.check()
+    const encodedBytes = encode ? this.encode(memory.subarray(0, length)) : 0
     // Its own 32 bytes: a small buffer shares a slab, all of which would be copied.
-    return { offset, length, digest: new Uint8Array(digest) }
+    return { offset, length, digest: new Uint8Array(digest), encodedBytes }
   }
 
-  read(memory: Buffer, { offset, length }: { offset: number; length: number }): void {
+  /** A chunk that was hashed before; gives the length of its encoded form, 0 when it lies there as it is. */
+  read(memory: Buffer, { offset, length, encode }: { offset: number; length: number; encode: boolean }): number {
     this.fill(memory, 0, { offset, length })
     this.check()
+    return encode ? this.encode(memory.subarray(0, length)) : 0
   }
 
   /** Is it still what was opened? */
@@ -81,6 +94,16 @@ export class ContentFile {
 
   close(): void {
     closeSync(this.fd)
+  }
+
+  private encode(chunk: Buffer): number {
+    this.encoder ??= new ChunkEncoder({ isPacked: isPacked(this.head()) })
+    return this.encoder.encode(chunk)
+  }
+
+  private head(): Buffer {
+    const head = Buffer.alloc(MAGIC_BYTES)
+    return head.subarray(0, readSync(this.fd, head, 0, head.length, 0))
   }
 
   private fixed(memory: Buffer): number {

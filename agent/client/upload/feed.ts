@@ -16,6 +16,15 @@ export type FeedEvents = {
   onFault(fault: Fault): void
 }
 
+/** A chunk in memory. */
+type Held = {
+  readonly memory: SharedArrayBuffer
+  /** As it is sent. */
+  readonly bytes: Buffer
+  /** Of its encoded form, when that is what is sent; else 0. */
+  readonly encodedBytes: number
+}
+
 export class ChunkFeed {
   /** How many chunks are worth asking for ahead. */
   readonly ahead: number
@@ -23,7 +32,7 @@ export class ChunkFeed {
   private readonly list: ChunkList
   private readonly memory: MemoryShare
   private readonly events: FeedEvents
-  private readonly here = new Map<number, SharedArrayBuffer>()
+  private readonly here = new Map<number, Held>()
   private readonly reading = new Set<number>()
   /** Begun to be sent and not stored yet. */
   private readonly sent = new Set<number>()
@@ -34,15 +43,19 @@ export class ChunkFeed {
   private working = 0
   private isOpen = true
   private isResting = false
+  private encode: boolean
 
+  /** `encode`: chunks are encoded where that gains, until something else is said. */
   constructor(parts: {
     file: OpenFile
+    encode: boolean
     list: ChunkList
     cut: CutSizes | null
     memory: MemoryShare
     events: FeedEvents
   }) {
     this.file = parts.file
+    this.encode = parts.encode
     this.list = parts.list
     this.memory = parts.memory
     this.events = parts.events
@@ -52,10 +65,16 @@ export class ChunkFeed {
     this.ahead = within(READ_AHEAD_CHUNKS_MAX, READ_AHEAD_BYTES / chunkBytes)
   }
 
-  /** Bytes of a chunk that is in memory: a view until `release`. */
-  get(chunk: number): Buffer | null {
-    const memory = this.here.get(chunk)
-    return memory === undefined ? null : Buffer.from(memory, 0, this.list.lengthAt(chunk))
+  /** A chunk that is in memory: good until `release`. */
+  get(chunk: number): Pick<Held, 'bytes' | 'encodedBytes'> | null {
+    return this.here.get(chunk) ?? null
+  }
+
+  /** On a new connection: whether its hub takes encoded chunks. If not, such are read again as they are. */
+  encoding(encode: boolean): void {
+    this.encode = encode
+    if (encode) return
+    for (const [chunk, { encodedBytes }] of this.here) if (encodedBytes > 0) this.release(chunk)
   }
 
   /** Its bytes go to the socket. */
@@ -65,10 +84,10 @@ export class ChunkFeed {
 
   /** It is at the hub. */
   release(chunk: number): void {
-    const memory = this.here.get(chunk)
+    const held = this.here.get(chunk)
     this.here.delete(chunk)
     this.sent.delete(chunk)
-    if (memory !== undefined) this.memory.give(memory)
+    if (held !== undefined) this.memory.give(held.memory)
   }
 
   /** The connection is gone: what was sent on it can be dropped like anything else. */
@@ -122,11 +141,11 @@ export class ChunkFeed {
     this.hashing++
     this.working++
     try {
-      const chunk = await this.file.next(memory)
+      const chunk = await this.file.next(memory, this.encode)
       this.hashing--
       if (!this.isOpen || chunk.length === 0) this.memory.give(memory)
       else {
-        this.keep(this.list.add(chunk.digest, chunk.length), memory)
+        this.keep(this.list.add(chunk.digest, chunk.length), memory, chunk.encodedBytes)
         this.events.onHashed(chunk)
       }
     } catch (error) {
@@ -141,9 +160,10 @@ export class ChunkFeed {
     this.reading.add(chunk)
     this.working++
     try {
-      await this.file.read(memory, { offset: this.list.offsetAt(chunk), length: this.list.lengthAt(chunk) })
+      const part = { offset: this.list.offsetAt(chunk), length: this.list.lengthAt(chunk), encode: this.encode }
+      const encodedBytes = await this.file.read(memory, part)
       this.reading.delete(chunk)
-      if (this.isOpen) this.keep(chunk, memory)
+      if (this.isOpen) this.keep(chunk, memory, encodedBytes)
       else this.memory.give(memory)
       if (this.isOpen) this.events.onRead(chunk)
     } catch (error) {
@@ -154,9 +174,10 @@ export class ChunkFeed {
     this.done()
   }
 
-  private keep(chunk: number, memory: SharedArrayBuffer): void {
-    if (this.isResting) this.memory.give(memory)
-    else this.here.set(chunk, memory)
+  private keep(chunk: number, memory: SharedArrayBuffer, encodedBytes: number): void {
+    const bytes = Buffer.from(memory, 0, encodedBytes > 0 ? encodedBytes : this.list.lengthAt(chunk))
+    if (this.isResting || (encodedBytes > 0 && !this.encode)) this.memory.give(memory)
+    else this.here.set(chunk, { memory, bytes, encodedBytes })
   }
 
   private failed(error: unknown): void {

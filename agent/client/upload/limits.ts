@@ -19,6 +19,14 @@ export const READ_AHEAD_CHUNKS_MAX = 16
 /** Cut by content, a file is read in such steps: what is behind a cut is copied once. */
 export const READ_STEP_BYTES = 256 * KIB
 
+/** A chunk is sent encoded when that saves a tenth: less is not worth the receivers' time. Shorter ones are not worth trying. */
+export const ENCODED_SHARE_MAX = 0.9
+export const ENCODE_BYTES_MIN = 1024
+/** Of what does not compress so much is passed over between two tries, of 32 KiB each. */
+export const PASS_BYTES_MAX = 16 * MIB
+export const SAMPLE_SLICES = 4
+export const SAMPLE_SLICE_BYTES_MAX = 8 * KIB
+
 /** Between reports of progress: four a second. */
 export const PROGRESS_MS = 250
 

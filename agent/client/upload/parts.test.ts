@@ -181,7 +181,8 @@ t.test('a file is cut the same wherever it is begun', async (t) => {
   const all = (offset: number) => {
     file.plan({ offset, chunkBytes: 0, cut: sizes })
     const found = []
-    for (let chunk = file.next(memory); chunk.length > 0; chunk = file.next(memory)) found.push(chunk)
+    const next = () => file.next(memory, { encode: false })
+    for (let chunk = next(); chunk.length > 0; chunk = next()) found.push(chunk)
     return found
   }
   const chunks = all(0)

@@ -7,6 +7,8 @@ export type UploadProgress = {
   readonly hashedBytes: number
   /** Content bytes put on the wire, repeats included. */
   readonly sentBytes: number
+  /** The same as they travel: fewer where chunks are encoded. */
+  readonly wireBytes: number
   /** Durable at the hub, as far as it has said so on this connection. */
   readonly storedBytes: number
   /** Of these, what the hub had without our sending it. */
@@ -24,6 +26,7 @@ export const newCounters = (): Counters => ({
   size: 0,
   hashedBytes: 0,
   sentBytes: 0,
+  wireBytes: 0,
   storedBytes: 0,
   reusedBytes: 0,
   hashedAgainBytes: 0,

@@ -23,7 +23,7 @@ import {
   FRAME_TRANSFER_OPENED,
   FRAME_WANT,
 } from '#protocol/frame/mod.ts'
-import { FEATURE_TRANSFERS, featureWords, type SessionTerms } from '#protocol/handshake/mod.ts'
+import { FEATURE_ENCODED_CHUNKS, FEATURE_TRANSFERS, featureWords, type SessionTerms } from '#protocol/handshake/mod.ts'
 import {
   decodeChunks,
   decodeEndTransfer,
@@ -39,8 +39,10 @@ import {
 } from '#protocol/schema/mod.ts'
 import { CorkedWriter, type Handshake, Link } from '#protocol/session/mod.ts'
 import {
+  type Arrived,
   ChunkList,
   checkAgainst,
+  decodeChunk,
   Incoming,
   parseChunkData,
   parseManifest,
@@ -54,7 +56,9 @@ import { type Transfer, Transfers } from '../transfers.ts'
 import type { UploadHost } from './mod.ts'
 
 const AGREED = { keepaliveMs: 60_000, frameBytesMax: BATCH_FRAME_BYTES_MAX }
-const TERMS = { ...AGREED, features: featureWords([FEATURE_TRANSFERS]) } as unknown as SessionTerms & typeof AGREED
+const termsOf = (features: readonly number[]) =>
+  ({ ...AGREED, features: featureWords(features) }) as unknown as SessionTerms & typeof AGREED
+const TERMS = termsOf([FEATURE_TRANSFERS, FEATURE_ENCODED_CHUNKS])
 
 const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex')
 
@@ -76,9 +80,11 @@ export class TestHub {
   readonly cancelled: string[] = []
   readonly opened: string[] = []
   readonly faults: string[] = []
-  /** Content bytes received. */
+  /** Bytes of chunks received, as they travelled. */
   receivedBytes = 0
   dataFrames = 0
+  /** Chunks that came encoded. */
+  encodedChunks = 0
   /** Content bytes received of chunks that were stored and known to be. */
   uselessBytes = 0
   chunksFrames = 0
@@ -205,7 +211,8 @@ class TestSession {
     }
     const transfer = this.next++
     const list = new ChunkList({ size: open.size, chunkBytes: open.chunkBytes })
-    const incoming = new Incoming({ list, allocate: (bytes) => Buffer.alloc(bytes), windowBytes: hub.windowBytes })
+    const { windowBytes } = hub
+    const incoming = new Incoming({ list, allocate: (bytes) => Buffer.alloc(bytes), windowBytes, encoded: true })
     const sealed = hub.sealed.has(id)
     if (!sealed)
       this.under.set(transfer, { open: { ...open, content: Buffer.from(open.content) }, incoming, manifest: null })
@@ -213,12 +220,10 @@ class TestSession {
     this.link.send(FRAME_TRANSFER_OPENED, CHANNEL_CONTROL, body)
   }
 
-  private async keep(
-    transfer: number,
-    under: Under,
-    { chunk, bytes }: { chunk: number; bytes: Buffer },
-  ): Promise<void> {
+  private async keep(transfer: number, under: Under, { chunk, bytes: came, encodedBytes }: Arrived): Promise<void> {
     const { hub } = this
+    if (encodedBytes > 0) hub.encodedChunks++
+    const bytes = encodedBytes > 0 ? decodeChunk(came.subarray(0, encodedBytes), came.length) : came
     await hub.beforeStore(chunk)
     const digest = under.incoming.list.digestAt(chunk).toString('hex')
     if (this.under.get(transfer) !== under || this.socket.destroyed) return
@@ -277,7 +282,8 @@ export class TestClient implements UploadHost {
     this.transfers.begin(transfer)
   }
 
-  async connect(hub: { readonly port: number }): Promise<void> {
+  /** `encoded`: the hub takes encoded chunks. */
+  async connect(hub: { readonly port: number }, { encoded = true } = {}): Promise<void> {
     const socket = connect(hub.port, '127.0.0.1')
     await once(socket, 'connect')
     const listeners = new Map<number, (kind: number, body: Buffer) => void>()
@@ -290,7 +296,8 @@ export class TestClient implements UploadHost {
       writer,
     })
     await ready.promise
-    const connection = new HubConnection({ terms: TERMS, link, writer, listeners, closed: closed.promise })
+    const terms = encoded ? TERMS : termsOf([FEATURE_TRANSFERS])
+    const connection = new HubConnection({ terms, link, writer, listeners, closed: closed.promise })
     socket.on('drain', () => this.transfers.pump())
     void closed.promise.then(() => {
       if (this.connection !== connection) return
@@ -308,12 +315,12 @@ export class TestClient implements UploadHost {
 }
 
 /** Hub and client, connected; ended with the test. */
-export async function pairOf(t: Test): Promise<{ hub: TestHub; client: TestClient }> {
+export async function pairOf(t: Test, options = { encoded: true }): Promise<{ hub: TestHub; client: TestClient }> {
   const hub = new TestHub()
   await hub.listen()
   const client = new TestClient()
   t.teardown(() => hub.close())
-  await client.connect(hub)
+  await client.connect(hub, options)
   return { hub, client }
 }
 

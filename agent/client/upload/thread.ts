@@ -11,13 +11,13 @@ import { uploadFault } from './faults.ts'
 export type Job =
   | { readonly kind: 'open'; readonly file: number; readonly path: string }
   | ({ readonly kind: 'plan'; readonly file: number } & Plan)
-  | { readonly kind: 'next'; readonly file: number; readonly memory: SharedArrayBuffer }
+  | { readonly kind: 'next'; readonly file: number; readonly memory: SharedArrayBuffer; readonly encode: boolean }
   | ({ readonly kind: 'read'; readonly file: number; readonly memory: SharedArrayBuffer } & Part)
   | { readonly kind: 'check'; readonly file: number }
   | { readonly kind: 'close'; readonly file: number }
 
 type Plan = { readonly offset: number; readonly chunkBytes: number; readonly cut: CutSizes | null }
-type Part = { readonly offset: number; readonly length: number }
+type Part = { readonly offset: number; readonly length: number; readonly encode: boolean }
 
 export class ReadingThread {
   private static common: ReadingThread | null = null
@@ -79,13 +79,17 @@ export class OpenFile {
     await this.thread.run({ kind: 'plan', file: this.file, ...plan }, this.path)
   }
 
-  /** Reads, cuts and hashes the next chunk. Faults: `CONTENT_CHANGED`, `CONTENT_UNREADABLE`; so with those below. */
-  async next(memory: SharedArrayBuffer): Promise<HashedChunk> {
-    return (await this.thread.run({ kind: 'next', file: this.file, memory }, this.path)) as HashedChunk
+  /**
+   * Reads, cuts and hashes the next chunk; with `encode` its encoded form is left in memory where that gains. Faults:
+   * `CONTENT_CHANGED`, `CONTENT_UNREADABLE`; so with those below.
+   */
+  async next(memory: SharedArrayBuffer, encode: boolean): Promise<HashedChunk> {
+    return (await this.thread.run({ kind: 'next', file: this.file, memory, encode }, this.path)) as HashedChunk
   }
 
-  async read(memory: SharedArrayBuffer, part: Part): Promise<void> {
-    await this.thread.run({ kind: 'read', file: this.file, memory, ...part }, this.path)
+  /** Gives the length of the chunk's encoded form when that is what is in memory, else 0. */
+  async read(memory: SharedArrayBuffer, part: Part): Promise<number> {
+    return (await this.thread.run({ kind: 'read', file: this.file, memory, ...part }, this.path)) as number
   }
 
   /** Whether it is what was opened. */

@@ -37,7 +37,9 @@ export type UploadOptions = {
   readonly journalDir?: string
   /** `fixed` (default): chunks of one size. `content`: cut where the content says so, for files of which most was sent before. */
   readonly cut?: 'fixed' | 'content'
-  /** Content bytes a second; 0 for no limit, below 0 for nothing at this time of day: a function is asked again and again. */
+  /** `auto` (default): what compresses travels so. `off`: everything travels as it is. */
+  readonly compress?: 'auto' | 'off'
+  /** Bytes a second on the line; 0 for no limit, below 0 for nothing at this time of day: a function is asked again and again. */
   readonly bytesPerSecondMax?: BytesPerSecond
   /** Gives the upload up, as `cancel` does. */
   readonly signal?: AbortSignal
@@ -173,6 +175,7 @@ export class Upload {
         file,
         chunkBytes,
         cut,
+        encode: this.options.compress !== 'off',
         journal,
         memory: ChunkMemory.shared().share(Math.min(file.stamp.size, cut?.max ?? chunkBytes)),
         pace: this.pace,

@@ -15,7 +15,7 @@ answerQuestions((job: Job): unknown => {
   const file = files.get(job.file)
   if (file === undefined) throw new Error('the file is not open')
   if (job.kind === 'plan') return file.plan(job)
-  if (job.kind === 'next') return file.next(Buffer.from(job.memory))
+  if (job.kind === 'next') return file.next(Buffer.from(job.memory), job)
   if (job.kind === 'read') return file.read(Buffer.from(job.memory), job)
   if (job.kind === 'check') return file.check()
   files.delete(job.file)
