@@ -1,5 +1,6 @@
 // All large content of the hub: what is being sent or served, how long the rest is kept, how much may be under way.
 
+import { setImmediate } from 'node:timers/promises'
 import { Hashing, SharedBuffers } from '#hub/pool/mod.ts'
 import type { ContentStore, ContentView } from '#hub/store/mod.ts'
 import { asFault, type Fault } from '#protocol/base/mod.ts'
@@ -43,13 +44,14 @@ export class Contents {
 
   /** Whether a message may refer to it. */
   isKnown(id: string): boolean {
-    return !this.removing.has(id) && this.store.get(id) !== null
+    const view = this.removing.has(id) ? null : this.store.get(id)
+    return view !== null && !this.isExpired(view)
   }
 
   /** The content an OPEN_TRANSFER of `agent` means, made when it is new. Faults: `CONTENT_*`, `TRANSFER_*`, those of the store. */
   async open(request: OpenTransfer, agent: string): Promise<LiveContent> {
     const id = idOf(request.content)
-    const { name, mediaType, size, chunkBytes, keepMs } = request
+    const { name, mediaType, size, chunkBytes, keepMs, expiresMs } = request
     checkPlan({ size, chunkBytes })
     const problem = name === '' ? null : nameProblem(name)
     if (problem !== null) throw transferFault('CONTENT_NAME_INVALID', { where: JSON.stringify(name), why: problem })
@@ -60,16 +62,22 @@ export class Contents {
       throw hubTransferFault('CONTENT_FOREIGN', { where: id })
     }
     const createdAtMs = this.options.nowMs()
-    const info = { id, origin: agent, name, mediaType, size, chunkBytes, createdAtMs, keepMs }
+    const expiresAtMs = expiresMs === 0 ? 0 : createdAtMs + expiresMs
+    const info = { id, origin: agent, name, mediaType, size, chunkBytes, createdAtMs, keepMs, expiresAtMs }
     const view = known ?? (await this.store.begin(info))
-    return this.enliven(view)
+    // Its sender may have other plans than when it was begun.
+    if (view.expiresAtMs !== expiresAtMs) await this.postpone(id, expiresAtMs)
+    const content = this.enliven(view)
+    content.expired = null
+    return content
   }
 
-  /** Faults: `CONTENT_ABSENT`. */
+  /** Faults: `CONTENT_ABSENT`, `CONTENT_EXPIRED`. */
   find(content: Uint8Array): LiveContent {
     const id = idOf(content)
     const view = this.removing.has(id) ? null : this.store.get(id)
     if (view === null) throw hubTransferFault('CONTENT_ABSENT', { where: id })
+    if (this.isExpired(view)) throw hubTransferFault('CONTENT_EXPIRED', { where: id })
     return this.enliven(view)
   }
 
@@ -104,22 +112,49 @@ export class Contents {
     await this.store.close()
   }
 
-  /** Removes what was kept long enough and nothing refers to. Gives how many. */
+  /** Removes what has expired, and what was kept long enough and nothing refers to. Gives how many. */
   async sweep(): Promise<number> {
     let removed = 0
-    const nowMs = this.options.nowMs()
+    for (const content of this.live.values()) {
+      const view = this.store.get(content.id)
+      if (view !== null && this.isExpired(view)) content.expire(hubTransferFault('CONTENT_EXPIRED', { where: view.id }))
+    }
+    // Sessions let go of them at once. Who reads by HTTP is told with its next chunk: then it goes with the next sweep.
+    await setImmediate()
     const old: string[] = []
-    for (const { id, touchedAtMs, keepMs } of this.store.all()) {
+    for (const view of this.store.all()) {
       if (old.length >= SWEEP_CONTENTS_MAX) break
-      if (nowMs - touchedAtMs < (keepMs > 0 ? keepMs : this.options.keepMs)) continue
-      if (this.options.holds(id) === 0 && this.live.get(id)?.inUse !== true) old.push(id)
+      if (this.isOver(view)) old.push(view.id)
     }
     for (const id of old) {
-      // A message may have come meanwhile.
-      if (this.options.holds(id) > 0 || this.live.get(id)?.inUse === true) continue
-      if (await this.remove(id)) removed++
+      // A message may have come meanwhile, or its sender.
+      const view = this.store.get(id)
+      if (view !== null && this.isOver(view) && (await this.remove(id))) removed++
     }
     return removed
+  }
+
+  /** Faults: as `open`. */
+  private async postpone(id: string, expiresAtMs: number): Promise<void> {
+    try {
+      await this.store.expire(id, expiresAtMs)
+    } catch (error) {
+      const fault = asFault(error)
+      // It was just removed: it is begun anew.
+      throw fault.code === 'CONTENT_UNKNOWN' ? hubTransferFault('CONTENT_BUSY', { where: id, retry: true }) : fault
+    }
+  }
+
+  private isExpired({ expiresAtMs }: ContentView): boolean {
+    return expiresAtMs > 0 && expiresAtMs <= this.options.nowMs()
+  }
+
+  private isOver(view: ContentView): boolean {
+    const { id, touchedAtMs, keepMs } = view
+    if (this.live.get(id)?.inUse === true) return false
+    if (this.isExpired(view)) return true
+    const keptMs = this.options.nowMs() - touchedAtMs
+    return keptMs >= (keepMs > 0 ? keepMs : this.options.keepMs) && this.options.holds(id) === 0
   }
 
   private async remove(id: string): Promise<boolean> {

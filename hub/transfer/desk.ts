@@ -31,7 +31,7 @@ import {
   type Fetch,
   type OpenTransfer,
 } from '#protocol/schema/mod.ts'
-import { parseChunkData, type SealedManifest } from '#protocol/transfer/mod.ts'
+import { parseChunkData, type SealedManifest, Turns, transferPriority } from '#protocol/transfer/mod.ts'
 import type { Contents } from './contents.ts'
 import { hubTransferFault } from './faults.ts'
 import { TRANSFERS_PER_SESSION_MAX } from './limits.ts'
@@ -47,6 +47,7 @@ export type DeskOptions = {
   readonly contents: Contents
   /** Encoded chunks were agreed on. */
   readonly encoded: boolean
+  /** The connection as large content may use it. */
   readonly bulkWritable: () => boolean
   send(kind: number, channel: number, body: Uint8Array): void
   sendParts(first: Buffer, second: Buffer, sent: () => void): void
@@ -63,6 +64,7 @@ export class TransferDesk {
   private readonly options: DeskOptions
   private readonly items = new Map<number, Item>()
   private readonly contentOf = new Map<number, LiveContent>()
+  private readonly turns = new Turns<Serving>()
   private nextNumber = 1
   private opening = 0
   private scheduled = false
@@ -119,15 +121,15 @@ export class TransferDesk {
     }
   }
 
-  /** The line can take more, or there is more to send. Each transfer sends a piece in its turn. */
+  /** The line can take more, or there is more to send. Each transfer sends a piece in its turn, urgent ones before others. */
   pump(): void {
     if (this.scheduled || this.closed) return
     this.scheduled = true
     queueMicrotask(() => {
       this.scheduled = false
-      for (let busy = true; busy && !this.closed; ) {
-        busy = false
-        for (const { serving } of this.items.values()) if (serving?.step() === true) busy = true
+      for (const { serving } of this.items.values()) serving?.advance()
+      while (!this.closed && this.options.bulkWritable()) {
+        if (this.turns.turn((serving) => serving.step()) === 0) return
       }
     })
   }
@@ -183,7 +185,7 @@ export class TransferDesk {
     }
   }
 
-  private fetch({ request, content: id, creditBytes }: Fetch): void {
+  private fetch({ request, content: id, creditBytes, priority }: Fetch): void {
     const { contents } = this.options
     try {
       this.checkRoom()
@@ -198,7 +200,6 @@ export class TransferDesk {
         contents,
         creditBytes,
         encoded: this.options.encoded,
-        bulkWritable: this.options.bulkWritable,
         send: (kind, channel, bytes) => this.options.send(kind, channel, bytes),
         sendParts: (first, second, sent) => this.options.sendParts(first, second, sent),
         introduce: (manifest) => this.options.introduce(manifest),
@@ -207,6 +208,7 @@ export class TransferDesk {
       })
       this.items.set(number, { upload: null, serving })
       this.contentOf.set(number, content)
+      this.turns.add(serving, transferPriority(priority))
       this.pump()
     } catch (error) {
       this.options.failed(request, asFault(error))
@@ -254,6 +256,8 @@ export class TransferDesk {
     this.items.delete(number)
     this.contentOf.delete(number)
     item?.upload?.close()
-    item?.serving?.close()
+    if (item?.serving == null) return
+    this.turns.delete(item.serving)
+    item.serving.close()
   }
 }

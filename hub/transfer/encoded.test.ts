@@ -47,7 +47,7 @@ function openContents(t: Test, folder = t.testdir()): Contents {
 /** Sends these chunks, each in the form that `formOf` says, as often as they are asked for; gives what ended it. */
 async function send(contents: Contents, chunks: readonly Buffer[], formOf: (chunk: number, tries: number) => Form) {
   const size = chunks.reduce((sum, { length }) => sum + length, 0)
-  const about = { content: ID, name: '', mediaType: '', size, chunkBytes: SIZE, keepMs: 0 }
+  const about = { content: ID, name: '', mediaType: '', size, chunkBytes: SIZE, keepMs: 0, expiresMs: 0 }
   const content = await contents.open({ request: 1, ...about }, 'a')
   const list = new ChunkList({ size, chunkBytes: SIZE })
   for (const chunk of chunks) list.add(digestOf(chunk), chunk.length)
@@ -109,7 +109,6 @@ async function fetch(contents: Contents, chunks: readonly Buffer[], { encoded }:
     contents,
     creditBytes: incoming.creditBytes,
     encoded,
-    bulkWritable: () => true,
     send(kind, _channel, body) {
       if (kind !== FRAME_CHUNKS) return
       const [from, to] = incoming.named(decodeChunks(body))
@@ -135,7 +134,10 @@ async function fetch(contents: Contents, chunks: readonly Buffer[], { encoded }:
       over = fault.code
     },
   })
-  while (over === null) if (!serving.step()) await setImmediate()
+  while (over === null) {
+    serving.advance()
+    if (serving.step() === 0) await setImmediate()
+  }
   serving.close()
   return { over, came }
 }

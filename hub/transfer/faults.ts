@@ -4,7 +4,11 @@ export const hubTransferFault = declareFaults('hub-transfer', {
   CONTENT_ABSENT: {
     meaning: 'the hub has no content of that name',
     remedy:
-      'It was never sent here, or was removed because no message referred to it any more; ask its sender to send it again',
+      'It was never sent here, or was removed because it expired or no message referred to it any more; ask its sender to send it again',
+  },
+  CONTENT_EXPIRED: {
+    meaning: 'the time for which its sender wanted the content to be kept is over',
+    remedy: 'Ask its sender to send it again, with more time (send file --expires)',
   },
   CONTENT_FOREIGN: {
     meaning: 'a content of that name was begun by another agent, or as another content',

@@ -2,6 +2,7 @@
 // all who have to do with it, so that a download can follow an upload.
 
 import type { ContentStore, ContentView } from '#hub/store/mod.ts'
+import type { Fault } from '#protocol/base/mod.ts'
 import { RangeSet } from '#protocol/session/mod.ts'
 import { ChunkList } from '#protocol/transfer/mod.ts'
 
@@ -15,9 +16,11 @@ export class LiveContent {
   /** Of these, on the disk. */
   readonly durable = new RangeSet()
   manifest: Buffer | null
+  /** Why it may not be sent or served any longer. */
+  expired: Fault | null = null
   /** The session that sends it, by identity; one at a time. */
   uploader: object | null = null
-  /** Those who serve it, told when there is more. */
+  /** Those who send or serve it, told when there is more, or it expired. */
   private readonly followers = new Set<() => void>()
 
   constructor(view: ContentView, store: ContentStore) {
@@ -41,6 +44,11 @@ export class LiveContent {
   /** Something is new: chunks named, one durable, the seal. */
   tell(): void {
     for (const more of this.followers) more()
+  }
+
+  expire(fault: Fault): void {
+    this.expired = fault
+    this.tell()
   }
 
   /** What an earlier session, or life of the hub, brought. Chunks behind a gap count when they are named again. */

@@ -24,6 +24,7 @@ t.test('chunks read ahead are let go when the agent has them by another way', as
   const content = {
     list,
     manifest: null,
+    expired: null,
     durable: { has: () => true },
     follow: () => ({ [Symbol.dispose]: () => undefined }),
   } as unknown as LiveContent
@@ -34,14 +35,13 @@ t.test('chunks read ahead are let go when the agent has them by another way', as
     // Nothing may be sent, so all that is read stays read.
     creditBytes: 0,
     encoded: true,
-    bulkWritable: () => true,
     send: () => undefined,
     sendParts: () => t.fail('no credit was given'),
     introduce: () => undefined,
     wake: () => undefined,
     end: () => undefined,
   })
-  serving.step()
+  serving.advance()
   serving.want({ transfer: 1, ranges: [{ from: 0, count: CHUNKS }] })
   let mostBytes = 0
   for (let chunk = 0; chunk < CHUNKS; chunk++) {

@@ -28,8 +28,6 @@ export type ServingOptions = {
   readonly creditBytes: number
   /** Encoded chunks were agreed on. */
   readonly encoded: boolean
-  /** The connection as bulk content may use it. */
-  readonly bulkWritable: () => boolean
   send(kind: number, channel: number, body: Uint8Array): void
   /** `sent`: the second is not needed any more. */
   sendParts(first: Buffer, second: Buffer, sent: () => void): void
@@ -76,20 +74,30 @@ export class Serving {
     this.options.wake()
   }
 
-  /** Names what is new, sends at most one piece. False when there is nothing to send now. */
-  step(): boolean {
-    if (this.ended) return false
+  /** What waits for no turn: names what is new, reads ahead. */
+  advance(): void {
+    if (this.ended) return
+    const { expired } = this.options.content
+    if (expired !== null) {
+      this.options.end(expired)
+      return
+    }
     this.name()
     this.seal()
-    if (!this.options.bulkWritable()) return false
+    this.readAhead()
+  }
+
+  /** Sends a piece; gives how many bytes, 0 when there is nothing to send now. */
+  step(): number {
+    if (this.ended) return 0
     this.readAhead()
     const chunk = this.outgoing.next
     const form = this.read.get(chunk)
-    if (form === undefined) return false
+    if (form === undefined) return 0
     const { bytes } = form
     const encodedBytes = isEncoded(form) ? bytes.length : 0
     const piece = this.outgoing.take(CHUNK_DATA_BYTES_MAX, encodedBytes)
-    if (piece === null) return false
+    if (piece === null) return 0
     const { number } = this.options
     const start = dataFrameStart({ transfer: number, chunk, offset: piece.offset, encodedBytes, bytes: piece.bytes })
     const { buffers } = this.options.contents
@@ -100,7 +108,7 @@ export class Serving {
       this.drop(chunk, bytes)
       this.sent.add(chunk, chunk + 1)
     }
-    return true
+    return piece.bytes
   }
 
   close(): void {

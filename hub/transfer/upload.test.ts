@@ -34,6 +34,8 @@ function uploadOf(chunks: readonly Buffer[], chunkBytes: number) {
     durable: { add: () => 1 },
     uploader: null,
     tell: () => undefined,
+    follow: () => ({ [Symbol.dispose]: () => undefined }),
+    expired: null,
   } as unknown as LiveContent
   const ended: string[] = []
   let outgoing: Outgoing | null = null

@@ -39,6 +39,7 @@ export type UploadOptions = {
 export class Upload {
   private readonly options: UploadOptions
   private readonly incoming: Incoming
+  private readonly following: Disposable
   private readonly storedNow: number[] = []
   private scheduled = false
   private ended = false
@@ -49,6 +50,9 @@ export class Upload {
     this.options = options
     const { content, contents, encoded } = options
     content.uploader = this
+    this.following = content.follow(() => {
+      if (content.expired !== null) this.fail(content.expired)
+    })
     const { size, chunkBytes } = content.list
     this.incoming = new Incoming({
       list: new ChunkList({ size, chunkBytes }),
@@ -114,6 +118,7 @@ export class Upload {
     const { content, contents, place } = this.options
     for (const buffer of this.incoming.abandon()) contents.buffers.release(buffer)
     place[Symbol.dispose]()
+    this.following[Symbol.dispose]()
     if (content.uploader === this) content.uploader = null
     contents.leave(content)
   }

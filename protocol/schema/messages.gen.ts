@@ -259,7 +259,8 @@ const descriptor = {
                 "mediaType": { "type": "string", "id": 4, "protoName": "media_type" },
                 "size": { "type": "uint64", "id": 5 },
                 "chunkBytes": { "type": "uint32", "id": 6, "protoName": "chunk_bytes" },
-                "keepMs": { "type": "uint64", "id": 7, "protoName": "keep_ms" }
+                "keepMs": { "type": "uint64", "id": 7, "protoName": "keep_ms" },
+                "expiresMs": { "type": "uint64", "id": 8, "protoName": "expires_ms" }
               }
             },
             "TransferOpened": {
@@ -274,7 +275,8 @@ const descriptor = {
               "fields": {
                 "request": { "type": "uint32", "id": 1 },
                 "content": { "type": "bytes", "id": 2 },
-                "creditBytes": { "type": "uint64", "id": 3, "protoName": "credit_bytes" }
+                "creditBytes": { "type": "uint64", "id": 3, "protoName": "credit_bytes" },
+                "priority": { "type": "uint32", "id": 4 }
               }
             },
             "Fetched": {
@@ -1659,6 +1661,8 @@ export type OpenTransfer = {
   readonly chunkBytes: number
   /** How long the hub keeps the content when nothing refers to it; 0 takes the hub's own time. */
   readonly keepMs: number
+  /** So long from now the content is worth anything; then the hub removes it, whatever refers to it. 0: it does not expire. */
+  readonly expiresMs: number
 }
 
 const codecOpenTransfer = codec('OpenTransfer')
@@ -1673,6 +1677,7 @@ function shapeOpenTransfer(raw: Raw): OpenTransfer {
     size: raw.size,
     chunkBytes: raw.chunkBytes,
     keepMs: raw.keepMs,
+    expiresMs: raw.expiresMs,
   }
 }
 
@@ -1684,6 +1689,7 @@ function checkOpenTransfer(value: OpenTransfer, raise: Raise): void {
   checkUint64(value.size, 'size', raise)
   checkUint32(value.chunkBytes, 'chunkBytes', raise)
   checkUint64(value.keepMs, 'keepMs', raise)
+  checkUint64(value.expiresMs, 'expiresMs', raise)
 }
 
 export function encodeOpenTransfer(value: OpenTransfer): Buffer {
@@ -1745,6 +1751,8 @@ export type Fetch = {
   /** @max 16 */
   readonly content: Uint8Array
   readonly creditBytes: number
+  /** Among the transfers that this session fetches: 0 normal, 1 urgent, 2 bulk; others count as normal. */
+  readonly priority: number
 }
 
 const codecFetch = codec('Fetch')
@@ -1755,6 +1763,7 @@ function shapeFetch(raw: Raw): Fetch {
     request: raw.request,
     content: copied(raw.content),
     creditBytes: raw.creditBytes,
+    priority: raw.priority,
   }
 }
 
@@ -1762,6 +1771,7 @@ function checkFetch(value: Fetch, raise: Raise): void {
   checkUint32(value.request, 'request', raise)
   checkLength(value.content.length, 16, 'content', raise)
   checkUint64(value.creditBytes, 'creditBytes', raise)
+  checkUint32(value.priority, 'priority', raise)
 }
 
 export function encodeFetch(value: Fetch): Buffer {

@@ -59,6 +59,17 @@ export const transferSamples = {
     size: FIXED.size,
     chunkBytes: CHUNK_BYTES,
     keepMs: 604_800_000,
+    expiresMs: 0,
+  }),
+  'OPEN_TRANSFER, that expires': sample(FRAME_OPEN_TRANSFER, 'OpenTransfer', schema.encodeOpenTransfer, {
+    request: 9,
+    content: CONTENT_ID,
+    name: FILE_NAME,
+    mediaType: MEDIA_TYPE,
+    size: FIXED.size,
+    chunkBytes: CHUNK_BYTES,
+    keepMs: 0,
+    expiresMs: 86_400_000,
   }),
   TRANSFER_OPENED: sample(FRAME_TRANSFER_OPENED, 'TransferOpened', schema.encodeTransferOpened, {
     request: 6,
@@ -70,6 +81,13 @@ export const transferSamples = {
     request: 7,
     content: CONTENT_ID,
     creditBytes: 15_728_640,
+    priority: 0,
+  }),
+  'FETCH, urgent': sample(FRAME_FETCH, 'Fetch', schema.encodeFetch, {
+    request: 10,
+    content: CONTENT_ID,
+    creditBytes: 15_728_640,
+    priority: 1,
   }),
   FETCHED: sample(FRAME_FETCHED, 'Fetched', schema.encodeFetched, {
     request: 7,

@@ -38,5 +38,8 @@ export const CONTENT_NAME_BYTES_MAX = 255
 export const MEDIA_TYPE_LENGTH_MAX = 127
 export const MANIFEST_BYTES_MAX = 2048
 
+/** Where transfers share a line, a less urgent one gets a byte for so many of more urgent ones: 3 % of the line. */
+export const URGENT_BYTES_PER_BYTE = 32
+
 /** A chunk that came damaged is asked for again so often; then its source is taken for faulty. */
 export const DAMAGED_TRIES_MAX = 3

@@ -187,6 +187,7 @@ const CODECS: readonly AnyCodec[] = [
       size: 1e12,
       chunkBytes: 65_536,
       keepMs: 1e8,
+      expiresMs: 1e9,
     },
   },
   {
@@ -194,7 +195,11 @@ const CODECS: readonly AnyCodec[] = [
     decode: schema.decodeTransferOpened,
     sample: { request: 7, transfer: 1, creditBytes: 1e7, sealed: true },
   },
-  { encode: schema.encodeFetch, decode: schema.decodeFetch, sample: { request: 8, content: id, creditBytes: 1e7 } },
+  {
+    encode: schema.encodeFetch,
+    decode: schema.decodeFetch,
+    sample: { request: 8, content: id, creditBytes: 1e7, priority: 1 },
+  },
   {
     encode: schema.encodeFetched,
     decode: schema.decodeFetched,

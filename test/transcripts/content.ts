@@ -81,8 +81,9 @@ export class StoryUpload implements Transfer {
   async attach(link: TransferLink): Promise<void> {
     const { size, chunkBytes, count } = this.list
     const content = idOf(this.name)
+    const kept = { mediaType: '', keepMs: 0, expiresMs: 0 }
     const answer = await link.connection.request(FRAME_OPEN_TRANSFER, (request) =>
-      encodeOpenTransfer({ request, content, name: this.name, mediaType: '', size, chunkBytes, keepMs: 0 }),
+      encodeOpenTransfer({ ...kept, request, content, name: this.name, size, chunkBytes }),
     )
     const { transfer, creditBytes, sealed } = decodeTransferOpened(answer)
     if (sealed) {
@@ -178,7 +179,7 @@ export class StoryDownload implements Transfer {
     this.link = link
     await link.connection.request(FRAME_FETCH, (request) => {
       link.asked(request)
-      return encodeFetch({ request, content: idOf(this.name), creditBytes: WINDOW_BYTES })
+      return encodeFetch({ request, content: idOf(this.name), creditBytes: WINDOW_BYTES, priority: 0 })
     })
   }
 

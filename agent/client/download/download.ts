@@ -2,6 +2,7 @@
 // content at the same place again goes on where this ended.
 
 import { asFault, type Backoff, type Fault, jitteredBackoff } from '#protocol/base/mod.ts'
+import { PRIORITY_NORMAL } from '#protocol/codec/mod.ts'
 import type { Chunks, EndTransfer, Fetched, Seal } from '#protocol/schema/mod.ts'
 import {
   type ChunkData,
@@ -175,7 +176,7 @@ export class Download implements Transfer {
     const asking = { link, granted }
     this.asking = asking
     try {
-      await fetchContent(link, this.id, granted)
+      await fetchContent(link, { content: this.id, creditBytes: granted, priority: PRIORITY_NORMAL })
     } catch (error) {
       const fault = asFault(error)
       if (this.asking !== asking || !link.connection.alive) return

@@ -18,6 +18,7 @@ import {
   encodeSealed,
   encodeStored,
   encodeWant,
+  type Fetch,
   type Fetched,
 } from '#protocol/schema/mod.ts'
 import { type Arrived, type ChunkData, ChunkList, Incoming, RANGES_MAX, runsOf } from '#protocol/transfer/mod.ts'
@@ -144,11 +145,11 @@ export class Session {
   }
 }
 
-/** Asks the hub for a content, and allows it to send so much at first. Faults: `REQUEST_REFUSED`, `CONNECTION_LOST`. */
-export async function fetchContent(link: TransferLink, content: Buffer, creditBytes: number): Promise<void> {
+/** Asks the hub for a content; `creditBytes`: what it may send at first. Faults: `REQUEST_REFUSED`, `CONNECTION_LOST`. */
+export async function fetchContent(link: TransferLink, fetch: Omit<Fetch, 'request'>): Promise<void> {
   await link.connection.request(FRAME_FETCH, (request) => {
     link.asked(request)
-    return encodeFetch({ request, content, creditBytes })
+    return encodeFetch({ ...fetch, request })
   })
 }
 

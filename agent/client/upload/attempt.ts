@@ -169,7 +169,7 @@ export class Attempt implements Transfer {
     const { size } = this.list
     try {
       const answer = await connection.request(FRAME_OPEN_TRANSFER, (request) =>
-        encodeOpenTransfer({ request, content, name, mediaType, size, chunkBytes, keepMs }),
+        encodeOpenTransfer({ request, content, name, mediaType, size, chunkBytes, keepMs, expiresMs: 0 }),
       )
       const { transfer, creditBytes, sealed } = decodeTransferOpened(answer)
       if (attachment !== this.attachment || this.isOver) {

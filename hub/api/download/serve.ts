@@ -17,7 +17,7 @@ export type ServeOptions = {
   readonly check: () => void
 }
 
-/** Faults: `CONTENT_ABSENT`, `CONTENT_DAMAGED`, `LINK_*`, those of the store. After the headers they end the connection. */
+/** Faults: `CONTENT_ABSENT`, `CONTENT_EXPIRED`, `CONTENT_DAMAGED`, `LINK_*`, those of the store. After the headers they end the connection. */
 export async function serve(exchange: Exchange, { contents, content: id, check }: ServeOptions): Promise<void> {
   if (contents.store.get(id)?.state !== 'sealed') throw hubTransferFault('CONTENT_ABSENT', { where: `content ${id}` })
   const content = contents.find(Buffer.from(id, 'hex'))
@@ -88,6 +88,7 @@ class Sender {
       const at = list.offsetAt(chunk)
       await this.write(bytes.subarray(Math.max(0, range.from - at), Math.min(bytes.length, range.to - at)))
       if (this.gone) return
+      if (this.options.content.expired !== null) throw this.options.content.expired
       this.options.check()
     }
   }

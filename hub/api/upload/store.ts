@@ -52,7 +52,7 @@ export class UploadStore extends DataStore {
     const chunkBytes = chunkBytesFor(size)
     book.begin(id, currentExchange().link as UploadLink, nowMs())
     try {
-      const request = { request: 0, content, name, mediaType, size, chunkBytes, keepMs: 0 }
+      const request = { request: 0, content, name, mediaType, size, chunkBytes, keepMs: 0, expiresMs: 0 }
       contents.leave(await contents.open(request, origin))
       return upload
     } catch (error) {

@@ -40,6 +40,8 @@ export type ContentInfo = {
   readonly chunkBytes: number
   readonly createdAtMs: number
   readonly keepMs: number
+  /** Kept for readers like the others; 0 or absent: it does not expire. */
+  readonly expiresAtMs?: number
 }
 
 export type ContentView = ContentInfo & {
@@ -47,6 +49,7 @@ export type ContentView = ContentInfo & {
   readonly state: ContentState
   readonly manifest: Buffer | null
   readonly touchedAtMs: number
+  readonly expiresAtMs: number
   /** Parts that are durable here, and bytes of them. */
   readonly chunks: number
   readonly bytes: number
@@ -287,6 +290,19 @@ export class ContentStore {
     await this.append(0, decide, nothing)
   }
 
+  /** When it expires from now on; 0: never. Resolves when that is on the disk. Faults: `CONTENT_UNKNOWN`, as `begin`. */
+  async expire(id: ContentId, expiresAtMs: number): Promise<void> {
+    const { ids, contents } = this.tables
+    const decide = (): Fault | null => {
+      const number = ids.get(id)
+      const row = number === null ? null : contents.get(number)
+      if (number === null || row === null) return unknown(id)
+      contents.put(number, { ...row, expiresAtMs: Math.floor(expiresAtMs) })
+      return null
+    }
+    await this.append(0, decide, nothing)
+  }
+
   /** It is still of use. On the disk with whatever is written next, half a minute later at most. */
   touch(id: ContentId, nowMs: number): void {
     const number = this.tables.ids.stored(id)
@@ -407,7 +423,7 @@ export class ContentStore {
 }
 
 function newRow(info: ContentInfo): ContentRow {
-  const { id, origin, name, mediaType, size, chunkBytes, createdAtMs, keepMs } = info
+  const { id, origin, name, mediaType, size, chunkBytes, createdAtMs, keepMs, expiresAtMs = 0 } = info
   return {
     id,
     origin,
@@ -418,6 +434,7 @@ function newRow(info: ContentInfo): ContentRow {
     createdAtMs: Math.floor(createdAtMs),
     keepMs: Math.floor(keepMs),
     touchedAtMs: Math.floor(createdAtMs),
+    expiresAtMs: Math.floor(expiresAtMs),
     state: 'open',
     manifest: null,
     parts: 0,
@@ -438,7 +455,8 @@ function sealProblem(row: ContentRow, manifest: Buffer): Fault | null {
   return storeFault('CONTENT_INCOMPLETE', { where, why })
 }
 
-function checkInfo({ id, origin, name, mediaType, size, chunkBytes, createdAtMs, keepMs }: ContentInfo): void {
+function checkInfo(info: ContentInfo): void {
+  const { id, origin, name, mediaType, size, chunkBytes, createdAtMs, keepMs, expiresAtMs = 0 } = info
   if (!ID.test(id)) throw invalid('an id is 32 hex digits')
   for (const text of [origin, name, mediaType]) {
     if (Buffer.byteLength(text) > CONTENT_TEXT_BYTES_MAX)
@@ -447,7 +465,7 @@ function checkInfo({ id, origin, name, mediaType, size, chunkBytes, createdAtMs,
   if (!isCount(size) || size > CONTENT_BYTES_MAX) throw invalid(`a content has ${CONTENT_BYTES_MAX} bytes at most`)
   if (!isCount(chunkBytes) || chunkBytes > CHUNK_BYTES_MAX)
     throw invalid(`a chunk has ${CHUNK_BYTES_MAX} bytes at most`)
-  if (!(createdAtMs >= 0) || !(keepMs >= 0)) throw invalid('times are not below 0')
+  if (!(createdAtMs >= 0) || !(keepMs >= 0) || !(expiresAtMs >= 0)) throw invalid('times are not below 0')
 }
 
 function checkPart(index: number, { digest, length, bytes, isEncoded = false }: Chunk): void {

@@ -3,7 +3,7 @@
 // A content, by number:
 //   0 u8 1 · 1 u8 state · 2 u53 size · 10 u53 created · 18 u53 keep · 26 u53 touched · 34 u32 chunk bytes · 38 u32 parts ·
 //   42 u53 bytes of them · 50 u32 one more than the highest index · 54 id (16) · u8 length, origin · u8 length, name ·
-//   u8 length, media type · u16 length, manifest
+//   u8 length, media type · u16 length, manifest; a row of format 2 is of one that expires, and ends: · u53 when
 // A part, by content's number and index:
 //   0 u8 1 · 1 u32 length · 5 u53 chunk's number · 13 digest (32)
 // A chunk, by number; a row of format 2 is of one that is stored encoded (protocol/transfer/coding.ts), in fewer bytes than it has:
@@ -19,6 +19,7 @@ import type { Place } from '../segment-file.ts'
 
 const FORMAT = 1
 const FORMAT_ENCODED = 2
+const FORMAT_EXPIRING = 2
 const CRC_BYTES = 4
 const ID_AT = 54
 const ID_BYTES = 16
@@ -42,6 +43,8 @@ export type ContentRow = {
   readonly createdAtMs: number
   readonly keepMs: number
   readonly touchedAtMs: number
+  /** 0: it does not. */
+  readonly expiresAtMs: number
   readonly state: ContentState
   readonly manifest: Buffer | null
   /** Parts with a row, bytes of them, and one more than the highest index there ever was. */
@@ -67,8 +70,10 @@ export function encodeContent(row: ContentRow): Buffer {
   const texts = [row.origin, row.name, row.mediaType].map((text) => Buffer.from(text))
   const manifest = row.manifest ?? Buffer.alloc(0)
   const textBytes = texts.reduce((sum, { length }) => sum + 1 + length, 0)
-  const out = Buffer.allocUnsafe(ID_AT + ID_BYTES + textBytes + 2 + manifest.length + CRC_BYTES)
-  out[0] = FORMAT
+  const isExpiring = row.expiresAtMs > 0
+  const fixedBytes = ID_AT + ID_BYTES + 2 + (isExpiring ? 8 : 0) + CRC_BYTES
+  const out = Buffer.allocUnsafe(fixedBytes + textBytes + manifest.length)
+  out[0] = isExpiring ? FORMAT_EXPIRING : FORMAT
   out[1] = STATES.indexOf(row.state)
   writeU53(out, 2, row.size)
   writeU53(out, 10, row.createdAtMs)
@@ -85,13 +90,16 @@ export function encodeContent(row: ContentRow): Buffer {
     at += text.copy(out, at)
   }
   at = out.writeUInt16LE(manifest.length, at)
-  manifest.copy(out, at)
+  at += manifest.copy(out, at)
+  if (isExpiring) writeU53(out, at, row.expiresAtMs)
   return signed(out)
 }
 
 /** Faults: `STORE_DAMAGED`. */
 export function decodeContent(bytes: Buffer, number: number): ContentRow {
-  check(bytes, ID_AT + ID_BYTES + 5 + CRC_BYTES, () => `content number ${number}`)
+  const isExpiring = bytes[0] === FORMAT_EXPIRING
+  const bytesMin = ID_AT + ID_BYTES + 5 + (isExpiring ? 8 : 0) + CRC_BYTES
+  check(bytes, bytesMin, () => `content number ${number}`, isExpiring ? FORMAT_EXPIRING : FORMAT)
   let at = ID_AT + ID_BYTES
   const text = () => {
     const from = at + 1
@@ -110,6 +118,7 @@ export function decodeContent(bytes: Buffer, number: number): ContentRow {
     createdAtMs: readU53(bytes, 10, 'content row'),
     keepMs: readU53(bytes, 18, 'content row'),
     touchedAtMs: readU53(bytes, 26, 'content row'),
+    expiresAtMs: isExpiring ? readU53(bytes, at + 2 + manifestBytes, 'content row') : 0,
     state: STATES[bytes[1] as number] ?? 'open',
     manifest: manifestBytes === 0 ? null : bytes.subarray(at + 2, at + 2 + manifestBytes),
     parts: bytes.readUInt32LE(38),

@@ -5,7 +5,7 @@ import type { Engine } from '../engine.ts'
 import { storeFault } from '../faults.ts'
 import { nothing } from '../works.ts'
 
-/** 1: chunks as they are. 2: also encoded ones. */
+/** 1: chunks as they are, contents that do not expire. 2: also encoded chunks, and contents that expire. */
 export const CONTENTS_VERSION = 2
 const CONTENTS_VERSION_OLDEST = 1
 

@@ -1,0 +1,169 @@
+// How long contents stay, with a real store and a clock that the test moves.
+
+import { createHash } from 'node:crypto'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setImmediate } from 'node:timers/promises'
+import t, { type Test } from 'tap'
+import { ContentStore } from '#hub/store/mod.ts'
+import type { Fault } from '#protocol/base/mod.ts'
+import { testKey } from '#protocol/codec/testing.ts'
+import {
+  FRAME_END_TRANSFER,
+  FRAME_FETCH,
+  FRAME_FETCHED,
+  FRAME_OPEN_TRANSFER,
+  FRAME_TRANSFER_OPENED,
+} from '#protocol/frame/mod.ts'
+import { decodeEndTransfer, encodeFetch, encodeOpenTransfer, type OpenTransfer } from '#protocol/schema/mod.ts'
+import { CHUNK_BYTES_MIN } from '#protocol/transfer/mod.ts'
+import { Contents } from './contents.ts'
+import { TransferDesk } from './desk.ts'
+
+const KEEP_MS = 1000
+const SIZE = 2 * CHUNK_BYTES_MIN
+
+const idOf = (number: number): Buffer => Buffer.alloc(16, number)
+const hex = (id: Buffer): string => id.toString('hex')
+
+class Stage {
+  nowMs = 1_000_000
+  /** Messages that refer to a content, by its id. */
+  readonly holds = new Map<string, number>()
+  readonly contents: Contents
+
+  constructor(t: Test) {
+    const folder = mkdtempSync(join(tmpdir(), 'causeway-contents-'))
+    t.teardown(() => rmSync(folder, { recursive: true, force: true }))
+    this.contents = new Contents({
+      store: ContentStore.open({
+        folder,
+        bytesMax: 2 ** 28,
+        freeBytesMin: 0,
+        onFault: (fault) => t.fail(fault.message),
+      }),
+      holds: (id) => this.holds.get(id) ?? 0,
+      keepMs: KEEP_MS,
+      nowMs: () => this.nowMs,
+      onFault: (fault) => t.fail(fault.message),
+    })
+    t.teardown(() => this.contents.close())
+  }
+
+  /** Begins to send one, and is gone. */
+  async abandon(number: number, wishes: Partial<OpenTransfer> = {}): Promise<void> {
+    this.contents.leave(await this.contents.open(requestOf(number, wishes), 'desk'))
+  }
+
+  async part(number: number): Promise<void> {
+    const bytes = Buffer.alloc(CHUNK_BYTES_MIN, number)
+    const digest = createHash('sha256').update(bytes).digest()
+    await this.contents.store.add(hex(idOf(number)), 0, { digest, length: bytes.length, bytes })
+  }
+
+  isThere(number: number): boolean {
+    return this.contents.store.get(hex(idOf(number))) !== null
+  }
+}
+
+const requestOf = (number: number, wishes: Partial<OpenTransfer> = {}): OpenTransfer => ({
+  request: 1,
+  content: idOf(number),
+  name: 'scan.tif',
+  mediaType: '',
+  size: SIZE,
+  chunkBytes: CHUNK_BYTES_MIN,
+  keepMs: 0,
+  expiresMs: 0,
+  ...wishes,
+})
+
+t.test('an upload that was given up by nobody and not gone on with is removed, with its chunks', async (t) => {
+  const stage = new Stage(t)
+  await stage.abandon(1)
+  await stage.part(1)
+  await stage.abandon(2, { keepMs: 5 * KEEP_MS })
+  stage.nowMs += KEEP_MS - 1
+  t.equal(await stage.contents.sweep(), 0)
+  // Its sender was there again: the time begins anew.
+  await stage.abandon(1)
+  stage.nowMs += KEEP_MS - 1
+  t.equal(await stage.contents.sweep(), 0)
+  stage.nowMs += 1
+  t.equal(await stage.contents.sweep(), 1)
+  t.strictSame([stage.isThere(1), stage.isThere(2), stage.contents.store.usage().chunks], [false, true, 0])
+  t.throws(() => stage.contents.find(idOf(1)), { code: 'CONTENT_ABSENT' })
+  stage.holds.set(hex(idOf(2)), 1)
+  stage.nowMs += 10 * KEEP_MS
+  t.equal(await stage.contents.sweep(), 0, 'a message refers to it')
+  stage.holds.clear()
+  t.equal(await stage.contents.sweep(), 1)
+})
+
+t.test('what expires goes, whatever refers to it', async (t) => {
+  const stage = new Stage(t)
+  await stage.abandon(1, { expiresMs: 500, keepMs: 10 * KEEP_MS })
+  stage.holds.set(hex(idOf(1)), 3)
+  stage.nowMs += 499
+  t.equal(await stage.contents.sweep(), 0)
+  t.ok(stage.contents.isKnown(hex(idOf(1))))
+  stage.nowMs += 1
+  t.notOk(stage.contents.isKnown(hex(idOf(1))), 'no message may refer to it any more')
+  t.throws(() => stage.contents.find(idOf(1)), { code: 'CONTENT_EXPIRED', details: {} })
+  t.equal(await stage.contents.sweep(), 1)
+  t.throws(() => stage.contents.find(idOf(1)), { code: 'CONTENT_ABSENT' })
+})
+
+t.test('the last word of its sender counts', async (t) => {
+  const stage = new Stage(t)
+  await stage.abandon(1, { expiresMs: 500 })
+  await stage.abandon(2, { expiresMs: 500 })
+  stage.nowMs += 400
+  await stage.abandon(1, { expiresMs: 500 })
+  await stage.abandon(2)
+  stage.nowMs += 499
+  t.equal(await stage.contents.sweep(), 0)
+  stage.nowMs += 1
+  t.equal(await stage.contents.sweep(), 1)
+  t.strictSame([stage.isThere(1), stage.isThere(2)], [false, true])
+})
+
+t.test('who sends it or fetches it when it expires is told so, and not to come again', async (t) => {
+  const stage = new Stage(t)
+  const sent: { kind: number; body: Buffer }[] = []
+  const failed: Fault[] = []
+  const desk = new TransferDesk({
+    agent: 'desk',
+    checkMaySend: () => undefined,
+    publicKey: () => testKey('desk').publicKey,
+    contents: stage.contents,
+    encoded: false,
+    bulkWritable: () => true,
+    send: (kind, _channel, body) => void sent.push({ kind, body: Buffer.from(body) }),
+    sendParts: (_first, _second, done) => done(),
+    introduce: () => undefined,
+    failed: (_request, fault) => void failed.push(fault),
+    reportOf: ({ code, message, remedy, details }) => ({ code, message, remedy, retry: details.retry === true }),
+    log: () => undefined,
+  })
+  t.teardown(() => desk.close())
+  const answered = async (kind: number) => {
+    while (!sent.some((frame) => frame.kind === kind)) await setImmediate()
+  }
+  desk.frame(FRAME_OPEN_TRANSFER, encodeOpenTransfer(requestOf(1, { expiresMs: 500 })))
+  await answered(FRAME_TRANSFER_OPENED)
+  desk.frame(FRAME_FETCH, encodeFetch({ request: 2, content: idOf(1), creditBytes: SIZE, priority: 0 }))
+  await answered(FRAME_FETCHED)
+  t.equal(desk.count, 2)
+  stage.nowMs += 500
+  t.equal(await stage.contents.sweep(), 1)
+  t.equal(desk.count, 0)
+  const ends = sent.filter(({ kind }) => kind === FRAME_END_TRANSFER).map(({ body }) => decodeEndTransfer(body))
+  t.match(
+    ends,
+    [{ transfer: 1 }, { transfer: 2 }].map((end) => ({ ...end, fault: { code: 'CONTENT_EXPIRED', retry: false } })),
+  )
+  desk.frame(FRAME_FETCH, encodeFetch({ request: 3, content: idOf(1), creditBytes: SIZE, priority: 0 }))
+  t.match(failed, [{ code: 'CONTENT_ABSENT' }])
+})
