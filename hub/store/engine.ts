@@ -12,6 +12,10 @@
 // After a failed transaction the next one is upkeep alone: with appends behind it, it would fail again as long as they
 // do. It writes something in any case: LMDB gives the pages that one transaction freed only to the next but one, so
 // appends alone would go on failing on a full disk although there is space.
+//
+// A transaction that was reported as failed may be in the file all the same. Upkeep alone is then repeated, over itself. With
+// appends in it nothing is written any more until the hub starts again: memory does not know of them, and what came now
+// would get the places they have.
 
 import { mkdirSync } from 'node:fs'
 import { asFault, type Fault } from '#protocol/base/mod.ts'
@@ -106,7 +110,7 @@ export class Engine {
   private recovering = false
   /** It held appends. */
   private suspect = false
-  /** Set when the disk contradicts memory: appends are refused until the hub starts again. */
+  /** Set when the disk contradicts memory: appends are refused, and upkeep waits, until the hub starts again. */
   private broken: Fault | null = null
   private closing = false
   private ended = false
@@ -265,6 +269,7 @@ export class Engine {
 
   /** Something waits that is not to wait any longer. Upkeep alone waits a little, and mostly goes with an append. */
   private get due(): boolean {
+    if (this.broken !== null) return this.appends.length > 0
     if (this.appends.length > 0 || this.recovering || this.closing) return !this.idle
     return this.upkeep.length > 0 && performance.now() >= this.upkeepDueMs
   }
@@ -273,7 +278,7 @@ export class Engine {
     if (this.ended) this.refuse(storeFault('STORE_CLOSED', { retry: true }), null)
     if (this.ended || this.scheduled || this.running !== null) return
     if (!this.due) {
-      if (this.upkeep.length > 0) this.waitForUpkeep()
+      if (this.upkeep.length > 0 && this.broken === null) this.waitForUpkeep()
       return
     }
     this.scheduled = true
@@ -299,11 +304,8 @@ export class Engine {
 
   private async run(): Promise<void> {
     while (this.due) {
+      if (this.broken !== null) return this.refuse(this.broken, null)
       const next = this.recovering ? undefined : this.appends[0]
-      if (next !== undefined && this.broken !== null) {
-        this.refuse(this.broken, null)
-        continue
-      }
       this.look()
       const full = next === undefined || next.bytes === 0 ? null : this.refusalFor(next.bytes)
       if (full !== null) {
@@ -316,6 +318,7 @@ export class Engine {
       // Before the upkeep is taken: what comes while the file is opened belongs to this transaction as well, since its lanes'
       // states are put with it.
       if (!this.disk.readable) await this.reopenIfPossible()
+      if (this.broken !== null) return this.refuse(this.broken, group)
       const { upkeep } = this
       this.upkeep = []
       if (group === null && upkeep.length === 0 && !this.recovering) continue

@@ -97,6 +97,47 @@ function slowReopening(scene: Scene): { closed: Promise<void>; open: () => void 
   return { closed: closed.promise, open: () => opened.resolve() }
 }
 
+t.test(
+  'a transaction that was reported as failed is in the file: nothing is written any more until the hub starts again',
+  async (t) => {
+    const scene = await Scene.open(t)
+    const q = await scene.queue('q')
+    await scene.append([q], { count: 4, receipts: 'final' })
+    const lease = scene.take(q) as Lease
+    scene.lying = 1
+    const refused = failureOf(scene.append([q, scene.store.queues.dead], { stream: 'x', count: 3 }))
+    void scene.reject(lease, 'BAD', 0, 1)
+    t.equal(await refused, 'STORE_DAMAGED')
+    t.equal(await failureOf(scene.append([q])), 'STORE_DAMAGED')
+    // What ends now would lie where the file has something else already.
+    void scene.reject(lease, 'WORSE', 1, 1)
+    void scene.settle(lease, 2, 1)
+    await scene.check(t)
+    t.strictSame([scene.named('q').depth, scene.named('q').bytes > 0], [6, true])
+    t.strictSame(
+      await scene.drain(scene.named('q')),
+      [2, 3, 4, 1, 2, 3],
+      'with what was refused: it comes again as a repeat',
+    )
+    t.strictSame(await scene.drain(scene.store.queues.dead), [1, 1, 2, 3])
+    t.equal(scene.store.stream('agent', 'x', 1).durableSeq, 3)
+    await scene.contents(t)
+  },
+)
+
+t.test('a rejection that was reported as failed and is in the file is done once', async (t) => {
+  const scene = await Scene.open(t)
+  const q = await scene.queue('q')
+  await scene.append([q], { count: 2 })
+  const lease = scene.take(q) as Lease
+  scene.lying = 1
+  await Promise.all([scene.reject(lease, 'BAD', 0, 1), scene.settle(lease, 1, 1)])
+  t.strictSame([q.depth, scene.store.queues.dead.depth], [0, 1])
+  await scene.append([q, scene.store.queues.dead])
+  t.strictSame(await scene.drain(scene.store.queues.dead), [1, 3])
+  await scene.contents(t)
+})
+
 t.test('closing does not wait for upkeep on a disk that fails', async (t) => {
   const scene = await Scene.open(t)
   const q = await scene.queue('q')

@@ -65,6 +65,8 @@ export class Scene {
   readonly faults: string[] = []
   /** Transactions that fail before the next one succeeds. */
   failing = 0
+  /** Transactions that are reported as failed although they are in the file, after those. */
+  lying = 0
   private readonly options: Partial<StoreOptions>
 
   private constructor(store: HubStore, dataDir: string, clock: TestClock, options: Partial<StoreOptions>) {
@@ -214,14 +216,21 @@ export class Scene {
     for (let i = 0; i < 3; i++) await engine.maintain({ write: () => undefined, done: () => undefined })
   }
 
-  /** Lets transactions fail on the real disk: nothing of them is written. */
+  /** Lets transactions fail on the real disk: nothing of them is written, or all of it. */
   private breakable(): void {
     const disk = Reflect.get(Reflect.get(this.store, 'engine') as object, 'disk') as { commit(): Promise<void> }
     const commit = disk.commit.bind(disk)
-    disk.commit = () => {
-      if (this.failing === 0) return commit()
-      this.failing--
-      return Promise.reject(storeFault('STORE_FULL', { why: 'the test says so', retry: true }))
+    disk.commit = async () => {
+      const fails = this.failing > 0
+      const known = Reflect.get(disk, 'transaction') as number
+      if (!fails) await commit()
+      if (!fails && this.lying === 0) return
+      if (fails) this.failing--
+      else {
+        this.lying--
+        Reflect.set(disk, 'transaction', known)
+      }
+      throw storeFault(fails ? 'STORE_FULL' : 'STORE_IO', { why: 'the test says so', retry: true })
     }
   }
 }
