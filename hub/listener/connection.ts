@@ -197,6 +197,7 @@ export class Connection {
         streamsMax: limits.streamsMax,
         subscriptionsMax: limits.subscriptionsMax,
         frameBytesMax: limits.frameBytesMax,
+        transfers: hasFeature(terms.features, FEATURE_TRANSFERS),
         encodedChunks: hasFeature(terms.features, FEATURE_ENCODED_CHUNKS),
       },
     })

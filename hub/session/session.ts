@@ -101,6 +101,8 @@ export type SessionLimits = {
   readonly streamsMax: number
   readonly subscriptionsMax: number
   readonly frameBytesMax: number
+  /** Frames of transfers may be sent. */
+  readonly transfers: boolean
   /** Chunks of large content may travel encoded. */
   readonly encodedChunks: boolean
 }
@@ -220,7 +222,7 @@ export class Session {
         void this.replay(decodeReplay(body))
         return
       default:
-        if (this.desk.frame(kind, body)) return
+        if (this.limits.transfers && this.desk.frame(kind, body)) return
         throw sessionFault('SESSION_FRAME_UNEXPECTED', { where: `frame kind 0x${kind.toString(16)}` })
     }
   }
