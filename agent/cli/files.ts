@@ -37,6 +37,10 @@ export const sendFile = command({
       doc: 'for files of which most was sent before: sends only what is new',
       default: false,
     }),
+    compress: f.choice(['auto', 'off'] as const, {
+      doc: 'auto: what of it compresses travels compressed; off: all of it travels as it is',
+      default: 'auto',
+    }),
     mediaType: f.text({
       doc: 'what it is, for those who receive it',
       example: 'application/pdf',
@@ -57,7 +61,7 @@ export const sendFile = command({
     process.once('SIGINT', interrupt).once('SIGTERM', interrupt)
     const startMs = performance.now()
     try {
-      const { early, contentDefined, mediaType = '', keep: keepMs } = settings
+      const { early, contentDefined, compress, mediaType = '', keep: keepMs } = settings
       let published: string | null = null
       const upload = client.upload({
         path: settings.path,
@@ -65,6 +69,7 @@ export const sendFile = command({
         keepMs,
         journalDir: join(settings.data, 'transfers'),
         cut: contentDefined ? 'content' : 'fixed',
+        compress,
         bytesPerSecondMax: rateOf(settings),
         onProgress: ({ size, storedBytes, state }) => {
           const note =
@@ -130,17 +135,18 @@ function tellSent(
 ): void {
   const { id } = upload
   const name = basename(settings.path)
-  const { size, sentBytes, storedBytes, reusedBytes, hashedAgainBytes } = upload.progress
+  const { size, sentBytes, wireBytes, storedBytes, reusedBytes, hashedAgainBytes } = upload.progress
   // What was put on the wire beyond what the hub lacked.
   const twiceBytes = Math.max(0, sentBytes - (size - reusedBytes))
   if (settings.json) {
-    const counts = { sentBytes, storedBytes, reusedBytes, hashedAgainBytes, twiceBytes, unrouted }
+    const counts = { sentBytes, wireBytes, storedBytes, reusedBytes, hashedAgainBytes, twiceBytes, unrouted }
     console.log(JSON.stringify({ id, name, size, seconds: rounded(seconds), ...counts }))
     return
   }
   const had = reusedBytes === 0 ? '' : `; the hub had ${roughBytes(reusedBytes)} of it`
   const lost = unrouted === 0 ? '' : '; no queue wanted the message'
-  console.log(`${name}: ${pace(size, seconds)} sent and stored by the hub as ${id}${had}${lost}.`)
+  const saved = compressed(sentBytes, wireBytes)
+  console.log(`${name}: ${pace(size, seconds)} sent and stored by the hub as ${id}${saved}${had}${lost}.`)
 }
 
 export const receiveFile = command({
@@ -253,13 +259,13 @@ class Receiver {
     })
     const done = await download.done
     this.bar.clear()
-    const { receivedBytes, reusedBytes, hashedAgainBytes } = download.progress
+    const { receivedBytes, wireBytes, reusedBytes, hashedAgainBytes } = download.progress
     const seconds = (performance.now() - startMs) / 1000
     const { topic } = delivery.message(i).envelope
     if (this.options.json) {
-      const facts = { id, ...done, topic, seconds: rounded(seconds), receivedBytes, reusedBytes, hashedAgainBytes }
-      console.log(JSON.stringify(facts))
-    } else console.log(receivedLine(done, { seconds, receivedBytes }))
+      const counts = { receivedBytes, wireBytes, reusedBytes, hashedAgainBytes }
+      console.log(JSON.stringify({ id, ...done, topic, seconds: rounded(seconds), ...counts }))
+    } else console.log(receivedLine(done, { seconds, receivedBytes, wireBytes }))
   }
 
   private hold(delivery: Delivery, i: number): void {
@@ -283,11 +289,16 @@ class Receiver {
 
 function receivedLine(
   { name, path, origin, size }: Downloaded,
-  { seconds, receivedBytes }: { seconds: number; receivedBytes: number },
+  { seconds, receivedBytes, wireBytes }: { seconds: number; receivedBytes: number; wireBytes: number },
 ): string {
   const had = receivedBytes < size ? `; ${roughBytes(size - receivedBytes)} of it were here` : ''
-  return `${name === '' ? 'A file' : name}: ${pace(size, seconds)} from ${origin}, saved as ${path}${had}.`
+  const saved = compressed(receivedBytes, wireBytes)
+  return `${name === '' ? 'A file' : name}: ${pace(size, seconds)} from ${origin}, saved as ${path}${saved}${had}.`
 }
+
+/** What travelled of so much content, where that is worth saying. */
+const compressed = (contentBytes: number, wireBytes: number): string =>
+  wireBytes < contentBytes ? `; compressed to ${roughBytes(wireBytes)}` : ''
 
 const pace = (size: number, seconds: number): string =>
   `${roughBytes(size)} in ${roughTime(seconds)} (${roughBytes(size / Math.max(seconds, 0.001))}/s)`

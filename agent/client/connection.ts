@@ -32,6 +32,18 @@ type Parts = {
   readonly closed: Promise<Fault>
 }
 
+export type ConnectionOptions = {
+  readonly address: string
+  readonly identity: Identity
+  readonly dial?: Dial
+  /** What is offered to the hub; fewer, as an older agent does, in tests. */
+  readonly features?: readonly number[]
+  readonly onDrain: () => void
+  readonly onBytes: (bytesIn: number, bytesOut: number) => void
+}
+
+const FEATURES = [FEATURE_TRANSFERS, FEATURE_ENCODED_CHUNKS]
+
 /** Frames of the hub go to the listener of their kind. */
 export class HubConnection {
   readonly terms: SessionTerms
@@ -55,13 +67,7 @@ export class HubConnection {
   }
 
   /** Dials and shakes hands. Faults: `ADDRESS_INVALID`, `HUB_UNREACHABLE`, `HUB_TLS_FAILED`, `HANDSHAKE_*`, `CERTIFICATE_*`. */
-  static async open(options: {
-    address: string
-    identity: Identity
-    dial?: Dial
-    onDrain: () => void
-    onBytes: (bytesIn: number, bytesOut: number) => void
-  }): Promise<HubConnection> {
+  static async open(options: ConnectionOptions): Promise<HubConnection> {
     const { identity } = options
     const address = parseAddress(options.address)
     const dialled = await (options.dial ?? dial)({
@@ -154,10 +160,10 @@ export function refusal(
 
 function establish(
   dialled: Dialled,
-  options: { identity: Identity; onDrain: () => void; onBytes: (bytesIn: number, bytesOut: number) => void },
+  options: ConnectionOptions,
   kind: 'tcp' | 'tls' | 'websocket',
 ): Promise<HubConnection> {
-  const { identity } = options
+  const { identity, features = FEATURES } = options
   const { stream, channelBinding } = dialled
   const handshake = new AgentHandshake({
     name: identity.name,
@@ -165,7 +171,7 @@ function establish(
     key: identity.key,
     purpose: { kind: 'session', certificate: identity.certificate, ca: identity.caCertificate },
     versions: VERSIONS,
-    features: featureWords([FEATURE_TRANSFERS, FEATURE_ENCODED_CHUNKS]),
+    features: featureWords(features),
     limits: LIMITS,
     software: SOFTWARE,
     nonce: randomBytes(32),
@@ -204,11 +210,7 @@ function establish(
   return ready.promise
 }
 
-function attach(
-  dialled: Dialled,
-  link: Link<Terms>,
-  { onDrain, onBytes }: { onDrain: () => void; onBytes: (bytesIn: number, bytesOut: number) => void },
-): void {
+function attach(dialled: Dialled, link: Link<Terms>, { onDrain, onBytes }: ConnectionOptions): void {
   const { stream } = dialled
   let countedIn = 0
   let countedOut = 0

@@ -1,4 +1,4 @@
-// A line between an agent and its hub that counts what travels on it, seen from outside both: content bytes of one content in
+// A line between an agent and its hub that counts what travels on it, seen from outside both: bytes of the chunks of one content in
 // CHUNK_DATA frames, and which of them travelled before. Without TLS, so that frames can be read.
 
 import { connect, createServer, type Server, type Socket } from 'node:net'
@@ -6,7 +6,7 @@ import { CHUNK_DATA_BYTES_MAX, FRAME_CHUNK_DATA, FrameReader } from '#protocol/f
 import { parseChunkData } from '#protocol/transfer/mod.ts'
 
 export class CountingLine {
-  /** Content bytes, either way. */
+  /** Bytes of chunks as they travel, either way. */
   bytes = 0
   /** Of these, such as had travelled before. */
   againBytes = 0

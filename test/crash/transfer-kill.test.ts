@@ -1,22 +1,22 @@
 // Sender, hub and receiver of a large transfer killed in turn: the file arrives whole, at most 16 MB travel twice for a kill, and
-// nothing that was verified is hashed again. CRASH_SEED= repeats the choice of victims, TRANSFER_KILLS= asks for more of them.
+// nothing that was verified is hashed again; also when chunks travel and lie encoded. CRASH_SEED= repeats the choice of victims,
+// TRANSFER_KILLS= asks for more of them.
 
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { Random, testSeed } from '#protocol/bytes/testing.ts'
-import { killDuringTransfer } from './transfer.ts'
+import { killDuringTransfer, type TransferOptions } from './transfer.ts'
 
-const kills = Number(process.env.TRANSFER_KILLS ?? 2)
 const seed = Number(process.env.CRASH_SEED ?? testSeed())
 /** Enough for every victim to be killed while there is something under way. */
 const BYTES_PER_KILL = 48 * 1024 * 1024
 const AGAIN_BYTES_MAX = 16_000_000
 
-t.setTimeout(kills * 60_000)
-t.test('killed in turn', { timeout: kills * 60_000 }, async (t) => {
+async function killed(t: Test, kills: number, content: TransferOptions['content']) {
   t.comment(`CRASH_SEED=${seed}`)
-  const size = 3 * kills * BYTES_PER_KILL + 12_345
-  const result = await killDuringTransfer({ size, kills, random: new Random(seed), say: (text) => t.comment(text) })
-  const { digestIsRight, files, againBytes, hashedAgainBytes } = result
+  const size = 3 * kills * BYTES_PER_KILL + 12_345 - (12_345 % 2)
+  const random = new Random(seed)
+  const result = await killDuringTransfer({ size, content, kills, random, say: (text) => t.comment(text) })
+  const { digestIsRight, files, againBytes, lineBytes, hashedAgainBytes } = result
   t.ok(digestIsRight, 'the file is what was sent')
   t.strictSame(files, ['drawing.bin'])
   t.strictSame(result.kills, { sender: kills, hub: kills, receiver: kills })
@@ -24,4 +24,18 @@ t.test('killed in turn', { timeout: kills * 60_000 }, async (t) => {
   const most = Math.max(...againBytes)
   t.ok(most <= AGAIN_BYTES_MAX, `${most} bytes travelled twice for one kill`)
   t.comment(`${size} bytes, ${againBytes.length} kills, at most ${most} bytes twice, ${hashedAgainBytes} hashed again`)
+  return { size, ...lineBytes }
+}
+
+const kills = Number(process.env.TRANSFER_KILLS ?? 2)
+t.setTimeout(2 * kills * 60_000)
+
+t.test('killed in turn', { timeout: kills * 60_000 }, async (t) => {
+  const { size, up, down } = await killed(t, kills, 'random')
+  t.ok(up >= size && down >= size)
+})
+
+t.test('killed in turn while chunks travel encoded', { timeout: kills * 60_000 }, async (t) => {
+  const { size, up, down } = await killed(t, Math.ceil(kills / 2), 'text')
+  t.ok(up < 0.8 * size && down < 0.8 * size, `${up} and ${down} bytes of ${size}`)
 })

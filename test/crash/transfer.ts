@@ -8,6 +8,7 @@ import { closeSync, createReadStream, mkdirSync, openSync, readdirSync, writeSyn
 import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import type { Random } from '#protocol/bytes/testing.ts'
+import { encodeChunk } from '#protocol/transfer/mod.ts'
 import { startTestHub } from '../fixtures/hub.ts'
 import { CountingLine } from './counting-line.ts'
 
@@ -31,19 +32,29 @@ export type TransferKills = {
   readonly kills: Readonly<Record<Victim, number>>
   /** Content bytes that travelled again on either line, after each kill. */
   readonly againBytes: readonly number[]
+  /** Bytes of chunks that travelled on each line. */
+  readonly lineBytes: { readonly up: number; readonly down: number }
   /** Bytes that the last lives of sender and receiver hashed although their journals had them. */
   readonly hashedAgainBytes: number
 }
 
 export type TransferOptions = {
   readonly size: number
+  /** `text` travels encoded, in some half of its size. */
+  readonly content: 'random' | 'text'
   /** Of each. */
   readonly kills: number
   readonly random: Random
   say(what: string): void
 }
 
-export async function killDuringTransfer({ size, kills, random, say }: TransferOptions): Promise<TransferKills> {
+export async function killDuringTransfer({
+  size,
+  content,
+  kills,
+  random,
+  say,
+}: TransferOptions): Promise<TransferKills> {
   await using undo = new AsyncDisposableStack()
   const hub = await startTestHub({ queues: [{ name: 'files', topics: ['files/#'] }] })
   undo.defer(() => hub.stop())
@@ -52,7 +63,7 @@ export async function killDuringTransfer({ size, kills, random, say }: TransferO
   undo.defer(() => lines.up.close())
   undo.defer(() => lines.down.close())
   const source = join(hub.dir, FILE)
-  const digest = writeRandomFile(source, size)
+  const { digest, wireBytes } = writeFile(source, size, content)
   const inbox = join(hub.dir, 'inbox')
   mkdirSync(inbox)
   const enroll = async (name: string, { port }: CountingLine, rights: { publish: string[]; consume: string[] }) =>
@@ -88,7 +99,7 @@ export async function killDuringTransfer({ size, kills, random, say }: TransferO
   const againBytes: number[] = []
   for (const [i, victim] of victims.entries()) {
     // Spread over the transfer, by what is new on the line the victim is at.
-    const at = Math.floor((size * (i + 0.2 + random.below(60) / 100)) / victims.length)
+    const at = Math.floor((wireBytes * (i + 0.2 + random.below(60) / 100)) / victims.length)
     const line = victim === 'receiver' ? lines.down : lines.up
     const moved = () => lines.up.bytes + lines.down.bytes
     await until(() => fresh(line) >= at || (sender.over && receiver.over), moved, `${victim} at ${at} bytes`)
@@ -111,7 +122,7 @@ export async function killDuringTransfer({ size, kills, random, say }: TransferO
     await until(() => sides.every(isBack), moved, `what comes after ${victim} was killed`)
     againBytes.push(again() - before)
     say(
-      `${victim} killed with ${mib(fresh(lines.up))} of ${mib(size)} sent, ${mib(fresh(lines.down))} received, ${againBytes.at(-1)} bytes again`,
+      `${victim} killed with ${mib(fresh(lines.up))} of ${mib(wireBytes)} sent, ${mib(fresh(lines.down))} received, ${againBytes.at(-1)} bytes again`,
     )
   }
   const said = await Promise.all([sender.said(), receiver.said()])
@@ -121,6 +132,7 @@ export async function killDuringTransfer({ size, kills, random, say }: TransferO
     files,
     kills: done,
     againBytes,
+    lineBytes: { up: lines.up.bytes, down: lines.down.bytes },
     hashedAgainBytes: said.reduce((sum, { hashedAgainBytes }) => sum + hashedAgainBytes, 0),
   }
 }
@@ -196,20 +208,24 @@ async function until(ready: () => boolean, moved: () => number, what: string): P
   }
 }
 
-/** Gives its SHA-256. No two chunks are alike: one that is known would not travel. */
-function writeRandomFile(path: string, size: number): string {
+/** Gives its SHA-256 and what travels of it. No two chunks are alike: one that is known would not travel. */
+function writeFile(path: string, size: number, content: TransferOptions['content']) {
   const hash = createHash('sha256')
   const file = openSync(path, 'w')
+  let wireBytes = 0
   try {
     for (let at = 0; at < size; at += BLOCK_BYTES) {
-      const part = randomBytes(Math.min(BLOCK_BYTES, size - at))
+      const bytes = Math.min(BLOCK_BYTES, size - at)
+      const part =
+        content === 'random' ? randomBytes(bytes) : Buffer.from(randomBytes(bytes).toString('hex', 0, bytes >> 1))
       writeSync(file, part)
       hash.update(part)
+      wireBytes += encodeChunk(part, part.length)?.length ?? part.length
     }
   } finally {
     closeSync(file)
   }
-  return hash.digest('hex')
+  return { digest: hash.digest('hex'), wireBytes }
 }
 
 async function digestOf(path: string): Promise<string> {
