@@ -1,6 +1,7 @@
 // Runs in a worker thread: SHA-256 of bytes in shared memory, and of chunks that lie there encoded.
 
 import { hash } from 'node:crypto'
+import { freeBuffer } from '#protocol/bytes/free.ts'
 import { decodeChunk } from '#protocol/transfer/coding.ts'
 
 export type EncodedTask = {
@@ -23,5 +24,7 @@ export function digestOfEncoded({ bytes, length, into }: EncodedTask): Uint8Arra
     return null
   }
   into?.set(chunk)
-  return digestOf(chunk)
+  const digest = digestOf(chunk)
+  freeBuffer(chunk)
+  return digest
 }

@@ -2,8 +2,9 @@
 
 import { constants, zstdCompressSync } from 'node:zlib'
 import t from 'tap'
+import { freeBuffer } from '#protocol/bytes/free.ts'
 import { faultCode, Random, testSeed } from '#protocol/bytes/testing.ts'
-import { contentUpTo, sentWithin } from './coding.ts'
+import { contentUpTo, decodeChunkInto, encodeInPlace, sentWithin } from './coding.ts'
 import { CHUNK_BYTES_MAX, CHUNK_BYTES_MIN, decodeChunk, encodeChunk } from './mod.ts'
 
 const text = Buffer.from('{"name":"户籍","year":2026}\n'.repeat(2000)).subarray(0, CHUNK_BYTES_MIN)
@@ -96,4 +97,34 @@ t.test('both sides count alike, all of a chunk counts for its length, and no byt
     }
   }
   t.strictSame([contentUpTo(7, 0, 100), sentWithin(7, 0, 100)], [7, 7], 'as it is')
+})
+
+t.test('in its place, and back', async (t) => {
+  for (const chunk of [text, Buffer.alloc(CHUNK_BYTES_MAX, 'abc'), text.subarray(0, 2000)]) {
+    const place = Buffer.concat([chunk, Buffer.alloc(10, 7)])
+    const here = place.subarray(0, chunk.length)
+    const encodedBytes = encodeInPlace(here, chunk.length - 1)
+    t.ok(encodedBytes > 0 && encodedBytes < chunk.length)
+    t.ok(decodeChunk(place.subarray(0, encodedBytes), chunk.length).equals(chunk))
+    decodeChunkInto(place.subarray(0, encodedBytes), chunk.length, here)
+    t.ok(here.equals(chunk))
+    t.ok(place.subarray(chunk.length).equals(Buffer.alloc(10, 7)))
+  }
+  const noise = new Random(2).bytes(CHUNK_BYTES_MIN)
+  const before = Buffer.from(noise)
+  t.equal(encodeInPlace(noise, noise.length - 1), 0)
+  t.ok(noise.equals(before), 'what does not get shorter stays')
+})
+
+t.test('a large buffer is freed, a slab that others share is not', async (t) => {
+  const large = Buffer.alloc(Buffer.poolSize + 1)
+  freeBuffer(large.subarray(5, 10))
+  t.equal(large.buffer.byteLength, 0)
+  const small = Buffer.allocUnsafe(100)
+  const other = Buffer.allocUnsafe(100).fill(3)
+  freeBuffer(small)
+  t.ok(small.length === 100 && other.every((byte) => byte === 3))
+  const shared = Buffer.from(new SharedArrayBuffer(Buffer.poolSize + 1))
+  freeBuffer(shared)
+  t.equal(shared.length, Buffer.poolSize + 1)
 })

@@ -4,6 +4,7 @@
 // chunk counts for its length in the end, whichever way it came.
 
 import { constants, zstdCompressSync } from 'node:zlib'
+import { freeBuffer } from '#protocol/bytes/free.ts'
 import { inflateZstd, inflateZstdInBackground } from '#protocol/bytes/zstd.ts'
 import { transferFault } from './faults.ts'
 import { CHUNK_BYTES_MAX } from './limits.ts'
@@ -41,13 +42,33 @@ export function encodeChunk(chunk: Buffer, bytesMax: number): Buffer | null {
   }
 }
 
+/**
+ * Puts the encoded form, of at most `bytesMax` bytes, in the place of the chunk, and gives its length; 0: it would be longer, and
+ * the chunk stays.
+ */
+export function encodeInPlace(chunk: Buffer, bytesMax: number): number {
+  const encoded = encodeChunk(chunk, bytesMax)
+  return encoded === null ? 0 : moved(encoded, chunk)
+}
+
 /** The chunk of `length` bytes. It takes no more memory than that and the window. Its digest is not checked. Faults: `CHUNK_DAMAGED`. */
 export const decodeChunk = (encoded: Buffer, length: number): Buffer =>
   inflateZstd(encoded, optionsFor(length), damaged)
 
+/** The same into the beginning of `into`, which may be where the encoded form lies. */
+export const decodeChunkInto = (encoded: Buffer, length: number, into: Buffer): void =>
+  void moved(decodeChunk(encoded, length), into)
+
 /** The same on another thread; `encoded` must not change meanwhile. */
 export const decodeChunkInBackground = (encoded: Buffer, length: number): Promise<Buffer> =>
   inflateZstdInBackground(encoded, optionsFor(length), damaged)
+
+function moved(bytes: Buffer, into: Buffer): number {
+  const { length } = bytes
+  bytes.copy(into)
+  freeBuffer(bytes)
+  return length
+}
 
 const optionsFor = (rawBytes: number) => ({ rawBytes, windowLogMax: WINDOW_LOG_MAX, saysSize: true })
 const damaged = (why: string, cause?: unknown) => transferFault('CHUNK_DAMAGED', { why, cause })

@@ -1,7 +1,7 @@
 // The thread of `HashPool`.
 
 import { hash } from 'node:crypto'
-import { decodeChunk } from '#protocol/transfer/coding.ts'
+import { decodeChunkInto } from '#protocol/transfer/coding.ts'
 import { answerQuestions } from '../threads/answering.ts'
 import type { ToDigest } from './pool.ts'
 
@@ -14,7 +14,7 @@ answerQuestions(({ memory, offset, length, encodedBytes }: ToDigest): Uint8Array
 
 function decoded(chunk: Buffer, encodedBytes: number): boolean {
   try {
-    decodeChunk(chunk.subarray(0, encodedBytes), chunk.length).copy(chunk)
+    decodeChunkInto(chunk.subarray(0, encodedBytes), chunk.length, chunk)
     return true
   } catch {
     return false
