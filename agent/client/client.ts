@@ -30,13 +30,14 @@ import { type ReceiveContentsOptions, receiveContents } from './contents.ts'
 import type { Dial } from './dial.ts'
 import { type Download, type Downloaded, type DownloadOptions, startDownload } from './download/mod.ts'
 import { clientFault } from './faults.ts'
+import type { Line } from './line.ts'
 import { Origins } from './origins.ts'
 import { Publisher, type PublisherOptions } from './publisher.ts'
 import { ReceiptFeed } from './receipts.ts'
 import { Requester, type RequestOptions, respond } from './requests.ts'
 import { type BatchStore, ProducingCredit, type SenderEvents, StreamSender } from './sender.ts'
 import { type SubscribeOptions, Subscription } from './subscription.ts'
-import { type Transfer, Transfers } from './transfers.ts'
+import { type Direction, type Transfer, type TransferLimits, type TransferReport, Transfers } from './transfers.ts'
 import { Upload, type UploadOptions } from './upload/mod.ts'
 
 export type ClientOptions = {
@@ -49,6 +50,8 @@ export type ClientOptions = {
   readonly random?: () => number
   /** Opens connections in another way than over the system's network: through a tunnel, or a simulation. */
   readonly dial?: Dial
+  /** What all uploads, and all downloads, of this client together keep to. Messages do not count, and do not wait for them. */
+  readonly transfers?: TransferLimits
   readonly onConnected?: () => void
   /** The connection could not be made, or ended; the client tries again. */
   readonly onDisconnected?: (fault: Fault) => void
@@ -86,12 +89,13 @@ export class Client {
   private stopWaiting: (() => void) | null = null
   private readonly running: Promise<void>
   private readonly publishers = new Set<Publisher>()
-  private readonly transfers = new Transfers()
+  private readonly transfers: Transfers
 
   private constructor(options: ClientOptions) {
     this.options = options
     this.name = options.identity.name
     this.key = signingKey(options.identity.key)
+    this.transfers = new Transfers(options.transfers)
     this.running = this.run()
   }
 
@@ -238,6 +242,15 @@ export class Client {
   /** Asks the hub for one again, on the connection that stands. */
   beginTransfer(transfer: Transfer): void {
     this.transfers.begin(transfer)
+  }
+
+  transferLine(direction: Direction): Line {
+    return this.transfers.line(direction)
+  }
+
+  /** Uploads and downloads that are not over. */
+  transferReports(): TransferReport[] {
+    return this.transfers.reports()
   }
 
   /** What this agent seals with. */

@@ -6,7 +6,7 @@ import { type DeliverPrefix, FORM_EXTRACT, FORM_HUB_SEALED, PRIORITIES, RangeSet
 import { clientFault } from './faults.ts'
 import { REASON_LENGTH_MAX } from './limits.ts'
 import type { Origins } from './origins.ts'
-import type { PriorityName } from './outgoing.ts'
+import { PRIORITY_NAMES, type PriorityName } from './outgoing.ts'
 
 /** What a DELIVER frame holds, proven. `places[i]` is the place of message `i` in its batch; `null` when it is `i` itself. */
 export type Content = {
@@ -47,9 +47,6 @@ export type RetryOptions = {
   readonly from?: number
   readonly count?: number
 }
-
-/** By lane modulo 3. */
-const PRIORITY_NAMES: readonly PriorityName[] = ['normal', 'urgent', 'bulk']
 
 /**
  * Messages delivered together: all of one sealed batch, proven to come from `origin`, at consecutive positions of a lane. It

@@ -73,6 +73,10 @@ export const clientFault = declareFaults('client', {
     meaning: 'the transfer was given up',
     remedy: 'Start it again if its content is still wanted; what has arrived is not sent again',
   },
+  TRANSFER_EXPIRED: {
+    meaning: 'the time is over in which the content was to be sent',
+    remedy: 'Start it again with more time, if its content is still wanted',
+  },
   TRANSFER_REFUSED: {
     meaning: 'the hub does not go on with the transfer',
     remedy: 'Read the reason the hub gave',

@@ -26,6 +26,17 @@ export const QUEUED_BYTES_MAX = 1024 * 1024
 /** Large content keeps to half of it, so that what is more urgent waits behind less. */
 export const BULK_QUEUED_BYTES_MAX = 512 * 1024
 
+/** On a slow line a piece takes an eighth of a second, but is never so small that frames weigh more than content. */
+export const PIECES_PER_SECOND = 8
+export const PIECE_BYTES_MIN = 4 * 1024
+/** Timers of a busy process come so late. */
+export const LATE_SECONDS = 0.05
+/** While nothing may travel at this time of day, that is asked again so often. */
+export const CLOSED_WINDOW_MS = 500
+/** Where the rate is limited a hub is allowed to have so much on its way: a quarter of a second's worth, and some frames at least. */
+export const CREDIT_AHEAD_SECONDS = 0.25
+export const CREDIT_AHEAD_BYTES_MIN = 64 * 1024
+
 /** Batches are sealed at about this raw size: large enough to share signature, write and acknowledgement, small enough for latency. */
 export const BATCH_BYTES = 256 * 1024
 

@@ -16,6 +16,9 @@ import {
 /** `normal` unless said otherwise. Urgent messages overtake, bulk ones wait; none waits for ever. */
 export type PriorityName = 'normal' | 'urgent' | 'bulk'
 
+/** By their numbers on the wire. */
+export const PRIORITY_NAMES: readonly PriorityName[] = ['normal', 'urgent', 'bulk']
+
 export type OutgoingMessage = {
   readonly topic: string
   readonly body: Uint8Array

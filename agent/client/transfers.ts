@@ -2,6 +2,7 @@
 // is not sent again. Frames find their transfer by the number the hub gave it for the connection.
 
 import { asFault, type Fault } from '#protocol/base/mod.ts'
+import type { Priority } from '#protocol/codec/mod.ts'
 import {
   CHANNEL_CONTROL,
   FRAME_CHUNK_DATA,
@@ -34,8 +35,13 @@ import {
 } from '#protocol/schema/mod.ts'
 import { type ChunkData, parseChunkData } from '#protocol/transfer/mod.ts'
 import type { HubConnection } from './connection.ts'
+import type { DownloadState } from './download/mod.ts'
 import { clientFault } from './faults.ts'
+import { Line, type Mover } from './line.ts'
 import type { Origins } from './origins.ts'
+import { PRIORITY_NAMES, type PriorityName } from './outgoing.ts'
+import type { BytesPerSecond } from './pace.ts'
+import type { UploadState } from './upload/mod.ts'
 
 /** What a transfer is lent of a connection. */
 export type TransferLink = {
@@ -47,8 +53,51 @@ export type TransferLink = {
   opened(transfer: number): void
 }
 
+export type Direction = 'upload' | 'download'
+
+/** What all transfers of a client together keep to; each may have a limit of its own below it. */
+export type TransferLimits = {
+  readonly uploadBytesPerSecondMax?: BytesPerSecond
+  readonly downloadBytesPerSecondMax?: BytesPerSecond
+}
+
+/** How a transfer is, for whoever watches an agent. */
+export type TransferReport = {
+  readonly direction: Direction
+  readonly id: string
+  /** Empty until it is known. */
+  readonly name: string
+  readonly priority: PriorityName
+  readonly size: number
+  /** Durable where it goes. */
+  readonly doneBytes: number
+  readonly bytesPerSecond: number
+  /** `null`: nobody knows. */
+  readonly secondsLeft: number | null
+  readonly state: UploadState | DownloadState
+  /** Why it waits, where there is a reason. */
+  readonly fault: Fault | null
+}
+
+/** What a transfer needs of its client. */
+export type TransferHost = {
+  addTransfer(transfer: Transfer): void
+  removeTransfer(transfer: Transfer): void
+  /** Asks the hub for it again, on the connection that stands. */
+  beginTransfer(transfer: Transfer): void
+  transferLine(direction: Direction): Line
+}
+
+/** Faults: `UPLOAD_INVALID` and the like, as `refuse` makes them. */
+export function priorityOf(name: PriorityName | undefined, refuse: (why: string) => Fault): Priority {
+  const priority = PRIORITY_NAMES.indexOf(name ?? 'normal')
+  if (priority < 0) throw refuse(`the priority is ${JSON.stringify(name)}`)
+  return priority as Priority
+}
+
 /** One upload or download. */
-export type Transfer = {
+export type Transfer = Mover & {
+  readonly direction: Direction
   /**
    * A connection stands: ask for the transfer there. Resolves when the hub has agreed. Faults: `REQUEST_REFUSED`; with
    * `retry` it is tried again later, else `fail` is called.
@@ -56,9 +105,10 @@ export type Transfer = {
   attach(link: TransferLink): Promise<void>
   /** The connection is gone; what was under way on it is forgotten. */
   detach(): void
-  /** The connection can take more. */
+  /** The connection can take more: what waits for no turn is done. */
   pump(): void
   fail(fault: Fault): void
+  report(): TransferReport
   /** The answer to FETCH, as soon as it arrives, since CHUNKS may follow at once. */
   fetched?(fetched: Fetched): void
   chunks?(chunks: Chunks): void
@@ -77,16 +127,30 @@ export class Transfers {
   private readonly asking = new Map<number, Transfer>()
   private connection: HubConnection | null = null
   private origins: Origins | null = null
+  private readonly lines: Readonly<Record<Direction, Line>>
+
+  constructor({ uploadBytesPerSecondMax = 0, downloadBytesPerSecondMax = 0 }: TransferLimits = {}) {
+    this.lines = {
+      upload: new Line(uploadBytesPerSecondMax, () => this.connection?.bulkWritable === true),
+      download: new Line(downloadBytesPerSecondMax, () => this.connection?.alive === true),
+    }
+  }
+
+  line(direction: Direction): Line {
+    return this.lines[direction]
+  }
 
   /** Begins it, now or with the next connection. */
   add(transfer: Transfer): void {
     this.all.add(transfer)
+    this.lines[transfer.direction].add(transfer)
     this.begin(transfer)
   }
 
   /** It is over, or not wanted any more. */
   remove(transfer: Transfer): void {
     this.all.delete(transfer)
+    this.lines[transfer.direction].delete(transfer)
     for (const [number, other] of this.byNumber) if (other === transfer) this.byNumber.delete(number)
   }
 
@@ -120,15 +184,16 @@ export class Transfers {
     this.byNumber.clear()
     this.asking.clear()
     for (const transfer of this.all) transfer.detach()
+    for (const line of Object.values(this.lines)) line.stop()
   }
 
   pump(): void {
     for (const transfer of this.all) transfer.pump()
-    // Who comes first may fill the line: next time it is another.
-    const [first] = this.all
-    if (first === undefined || this.all.size === 1) return
-    this.all.delete(first)
-    this.all.add(first)
+    for (const line of Object.values(this.lines)) line.pump()
+  }
+
+  reports(): TransferReport[] {
+    return [...this.all].map((transfer) => transfer.report())
   }
 
   close(fault: Fault): void {

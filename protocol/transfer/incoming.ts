@@ -47,6 +47,8 @@ export class Incoming {
   readonly list: ChunkList
   /** Content received in this session, by what credit counts. */
   receivedBytes = 0
+  /** Content of chunks that were asked for and not begun since. */
+  private askedBytes = 0
   private readonly allocate: IncomingOptions['allocate']
   private readonly encoded: boolean
   private readonly windowBytes: number
@@ -87,6 +89,11 @@ export class Incoming {
     return this.list.complete && this.stored === this.list.count
   }
 
+  /** Content that is still to come of what was asked for. */
+  get comingBytes(): number {
+    return this.askedBytes + (this.buffer === null ? 0 : this.list.lengthAt(this.current) - this.counted)
+  }
+
   get storedChunks(): number {
     return this.stored
   }
@@ -117,6 +124,7 @@ export class Incoming {
   wanted(chunk: number): void {
     assert(chunk < this.list.count, 'a chunk that was named')
     if (!this.marks.set(chunk, MISSING)) this.again.set(chunk, (this.again.get(chunk) ?? 0) + 1)
+    else if (!this.isStored(chunk)) this.askedBytes += this.list.lengthAt(chunk)
   }
 
   /**
@@ -125,7 +133,11 @@ export class Incoming {
    */
   keep(chunk: number, { received }: { received: boolean }): Buffer | null {
     assert(chunk < this.list.count, 'a chunk that was named')
-    if (this.marks.set(chunk, STORED)) this.stored++
+    if (this.marks.set(chunk, STORED)) {
+      this.stored++
+      // It is not sent any more, unless it is on its way.
+      if (this.marks.has(chunk, MISSING)) this.askedBytes -= this.list.lengthAt(chunk)
+    }
     if (received) this.done(this.list.lengthAt(chunk))
     if (chunk !== this.current || this.buffer === null) return null
     const left = this.buffer
@@ -194,8 +206,11 @@ export class Incoming {
         why: this.encoded ? `${encodedBytes} bytes encode it` : 'it is encoded, which was not agreed',
       })
     }
+    const isStored = this.isStored(chunk)
+    if (!isStored) this.askedBytes -= this.list.lengthAt(chunk)
     const again = this.again.get(chunk) ?? 0
     if (again > 0) this.marks.set(chunk, MISSING)
+    if (again > 0 && !isStored) this.askedBytes += this.list.lengthAt(chunk)
     if (again > 1) this.again.set(chunk, again - 1)
     else this.again.delete(chunk)
     this.current = chunk

@@ -103,6 +103,10 @@ class Session {
     return this.incoming.complete && this.outgoing.delivered && this.toSource.length === 0 && this.toSink.length === 0
   }
 
+  get comingBytes(): number {
+    return this.incoming.comingBytes
+  }
+
   /** Something happens at one of the two ends, or on the line. */
   step(): void {
     const { random } = this
@@ -113,6 +117,10 @@ class Session {
     else if (work === 5) this.sourceTakes()
     else if (work === 6) this.finishArrival()
     else this.sinkActs(random.below(80))
+    const { next } = this.outgoing
+    const { comingBytes } = this.incoming
+    assert(comingBytes >= 0, 'no more came than was asked for')
+    assert(next < 0 || comingBytes > 0 || this.incoming.isStored(next), 'what is to be sent is still to come')
   }
 
   private sinkActs(what: number): void {
@@ -297,6 +305,7 @@ function play(random: Random): Disk {
       session.step()
       steps++
     }
+    if (session.done) assert(session.comingBytes === 0, 'nothing is to come any more')
     if (session.done) break
     assert(!last, `it came to a standstill after ${steps} steps`)
     session.break()

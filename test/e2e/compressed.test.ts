@@ -8,7 +8,7 @@ import { HubConnection } from '#agent/client/connection.ts'
 import { dial } from '#agent/client/dial.ts'
 import { startDownload } from '#agent/client/download/mod.ts'
 import { Origins } from '#agent/client/origins.ts'
-import { type Transfer, Transfers } from '#agent/client/transfers.ts'
+import { type Direction, type Transfer, Transfers } from '#agent/client/transfers.ts'
 import { Upload } from '#agent/client/upload/mod.ts'
 import type { Identity } from '#agent/identity/mod.ts'
 import { signingKey } from '#protocol/crypto/mod.ts'
@@ -120,6 +120,7 @@ async function olderAgent(t: Test, identity: Identity) {
     addTransfer: (transfer: Transfer) => transfers.add(transfer),
     beginTransfer: (transfer: Transfer) => transfers.begin(transfer),
     removeTransfer: (transfer: Transfer) => transfers.remove(transfer),
+    transferLine: (direction: Direction) => transfers.line(direction),
   }
 }
 

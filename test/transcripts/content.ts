@@ -3,8 +3,9 @@
 
 import { hash } from 'node:crypto'
 import type { Client } from '#agent/client/mod.ts'
-import type { Transfer, TransferLink } from '#agent/client/transfers.ts'
+import type { Transfer, TransferLink, TransferReport } from '#agent/client/transfers.ts'
 import type { Fault } from '#protocol/base/mod.ts'
+import { PRIORITY_NORMAL } from '#protocol/codec/mod.ts'
 import {
   CHANNEL_CONTROL,
   CHANNEL_RECEIPTS,
@@ -58,7 +59,23 @@ const chunkOf = (letter: string): Buffer => Buffer.alloc(CHUNK_BYTES_MIN, letter
 const numbersIn = (ranges: Ranges): number[] =>
   ranges.flatMap(({ from, count }) => Array.from({ length: count }, (_, i) => from + i))
 
+/** Nobody watches these. */
+const reportOf = ({ direction }: Pick<Transfer, 'direction'>, name: string): TransferReport => ({
+  direction,
+  id: '',
+  name,
+  priority: 'normal',
+  size: 0,
+  doneBytes: 0,
+  bytesPerSecond: 0,
+  secondsLeft: null,
+  state: 'waiting',
+  fault: null,
+})
+
 export class StoryUpload implements Transfer {
+  readonly direction = 'upload'
+  readonly priority = PRIORITY_NORMAL
   private readonly client: Client
   private readonly name: string
   private readonly word: string
@@ -76,6 +93,17 @@ export class StoryUpload implements Transfer {
     this.tell = (text) => tell(`${what.name}: ${text}`)
     this.list = new ChunkList({ size: this.word.length * CHUNK_BYTES_MIN, chunkBytes: CHUNK_BYTES_MIN })
     for (const letter of this.word) this.list.add(hash('sha256', chunkOf(letter), 'buffer'), CHUNK_BYTES_MIN)
+  }
+
+  /** It sends at its own pace. */
+  step(): number {
+    return 0
+  }
+
+  windowChanged(): void {}
+
+  report(): TransferReport {
+    return reportOf(this, this.name)
   }
 
   async attach(link: TransferLink): Promise<void> {
@@ -160,6 +188,8 @@ export class StoryUpload implements Transfer {
 }
 
 export class StoryDownload implements Transfer {
+  readonly direction = 'download'
+  readonly priority = PRIORITY_NORMAL
   private readonly client: Client
   private readonly name: string
   private readonly tell: Tell
@@ -173,6 +203,16 @@ export class StoryDownload implements Transfer {
     this.client = client
     this.name = name
     this.tell = (text) => tell(`${name}: ${text}`)
+  }
+
+  step(): number {
+    return 0
+  }
+
+  windowChanged(): void {}
+
+  report(): TransferReport {
+    return reportOf(this, this.name)
   }
 
   async attach(link: TransferLink): Promise<void> {

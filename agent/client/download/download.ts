@@ -2,7 +2,7 @@
 // content at the same place again goes on where this ended.
 
 import { asFault, type Backoff, type Fault, jitteredBackoff } from '#protocol/base/mod.ts'
-import { PRIORITY_NORMAL } from '#protocol/codec/mod.ts'
+import type { Priority } from '#protocol/codec/mod.ts'
 import type { Chunks, EndTransfer, Fetched, Seal } from '#protocol/schema/mod.ts'
 import {
   type ChunkData,
@@ -15,11 +15,15 @@ import {
   WINDOW_BYTES,
 } from '#protocol/transfer/mod.ts'
 import { clientFault } from '../faults.ts'
-import type { Transfer, TransferLink } from '../transfers.ts'
+import { CREDIT_AHEAD_BYTES_MIN, CREDIT_AHEAD_SECONDS } from '../limits.ts'
+import type { Line } from '../line.ts'
+import type { PriorityName } from '../outgoing.ts'
+import { type BytesPerSecond, Pacer } from '../pace.ts'
+import { RateMeter, secondsLeft } from '../rate.ts'
+import { priorityOf, type Transfer, type TransferHost, type TransferLink, type TransferReport } from '../transfers.ts'
 import { ChunkArena } from './arena.ts'
 import { downloadFault } from './faults.ts'
-import { PACE_MS, PROGRESS_MS, RETRY_MS_FIRST, RETRY_MS_MAX } from './limits.ts'
-import { Pace, type Rate } from './pace.ts'
+import { PROGRESS_MS, RETRY_MS_FIRST, RETRY_MS_MAX } from './limits.ts'
 import { type Overwrite, Place } from './place.ts'
 import { endTransfer, fetchContent, Session } from './session.ts'
 import { Work } from './work.ts'
@@ -36,8 +40,13 @@ export type DownloadOptions = {
   readonly reuse?: readonly string[]
   /** When there is a file of the name with other content. Without it the new one becomes `name (2).ext`. */
   readonly overwrite?: Overwrite
-  /** 0: as fast as it comes; -1: not now. A function is asked again and again. */
-  readonly bytesPerSecondMax?: Rate
+  /**
+   * Bytes a second on the line, below what the client allows all its downloads together; 0 for no limit, below 0 for nothing at this
+   * time of day: a function is asked again and again.
+   */
+  readonly bytesPerSecondMax?: BytesPerSecond
+  /** Among the downloads of this client, `normal` unless said: an urgent one gets nearly all of the line, a bulk one what is left. */
+  readonly priority?: PriorityName
   /** Ends it as `cancel` does. */
   readonly signal?: AbortSignal
   readonly onProgress?: (progress: DownloadProgress) => void
@@ -46,7 +55,10 @@ export type DownloadOptions = {
 export type DownloadState =
   | 'connecting'
   | 'receiving'
+  /** By `pause`. */
   | 'paused'
+  /** Outside its windows of the day, or those of the agent. */
+  | 'window'
   /** The hub refuses it for the moment, or the disk is full: see `fault`. */
   | 'waiting'
   | 'finishing'
@@ -54,6 +66,8 @@ export type DownloadState =
   | 'failed'
 
 export type DownloadProgress = {
+  /** Empty until it is known, or when it has none. */
+  readonly name: string
   /** 0 until it is known. */
   readonly size: number
   /** Content bytes that came from the hub; those that came twice count twice. */
@@ -66,8 +80,12 @@ export type DownloadProgress = {
   readonly reusedBytes: number
   /** Of chunks that had been verified before. */
   readonly hashedAgainBytes: number
+  /** Content received or copied, over the last five seconds. */
+  readonly bytesPerSecond: number
+  /** `null`: nobody knows. */
+  readonly secondsLeft: number | null
   readonly state: DownloadState
-  /** Why it waits. */
+  /** Why it waits, or failed. */
   readonly fault: Fault | null
 }
 
@@ -81,14 +99,11 @@ export type Downloaded = {
   readonly root: string
 }
 
-/** What a download needs of its client. */
-export type DownloadHost = {
-  addTransfer(transfer: Transfer): void
-  beginTransfer(transfer: Transfer): void
-  removeTransfer(transfer: Transfer): void
-}
+export type DownloadHost = TransferHost
 
 export class Download implements Transfer {
+  readonly direction = 'download'
+  readonly priority: Priority
   /**
    * Faults: `DOWNLOAD_*`, `TARGET_*`, `CONTENT_*`, `CHUNK_DAMAGED`, `MANIFEST_*`, `TRANSFER_*`, `ORIGIN_UNKNOWN`,
    * `REQUEST_REFUSED`, `CLIENT_CLOSED`. What has arrived stays for another try.
@@ -97,7 +112,10 @@ export class Download implements Transfer {
   private readonly options: DownloadOptions
   private readonly host: DownloadHost
   private readonly id: Buffer
-  private readonly pace: Pace
+  private readonly line: Line
+  /** Its own limit, below that of the line; it wakes the line. */
+  private readonly pacer: Pacer
+  private readonly meter = new RateMeter(performance.now())
   private readonly settle = Promise.withResolvers<Downloaded>()
   private readonly backoff: Backoff = jitteredBackoff({
     firstMs: RETRY_MS_FIRST,
@@ -120,7 +138,6 @@ export class Download implements Transfer {
   private paused = false
   private over = false
   private retry: NodeJS.Timeout | null = null
-  private pacing: NodeJS.Timeout | null = null
   private toldAtMs = 0
 
   /** Use `client.download`. Faults: `DOWNLOAD_INVALID`. */
@@ -129,7 +146,9 @@ export class Download implements Transfer {
     this.options = options
     this.host = host
     this.id = Buffer.from(options.id, 'hex')
-    this.pace = new Pace(options.bytesPerSecondMax)
+    this.priority = priorityOf(options.priority, (why) => downloadFault('DOWNLOAD_INVALID', { why }))
+    this.line = host.transferLine(this.direction)
+    this.pacer = new Pacer(options.bytesPerSecondMax ?? 0, () => this.line.pump())
     this.done = this.settle.promise
     // Whoever asks is told.
     this.done.catch(() => undefined)
@@ -137,15 +156,20 @@ export class Download implements Transfer {
   }
 
   get progress(): DownloadProgress {
-    const { work, state, fault, receivedBytes, wireBytes } = this
+    const { work, fault, receivedBytes, wireBytes, fetched_: fetched } = this
+    const size = fetched?.size ?? 0
+    const bytesPerSecond = this.meter.rate(performance.now())
     return {
-      size: this.fetched_?.size ?? 0,
+      name: fetched?.name ?? '',
+      size,
       receivedBytes,
       wireBytes,
       storedBytes: work?.records.bytes ?? 0,
       reusedBytes: work?.intake.reusedBytes ?? 0,
       hashedAgainBytes: work?.intake.hashedAgainBytes ?? 0,
-      state: this.paused && state === 'receiving' ? 'paused' : state,
+      bytesPerSecond,
+      secondsLeft: fetched === null ? null : secondsLeft(size - (work?.records.bytes ?? 0), bytesPerSecond),
+      state: this.shownState,
       fault,
     }
   }
@@ -158,8 +182,8 @@ export class Download implements Transfer {
 
   resume(): void {
     this.paused = false
-    this.grant()
     this.tell({ now: true })
+    this.line.pump()
   }
 
   /** Gives it up: `done` rejects with `TRANSFER_CANCELLED`. What has arrived stays for another try, unless it is to be forgotten. */
@@ -171,12 +195,12 @@ export class Download implements Transfer {
   async attach(link: TransferLink): Promise<void> {
     if (this.over || this.state === 'finishing') return
     this.leave()
-    this.pace.begin(performance.now())
-    const granted = Math.min(WINDOW_BYTES, this.allowed(0))
+    // Where there is a limit nothing comes before this one's turn.
+    const granted = this.isFree() ? WINDOW_BYTES : 0
     const asking = { link, granted }
     this.asking = asking
     try {
-      await fetchContent(link, { content: this.id, creditBytes: granted, priority: PRIORITY_NORMAL })
+      await fetchContent(link, { content: this.id, creditBytes: granted, priority: this.priority })
     } catch (error) {
       const fault = asFault(error)
       if (this.asking !== asking || !link.connection.alive) return
@@ -194,8 +218,8 @@ export class Download implements Transfer {
       this.checkFetched(fetched)
       this.fetched_ = fetched
       this.arena ??= new ChunkArena(fetched.size)
-      const allowed = (receivedBytes: number) => this.allowed(receivedBytes)
-      this.session = new Session(link, fetched, { granted, allowed, arena: this.arena })
+      const credit = { isFree: () => this.isFree(), onWish: () => this.line.pump() }
+      this.session = new Session(link, fetched, { granted, credit, arena: this.arena })
     } catch (error) {
       const fault = asFault(error)
       endTransfer(link.connection, fetched.transfer, fault)
@@ -203,7 +227,6 @@ export class Download implements Transfer {
       return
     }
     this.setState('receiving', null)
-    if (this.pace.limited) this.pacing = setInterval(() => this.grant(), PACE_MS)
     void this.begin(this.session, fetched)
   }
 
@@ -215,6 +238,34 @@ export class Download implements Transfer {
 
   /** @internal */
   pump(): void {}
+
+  /** @internal Lets the hub send so much more. */
+  step(bytesMax: number): number {
+    const { session } = this
+    if (session === null || this.paused || this.over || this.state === 'finishing') return 0
+    const wish = session.wish(this.aheadBytesMax())
+    if (wish === 0) return 0
+    const { isClosed } = this.pacer
+    const bytes = Math.min(wish, bytesMax, this.pacer.allowed())
+    if (this.pacer.isClosed !== isClosed) this.tell({ now: true })
+    if (bytes === 0) return 0
+    this.pacer.spend(bytes)
+    session.grant(bytes)
+    return bytes
+  }
+
+  /** @internal */
+  windowChanged(): void {
+    this.tell({ now: true })
+  }
+
+  /** @internal */
+  report(): TransferReport {
+    const { name, size, storedBytes: doneBytes, bytesPerSecond, secondsLeft, state, fault } = this.progress
+    const progress = { name, size, doneBytes, bytesPerSecond, secondsLeft, state, fault }
+    const { id, priority = 'normal' } = this.options
+    return { direction: 'download', id, priority, ...progress }
+  }
 
   /** @internal */
   fail(fault: Fault): void {
@@ -236,8 +287,15 @@ export class Download implements Transfer {
     this.guarded(() => {
       const before = session.incoming.receivedBytes
       const arrived = session.data(data)
-      this.receivedBytes += session.incoming.receivedBytes - before
+      const contentBytes = session.incoming.receivedBytes - before
+      this.receivedBytes += contentBytes
       this.wireBytes += data.bytes.length
+      this.moved()
+      if (!this.isFree()) {
+        // Credit counts content, and a rate what travels.
+        this.giveBack(contentBytes - data.bytes.length)
+        this.line.pump()
+      }
       if (arrived !== null) void this.work?.intake.arrived(session, arrived)
       this.tell({ now: false })
     })
@@ -289,6 +347,7 @@ export class Download implements Transfer {
       hooks: {
         onKept: (session, chunks) => {
           this.backoff.reset()
+          this.moved()
           session.keep(chunks)
           this.tell({ now: false })
           this.checkDone()
@@ -360,12 +419,32 @@ export class Download implements Transfer {
     this.work?.intake.sort().catch((error: unknown) => this.giveUp(asFault(error)))
   }
 
-  private allowed(receivedBytes: number): number {
-    return this.paused ? 0 : this.pace.at(performance.now(), receivedBytes)
+  private get shownState(): DownloadState {
+    if (this.state !== 'receiving') return this.state
+    if (this.paused) return 'paused'
+    return this.line.rate < 0 || this.pacer.rate < 0 ? 'window' : 'receiving'
   }
 
-  private grant(): void {
-    this.session?.grant()
+  /** All that there is room for may come. */
+  private isFree(): boolean {
+    return !this.paused && this.line.rate === 0 && this.pacer.rate === 0
+  }
+
+  /** What may be on its way while there is a limit: enough that the line does not stand still between two grants. */
+  private aheadBytesMax(): number {
+    const rates = [this.line.rate, this.pacer.rate].filter((rate) => rate > 0)
+    if (rates.length === 0) return WINDOW_BYTES
+    return Math.max(CREDIT_AHEAD_BYTES_MIN, Math.min(...rates) * CREDIT_AHEAD_SECONDS)
+  }
+
+  private giveBack(bytes: number): void {
+    if (bytes <= 0) return
+    this.pacer.giveBack(bytes)
+    this.line.giveBack(bytes)
+  }
+
+  private moved(): void {
+    this.meter.note(this.receivedBytes + (this.work?.intake.reusedBytes ?? 0), performance.now())
   }
 
   /** What the other side says may be wrong: then this transfer ends, not the connection. */
@@ -386,12 +465,14 @@ export class Download implements Transfer {
   /** On this connection, or for a while, it does not go on. */
   private leave(): void {
     this.asking = null
-    this.session?.abandon()
+    const { session } = this
     this.session = null
+    if (session !== null && !this.isFree()) this.giveBack(session.aheadBytes)
+    session?.abandon()
     this.work?.intake.detach()
-    for (const timer of [this.retry, this.pacing]) if (timer !== null) clearTimeout(timer)
+    this.pacer.stop()
+    if (this.retry !== null) clearTimeout(this.retry)
     this.retry = null
-    this.pacing = null
   }
 
   private again(fault: Fault): void {

@@ -5,7 +5,6 @@ import t from 'tap'
 import { ChunkArena } from './arena.ts'
 import { Journal, parseJournal, readJournal } from './journal.ts'
 import { ARENA_BYTES_MAX, JOURNAL_RECORD_BYTES } from './limits.ts'
-import { Pace } from './pace.ts'
 import { sha256, temporaryFolder } from './testing.ts'
 
 const CHUNK = 65_536
@@ -92,22 +91,4 @@ t.test('the arena gives out what it has and takes it back', async (t) => {
   arena.free(large as Buffer)
   for (let i = 1; i < taken.length; i += 2) arena.free(taken[i] as Buffer)
   t.equal(arena.usedBytes, 0)
-})
-
-t.test('a pace allows what time has brought, and a short burst', async (t) => {
-  const pace = new Pace(1_000_000)
-  pace.begin(0)
-  t.equal(pace.at(0, 0), 0)
-  t.equal(pace.at(100, 0), 100_000)
-  t.equal(pace.at(60_000, 0), 250_000)
-  t.equal(pace.at(60_100, 250_000), 350_000)
-  let rate = 0
-  const changing = new Pace(() => rate)
-  changing.begin(0)
-  t.equal(changing.at(10, 5), Number.MAX_SAFE_INTEGER)
-  rate = -1
-  t.ok(changing.at(20, 5) <= 5)
-  rate = 1000
-  t.equal(changing.at(120, 5), 105)
-  t.equal(new Pace().limited, false)
 })

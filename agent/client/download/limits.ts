@@ -38,8 +38,4 @@ export const REUSE_MISSES_MAX = 256
 export const RETRY_MS_FIRST = 1000
 export const RETRY_MS_MAX = 30_000
 
-/** With a limited rate credit is given in these steps, a quarter of a second's worth and some frames at least. */
-export const PACE_MS = 100
-export const PACE_BURST_BYTES_MIN = 64 * KIB
-
 export const PROGRESS_MS = 100

@@ -29,6 +29,13 @@ import type { ChunkPlace } from './records.ts'
 
 const FAULT_TEXT_LENGTH_MAX = 1024
 
+export type SessionCredit = {
+  /** There is no limit at present: all that there is room for may come. */
+  isFree(): boolean
+  /** There is a limit, and more may be wished for than before. */
+  onWish(): void
+}
+
 export class Session {
   readonly link: TransferLink
   readonly incoming: Incoming
@@ -39,19 +46,19 @@ export class Session {
   /** Came on this connection and are not durable yet. */
   private readonly received = new Set<number>()
   private granted: number
-  private readonly allowed: (receivedBytes: number) => number
+  private readonly credit: SessionCredit
 
-  /** `granted`: what FETCH allowed. `allowed`: what may come by now, when so much has come. */
+  /** `granted`: what FETCH allowed. */
   constructor(
     link: TransferLink,
     fetched: Fetched,
-    { granted, allowed, arena }: { granted: number; allowed: (receivedBytes: number) => number; arena: ChunkArena },
+    { granted, credit, arena }: { granted: number; credit: SessionCredit; arena: ChunkArena },
   ) {
     this.link = link
     this.transfer = fetched.transfer
     this.arena = arena
     this.granted = granted
-    this.allowed = allowed
+    this.credit = credit
     const list = new ChunkList(fetched)
     // An encoded chunk is decoded in its place.
     const encoded = hasFeature(link.connection.terms.features, FEATURE_ENCODED_CHUNKS)
@@ -86,6 +93,7 @@ export class Session {
   want(chunks: readonly number[]): void {
     for (const chunk of chunks) this.incoming.wanted(chunk)
     this.send(chunks, (ranges) => [FRAME_WANT, encodeWant({ transfer: this.transfer, ranges })])
+    this.more()
   }
 
   /** Is not what its digest says: asks again. Faults: `CHUNK_DAMAGED`. */
@@ -93,7 +101,7 @@ export class Session {
     this.received.delete(chunk)
     this.incoming.damaged(chunk)
     this.send([chunk], (ranges) => [FRAME_WANT, encodeWant({ transfer: this.transfer, ranges })])
-    this.grant()
+    this.more()
   }
 
   /** They are durable. */
@@ -102,16 +110,30 @@ export class Session {
       const left = this.incoming.keep(chunk, { received: this.received.delete(chunk) })
       if (left) this.arena.free(left)
     }
-    this.granted = this.credit()
+    const isFree = this.credit.isFree()
+    if (isFree) this.granted = Math.max(this.granted, this.incoming.creditBytes)
     this.send(chunks, (ranges) => [
       FRAME_STORED,
       encodeStored({ transfer: this.transfer, ranges, creditBytes: this.granted }),
     ])
+    if (!isFree) this.credit.onWish()
   }
 
-  /** Lets more come, if it is time. */
-  grant(): void {
-    const creditBytes = this.credit()
+  /** What was allowed and has not come. */
+  get aheadBytes(): number {
+    return this.granted - this.incoming.receivedBytes
+  }
+
+  /** How much more it would let come, when `aheadBytesMax` may be on its way: not more than is still to come. */
+  wish(aheadBytesMax: number): number {
+    const { incoming } = this
+    const ahead = incoming.receivedBytes + Math.min(aheadBytesMax, incoming.comingBytes)
+    return Math.max(0, Math.min(incoming.creditBytes, ahead) - this.granted)
+  }
+
+  /** Lets so much more come, as far as there is room. */
+  grant(bytes: number): void {
+    const creditBytes = Math.min(this.incoming.creditBytes, this.granted + bytes)
     if (creditBytes <= this.granted) return
     this.granted = creditBytes
     this.transmit(FRAME_STORED, encodeStored({ transfer: this.transfer, ranges: [], creditBytes }))
@@ -130,9 +152,10 @@ export class Session {
     for (const buffer of this.incoming.abandon()) this.arena.free(buffer)
   }
 
-  private credit(): number {
-    const { incoming } = this
-    return Math.max(this.granted, Math.min(incoming.creditBytes, this.allowed(incoming.receivedBytes)))
+  /** There may be more room, or more to come. */
+  private more(): void {
+    if (this.credit.isFree()) this.grant(Number.MAX_SAFE_INTEGER)
+    else this.credit.onWish()
   }
 
   private send(chunks: readonly number[], frame: (ranges: ReturnType<typeof runsOf>) => [number, Uint8Array]): void {

@@ -319,6 +319,7 @@ export class TestClient {
       addTransfer: (transfer) => this.transfers.add(transfer),
       beginTransfer: (transfer) => this.transfers.begin(transfer),
       removeTransfer: (transfer) => this.transfers.remove(transfer),
+      transferLine: (direction) => this.transfers.line(direction),
     })
   }
 }

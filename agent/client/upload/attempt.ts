@@ -3,6 +3,7 @@
 
 import { performance } from 'node:perf_hooks'
 import { asFault, Fault, jitteredBackoff } from '#protocol/base/mod.ts'
+import type { Priority } from '#protocol/codec/mod.ts'
 import { DIGEST_BYTES, type SigningKey } from '#protocol/crypto/mod.ts'
 import {
   CHANNEL_CONTROL,
@@ -32,22 +33,21 @@ import {
 } from '#protocol/transfer/mod.ts'
 import type { HubConnection } from '../connection.ts'
 import { clientFault } from '../faults.ts'
-import type { Transfer, TransferLink } from '../transfers.ts'
+import type { Line } from '../line.ts'
+import type { Pacer } from '../pace.ts'
+import type { RateMeter } from '../rate.ts'
+import type { Transfer, TransferHost, TransferLink, TransferReport } from '../transfers.ts'
 import { ChunkFeed } from './feed.ts'
 import type { Journal } from './journal.ts'
 import { REFUSED_MS_FIRST, REFUSED_MS_MAX } from './limits.ts'
 import type { MemoryShare } from './memory.ts'
-import type { Pace } from './pace.ts'
 import type { Counters } from './progress.ts'
 import type { OpenFile } from './thread.ts'
 
 /** What an upload needs of a client. */
-export type UploadHost = {
+export type UploadHost = TransferHost & {
   readonly name: string
   readonly sealingKey: SigningKey
-  addTransfer(transfer: Transfer): void
-  removeTransfer(transfer: Transfer): void
-  beginTransfer(transfer: Transfer): void
 }
 
 export type AttemptParts = {
@@ -56,6 +56,9 @@ export type AttemptParts = {
   readonly name: string
   readonly mediaType: string
   readonly keepMs: number
+  /** How much of its time is left; 0: it does not expire. Faults: `TRANSFER_EXPIRED`. */
+  readonly expiresMs: () => number
+  readonly priority: Priority
   readonly file: OpenFile
   /** 0: by content, as `cut` says. */
   readonly chunkBytes: number
@@ -64,15 +67,18 @@ export type AttemptParts = {
   readonly encode: boolean
   readonly journal: Journal | null
   readonly memory: MemoryShare
-  readonly pace: Pace
+  /** Its own limit, below that of the line; it wakes the line. */
+  readonly pacer: Pacer
   readonly counters: Counters
+  readonly meter: RateMeter
   readonly random: () => number
   readonly onOpened: () => void
   readonly onProgress: () => void
+  readonly report: () => TransferReport
 }
 
 /** After these the content will never be sent under its id. */
-export const GIVEN_UP: ReadonlySet<string> = new Set(['CONTENT_CHANGED', 'TRANSFER_CANCELLED'])
+export const GIVEN_UP: ReadonlySet<string> = new Set(['CONTENT_CHANGED', 'TRANSFER_CANCELLED', 'TRANSFER_EXPIRED'])
 
 /** On one connection, from the hub's answer on. */
 type Session = {
@@ -85,20 +91,23 @@ type Session = {
 }
 
 export class Attempt implements Transfer {
+  readonly direction = 'upload'
+  readonly priority: Priority
   /** Resolves when the content is sealed at the hub. Faults: `TRANSFER_REFUSED`, `CONTENT_CHANGED`, `CONTENT_UNREADABLE` and others. */
   readonly done: Promise<void>
   private readonly parts: AttemptParts
   private readonly list: ChunkList
   private readonly feed: ChunkFeed
   private readonly end = Promise.withResolvers<void>()
+  private readonly line: Line
   private session: Session | null = null
   /** Counts attachments: what an older one finds out is out of date. */
   private attachment = 0
   private readonly backoff: ReturnType<typeof jitteredBackoff>
   private waiting: NodeJS.Timeout | null = null
-  private pacing: NodeJS.Timeout | null = null
   private scheduled = false
   private isPaused = false
+  /** Outside the windows of the day. */
   private isClosed = false
   private isOver = false
   /** The hub may forget what it has of it. */
@@ -113,7 +122,9 @@ export class Attempt implements Transfer {
     this.parts = parts
     this.done = this.end.promise
     this.done.catch(() => undefined) // Whoever made it awaits it too.
-    const { file, cut, encode, memory, journal, counters, random } = parts
+    const { file, cut, encode, memory, journal, counters, random, host } = parts
+    this.priority = parts.priority
+    this.line = host.transferLine(this.direction)
     this.list = new ChunkList({ size: file.stamp.size, chunkBytes: parts.chunkBytes })
     for (const { digest, length } of journal?.known ?? []) this.list.add(digest, length)
     this.knownBytes = this.list.bytes
@@ -168,8 +179,9 @@ export class Attempt implements Transfer {
     const { id: content, name, mediaType, keepMs, chunkBytes, counters } = this.parts
     const { size } = this.list
     try {
+      const expiresMs = this.parts.expiresMs()
       const answer = await connection.request(FRAME_OPEN_TRANSFER, (request) =>
-        encodeOpenTransfer({ request, content, name, mediaType, size, chunkBytes, keepMs, expiresMs: 0 }),
+        encodeOpenTransfer({ request, content, name, mediaType, size, chunkBytes, keepMs, expiresMs }),
       )
       const { transfer, creditBytes, sealed } = decodeTransferOpened(answer)
       if (attachment !== this.attachment || this.isOver) {
@@ -188,8 +200,9 @@ export class Attempt implements Transfer {
       const outgoing = new Outgoing(this.list, creditBytes)
       this.session = { connection, transfer, outgoing, named: 0, sealing: false }
       counters.storedBytes = 0
+      counters.fault = null
       this.state()
-      this.pump()
+      this.go()
     } catch (error) {
       if (attachment !== this.attachment || this.isOver) return
       if (!(error instanceof Fault) || error.code !== 'REQUEST_REFUSED') throw error
@@ -210,10 +223,34 @@ export class Attempt implements Transfer {
     const { session } = this
     if (session?.connection.alive === true) {
       this.name(session)
-      if (!this.isPaused) this.send(session)
       this.finishNaming(session)
     }
-    if (!this.isPaused && this.waiting === null) this.feed.fill(session?.outgoing.upcoming(this.feed.ahead) ?? [])
+    this.fill()
+  }
+
+  /** See `Mover`. */
+  step(bytesMax: number): number {
+    const { session } = this
+    if (this.isOver || this.isPaused || session?.connection.alive !== true) return 0
+    const allowed = Math.min(bytesMax, this.parts.pacer.allowed())
+    this.windowChanged()
+    return allowed === 0 ? 0 : this.send(session, allowed)
+  }
+
+  /** See `Mover`. */
+  windowChanged(): void {
+    const isClosed = this.line.isClosed || this.parts.pacer.isClosed
+    if (isClosed === this.isClosed) return
+    this.isClosed = isClosed
+    // It may be closed for hours.
+    if (isClosed) this.feed.rest()
+    this.state()
+    this.schedule()
+  }
+
+  /** See `Transfer`. */
+  report(): TransferReport {
+    return this.parts.report()
   }
 
   want({ ranges }: Want): void {
@@ -242,7 +279,7 @@ export class Attempt implements Transfer {
     }
     if (fresh.length > 0) this.backoff.reset()
     this.parts.onProgress()
-    this.pump()
+    this.go()
   }
 
   sealed(): void {
@@ -296,9 +333,8 @@ export class Attempt implements Transfer {
   private leave(): void {
     this.attachment++
     this.session = null
-    for (const timer of [this.waiting, this.pacing]) if (timer !== null) clearTimeout(timer)
+    if (this.waiting !== null) clearTimeout(this.waiting)
     this.waiting = null
-    this.pacing = null
     this.isClosed = false
   }
 
@@ -320,6 +356,7 @@ export class Attempt implements Transfer {
     }
     this.feed.detached()
     this.feed.rest()
+    this.parts.counters.fault = fault
     this.waiting = setTimeout(() => {
       this.waiting = null
       this.parts.host.beginTransfer(this)
@@ -334,8 +371,22 @@ export class Attempt implements Transfer {
     // What is ready in one turn is named in one frame.
     setImmediate(() => {
       this.scheduled = false
-      this.pump()
+      this.go()
     })
+  }
+
+  /** What there is to do, and then whoever has a turn. */
+  private go(): void {
+    this.pump()
+    this.line.pump()
+    // The line may have been closed before it came to it.
+    this.windowChanged()
+  }
+
+  /** Reads what is to be sent next. */
+  private fill(): void {
+    if (this.isPaused || this.isClosed || this.waiting !== null) return
+    this.feed.fill(this.session?.outgoing.upcoming(this.feed.ahead) ?? [])
   }
 
   private name(session: Session): void {
@@ -355,39 +406,29 @@ export class Attempt implements Transfer {
     }
   }
 
-  private send({ connection, transfer, outgoing }: Session): void {
-    const { pace, counters } = this.parts
-    if (this.pacing !== null) return
-    while (connection.bulkWritable) {
-      const { next } = outgoing
-      const form = next < 0 ? null : this.feed.get(next)
-      if (form === null) return
-      const { bytes, encodedBytes } = form
-      const allowed = pace.ask(performance.now())
-      if (allowed.closed !== this.isClosed) {
-        this.isClosed = allowed.closed
-        this.state()
-      }
-      if (allowed.bytes === 0) {
-        this.pacing = setTimeout(() => {
-          this.pacing = null
-          this.pump()
-        }, allowed.waitMs)
-        return
-      }
-      const piece = outgoing.take(allowed.bytes, encodedBytes)
-      if (piece === null) return
-      const { chunk, offset } = piece
-      pace.spend(piece.bytes)
-      counters.sentBytes += piece.contentBytes
-      counters.wireBytes += piece.bytes
-      if (offset === 0) {
-        this.everSent.add(chunk)
-        this.feed.sending(chunk)
-      }
-      const start = dataFrameStart({ transfer, chunk, offset, encodedBytes, bytes: piece.bytes })
-      connection.sendParts(start, bytes.subarray(offset, offset + piece.bytes))
+  /** Sends a piece; gives its bytes on the wire. */
+  private send({ connection, transfer, outgoing }: Session, bytesMax: number): number {
+    const { pacer, counters, meter } = this.parts
+    const { next } = outgoing
+    const form = next < 0 ? null : this.feed.get(next)
+    if (form === null) return 0
+    const { bytes, encodedBytes } = form
+    const piece = outgoing.take(bytesMax, encodedBytes)
+    if (piece === null) return 0
+    const { chunk, offset } = piece
+    pacer.spend(piece.bytes)
+    counters.sentBytes += piece.contentBytes
+    counters.wireBytes += piece.bytes
+    meter.note(counters.sentBytes, performance.now())
+    if (offset === 0) {
+      this.everSent.add(chunk)
+      this.feed.sending(chunk)
     }
+    const start = dataFrameStart({ transfer, chunk, offset, encodedBytes, bytes: piece.bytes })
+    connection.sendParts(start, bytes.subarray(offset, offset + piece.bytes))
+    // Its memory comes back when it is stored; what comes after it may be read already.
+    if (offset + piece.bytes === bytes.length) this.fill()
+    return piece.bytes
   }
 
   /** Once everything is named: what is sent later is what was named, whatever becomes of the file. */
@@ -410,7 +451,8 @@ export class Attempt implements Transfer {
 
   private state(): void {
     const { counters } = this.parts
-    if (this.isPaused || this.isClosed) counters.state = 'paused'
+    if (this.isPaused) counters.state = 'paused'
+    else if (this.session !== null && this.isClosed) counters.state = 'window'
     else counters.state = this.session === null ? 'waiting' : 'sending'
     this.parts.onProgress()
   }

@@ -59,6 +59,7 @@ export class ChunkFeed {
     this.list = parts.list
     this.memory = parts.memory
     this.events = parts.events
+    this.memory.giveUp = () => this.drop(() => false)
     const { chunkBytes } = parts.memory
     this.shortest = parts.cut?.min ?? chunkBytes
     this.hashingMax = within(AT_THREAD_CHUNKS_MAX, AT_THREAD_BYTES / chunkBytes)
@@ -128,13 +129,17 @@ export class ChunkFeed {
 
   /** Takes the memory of the chunk that is needed last. */
   private evict(needed: readonly number[]): SharedArrayBuffer | null {
+    return this.drop((chunk) => needed.includes(chunk)) ? this.memory.take() : null
+  }
+
+  /** Lets go of the last chunk that was not begun to be sent: it is read again. False when there is none but those to keep. */
+  private drop(isKept: (chunk: number) => boolean): boolean {
     let last = -1
     for (const chunk of this.here.keys()) {
-      if (chunk > last && !this.sent.has(chunk) && !needed.includes(chunk)) last = chunk
+      if (chunk > last && !this.sent.has(chunk) && !isKept(chunk)) last = chunk
     }
-    if (last < 0) return null
-    this.release(last)
-    return this.memory.take()
+    if (last >= 0) this.release(last)
+    return last >= 0
   }
 
   private async hashNext(memory: SharedArrayBuffer): Promise<void> {

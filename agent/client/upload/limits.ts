@@ -9,6 +9,9 @@ const MIB = 1024 * KIB
  */
 export const MEMORY_BYTES_MAX = 32 * MIB
 
+/** Parts of that memory, by priority (normal, urgent, bulk): what is urgent must find the hub's window full whatever else is sent. */
+export const MEMORY_PARTS: readonly number[] = [4, 16, 1]
+
 /** Content given to the reading thread at a time: it must not wait for us, nor urgent reads behind it for long (2 ms). */
 export const AT_THREAD_BYTES = 2 * MIB
 export const AT_THREAD_CHUNKS_MAX = 16
@@ -38,11 +41,8 @@ export const REFUSED_MS_MAX = 30_000
 export const RESTARTS_MAX = 5
 export const RESTART_MS_FIRST = 250
 
-/** On a slow line a piece takes an eighth of a second, but is never so small that frames weigh more than content. */
-export const PIECES_PER_SECOND = 8
-export const PIECE_BYTES_MIN = 4 * KIB
-/** While no bytes may be sent at this time of day, that is asked again so often. */
-export const CLOSED_WINDOW_MS = 500
+/** A longer timer of the runtime fires at once. */
+export const TIMER_MS_MAX = 2 ** 31 - 1
 
 /** What the journal holds back before it writes; a lost record costs the hash of one chunk. */
 export const JOURNAL_WRITE_MS = 20

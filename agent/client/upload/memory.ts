@@ -1,7 +1,9 @@
-// Memory for chunks, shared with the reading thread and used again. All uploads of a process share one bound; each gets an equal
-// part of it, and always one chunk.
+// Memory for chunks, shared with the reading thread and used again. All uploads of a process share one bound; each gets a part of it
+// by its priority, and always one chunk. Who holds more than its part, because another one has begun, gives back what it has only
+// read ahead.
 
-import { MEMORY_BYTES_MAX } from './limits.ts'
+import { PRIORITY_NORMAL, type Priority } from '#protocol/codec/mod.ts'
+import { MEMORY_BYTES_MAX, MEMORY_PARTS } from './limits.ts'
 
 export class ChunkMemory {
   private static common: ChunkMemory | null = null
@@ -11,7 +13,9 @@ export class ChunkMemory {
   private freeBytes = 0
   private readonly free: SharedArrayBuffer[] = []
   private readonly bytesMax: number
-  private shares = 0
+  private readonly shares = new Set<MemoryShare>()
+  /** Of all shares. */
+  private parts = 0
 
   constructor(bytesMax = MEMORY_BYTES_MAX) {
     this.bytesMax = bytesMax
@@ -23,14 +27,22 @@ export class ChunkMemory {
   }
 
   /** For an upload with chunks of up to `chunkBytes`. */
-  share(chunkBytes: number): MemoryShare {
-    this.shares++
-    return new MemoryShare(this, chunkBytes)
+  share(chunkBytes: number, priority: Priority = PRIORITY_NORMAL): MemoryShare {
+    const share = new MemoryShare(this, chunkBytes, MEMORY_PARTS[priority] as number)
+    this.shares.add(share)
+    this.parts += share.parts
+    for (const other of this.shares) other.squeeze()
+    return share
+  }
+
+  /** For `MemoryShare`: bytes it may hold. */
+  partOf(share: MemoryShare): number {
+    return (this.bytesMax * share.parts) / this.parts
   }
 
   /** For `MemoryShare`: `null` when it has its part. */
-  take(bytes: number, heldBytes: number): SharedArrayBuffer | null {
-    const fits = this.takenBytes + bytes <= this.bytesMax && heldBytes + bytes <= this.bytesMax / this.shares
+  take(bytes: number, { heldBytes, bytesMax }: MemoryShare): SharedArrayBuffer | null {
+    const fits = this.takenBytes + bytes <= this.bytesMax && heldBytes + bytes <= bytesMax
     if (!fits && heldBytes > 0) return null
     const at = this.free.findIndex(({ byteLength }) => byteLength === bytes)
     const found = at < 0 ? new SharedArrayBuffer(bytes) : (this.free.splice(at, 1)[0] as SharedArrayBuffer)
@@ -48,14 +60,15 @@ export class ChunkMemory {
     this.trim()
   }
 
-  ended(): void {
-    this.shares--
+  ended(share: MemoryShare): void {
+    this.shares.delete(share)
+    this.parts -= share.parts
     this.trim()
   }
 
   /** What is kept for the next chunks counts too; without uploads nothing is kept. */
   private trim(): void {
-    const keepBytes = this.shares === 0 ? 0 : this.bytesMax - this.takenBytes
+    const keepBytes = this.shares.size === 0 ? 0 : this.bytesMax - this.takenBytes
     while (this.freeBytes > keepBytes && this.free.length > 0) {
       this.freeBytes -= (this.free.shift() as SharedArrayBuffer).byteLength
     }
@@ -64,18 +77,32 @@ export class ChunkMemory {
 
 export class MemoryShare {
   readonly chunkBytes: number
+  readonly parts: number
+  heldBytes = 0
+  /** Gives back memory that can be done without; false when there is none. */
+  giveUp: () => boolean = () => false
   private readonly memory: ChunkMemory
-  private heldBytes = 0
   private isOpen = true
 
-  constructor(memory: ChunkMemory, chunkBytes: number) {
+  constructor(memory: ChunkMemory, chunkBytes: number, parts: number) {
     this.memory = memory
     this.chunkBytes = chunkBytes
+    this.parts = parts
+  }
+
+  /** What it may hold; one chunk in any case. */
+  get bytesMax(): number {
+    return this.memory.partOf(this)
+  }
+
+  /** Its part has become less. */
+  squeeze(): void {
+    while (this.heldBytes > Math.max(this.bytesMax, this.chunkBytes) && this.giveUp());
   }
 
   /** Memory for one chunk, or `null` for the moment. */
   take(): SharedArrayBuffer | null {
-    const found = this.memory.take(this.chunkBytes, this.heldBytes)
+    const found = this.memory.take(this.chunkBytes, this)
     if (found !== null) this.heldBytes += this.chunkBytes
     return found
   }
@@ -87,7 +114,7 @@ export class MemoryShare {
 
   /** When everything taken was given back. */
   close(): void {
-    if (this.isOpen) this.memory.ended()
+    if (this.isOpen) this.memory.ended(this)
     this.isOpen = false
   }
 }

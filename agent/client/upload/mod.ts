@@ -1,4 +1,3 @@
 export type { UploadHost } from './attempt.ts'
-export type { BytesPerSecond } from './pace.ts'
 export type { UploadProgress, UploadState } from './progress.ts'
 export { Upload, type UploadOptions } from './upload.ts'

@@ -1,4 +1,4 @@
-// Journal, memory, pace and file of an upload, each alone.
+// Journal, memory and file of an upload, each alone.
 
 import {
   mkdtempSync,
@@ -14,12 +14,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { Random, testSeed } from '#protocol/bytes/testing.ts'
-import { CHUNK_DATA_BYTES_MAX } from '#protocol/frame/mod.ts'
+import { PRIORITY_BULK, PRIORITY_URGENT } from '#protocol/codec/mod.ts'
 import { ContentFile } from './content-file.ts'
 import { Journal, type JournalKey } from './journal.ts'
-import { CLOSED_WINDOW_MS, PIECE_BYTES_MIN } from './limits.ts'
 import { ChunkMemory } from './memory.ts'
-import { Pace } from './pace.ts'
 
 const seed = testSeed()
 t.comment(`SEED=${seed}`)
@@ -142,34 +140,34 @@ t.test('memory is shared, bounded and used again', async (t) => {
   t.equal(memory.highestBytes, 11 * CHUNK)
 })
 
-t.test('pace keeps to the rate over time, whatever it is asked', async (t) => {
-  for (const rate of [1000, 50_000, 3_000_000, 500_000_000]) {
-    let nowMs = 0
-    let sent = 0
-    const pace = new Pace(rate, nowMs)
-    while (nowMs < 60_000) {
-      const { bytes, waitMs, closed } = pace.ask(nowMs)
-      if (closed || bytes > Math.max(PIECE_BYTES_MIN, Math.min(CHUNK_DATA_BYTES_MAX, rate / 8)))
-        t.fail(`${bytes} bytes`)
-      if (bytes > 0) {
-        pace.spend(bytes)
-        sent += bytes
-      } else nowMs += Math.max(waitMs, random.below(20))
-      nowMs += 0.001
-    }
-    const expected = (rate * nowMs) / 1000
-    t.ok(sent <= expected + 2 * CHUNK_DATA_BYTES_MAX && sent >= expected * 0.95, `${sent} of ${expected}`)
+t.test('what is urgent has nearly all memory, and who read ahead gives it back', async (t) => {
+  const memory = new ChunkMemory(17 * CHUNK)
+  const bulk = memory.share(CHUNK, PRIORITY_BULK)
+  const held = Array.from({ length: 17 }, () => bulk.take() as SharedArrayBuffer)
+  // Three of them are on their way.
+  bulk.giveUp = () => {
+    if (held.length === 3) return false
+    bulk.give(held.pop() as SharedArrayBuffer)
+    return true
   }
-  let rate = 0
-  const pace = new Pace(() => rate, 0)
-  for (let i = 0; i < 100; i++) {
-    t.equal(pace.ask(0).bytes, CHUNK_DATA_BYTES_MAX)
-    pace.spend(CHUNK_DATA_BYTES_MAX)
-  }
-  rate = -1
-  t.match(pace.ask(1), { bytes: 0, waitMs: CLOSED_WINDOW_MS, closed: true })
-  rate = CHUNK_DATA_BYTES_MAX
-  t.ok(pace.ask(2).waitMs <= 1000, 'what was sent without a limit is not held against it for longer than a piece takes')
+  const urgent = memory.share(CHUNK, PRIORITY_URGENT)
+  t.equal(bulk.heldBytes, 3 * CHUNK)
+  t.equal(bulk.take(), null)
+  const taken: SharedArrayBuffer[] = []
+  for (let found = urgent.take(); found !== null; found = urgent.take()) taken.push(found)
+  t.equal(taken.length, 14)
+  for (const found of held.splice(0)) bulk.give(found)
+  for (let found = urgent.take(); found !== null; found = urgent.take()) taken.push(found)
+  t.equal(taken.length, 16)
+  held.push(bulk.take() as SharedArrayBuffer)
+  t.equal(bulk.take(), null, 'one is its part')
+  for (const found of taken) urgent.give(found)
+  urgent.close()
+  for (let found = bulk.take(); found !== null; found = bulk.take()) held.push(found)
+  t.equal(held.length, 17, 'afterwards all is its own again')
+  for (const found of held) bulk.give(found)
+  bulk.close()
+  t.equal(memory.takenBytes, 0)
 })
 
 t.test('a file is cut the same wherever it is begun', async (t) => {

@@ -1,26 +1,47 @@
 // How far an upload is. One object for all its attempts: what a change of the file made useless was work done all the same.
 
-export type UploadState = 'waiting' | 'sending' | 'paused' | 'sealed' | 'failed'
+import type { Fault } from '#protocol/base/mod.ts'
 
-export type UploadProgress = {
-  readonly size: number
-  readonly hashedBytes: number
+export type UploadState =
+  /** For the connection, or, with `fault`, until the hub takes it. */
+  | 'waiting'
+  | 'sending'
+  /** By `pause`. */
+  | 'paused'
+  /** Outside its windows of the day, or those of the agent. */
+  | 'window'
+  | 'sealed'
+  | 'failed'
+
+/** What is counted. */
+export type Counters = {
+  size: number
+  hashedBytes: number
   /** Content bytes put on the wire, repeats included. */
-  readonly sentBytes: number
+  sentBytes: number
   /** The same as they travel: fewer where chunks are encoded. */
-  readonly wireBytes: number
+  wireBytes: number
   /** Durable at the hub, as far as it has said so on this connection. */
-  readonly storedBytes: number
+  storedBytes: number
   /** Of these, what the hub had without our sending it. */
-  readonly reusedBytes: number
+  reusedBytes: number
   /** Hashed although the journal or this process knew them. */
-  readonly hashedAgainBytes: number
+  hashedAgainBytes: number
   /** Read a second time, because it was wanted and not in memory any more. */
-  readonly readAgainBytes: number
-  readonly state: UploadState
+  readAgainBytes: number
+  state: UploadState
+  /** Why the hub does not take it for the moment, when it waits for that; why it failed. */
+  fault: Fault | null
 }
 
-export type Counters = { -readonly [key in keyof UploadProgress]: UploadProgress[key] }
+export type UploadProgress = Readonly<Counters> & {
+  /** As those who receive it see it. */
+  readonly name: string
+  /** Content sent, over the last five seconds. */
+  readonly bytesPerSecond: number
+  /** Until the hub has all of it; `null`: nobody knows. */
+  readonly secondsLeft: number | null
+}
 
 export const newCounters = (): Counters => ({
   size: 0,
@@ -32,4 +53,5 @@ export const newCounters = (): Counters => ({
   hashedAgainBytes: 0,
   readAgainBytes: 0,
   state: 'waiting',
+  fault: null,
 })

@@ -51,8 +51,9 @@ import {
   WINDOW_BYTES,
 } from '#protocol/transfer/mod.ts'
 import { HubConnection } from '../connection.ts'
+import type { Line } from '../line.ts'
 import type { Origins } from '../origins.ts'
-import { type Transfer, Transfers } from '../transfers.ts'
+import { type Direction, type Transfer, type TransferLimits, Transfers } from '../transfers.ts'
 import type { UploadHost } from './mod.ts'
 
 const AGREED = { keepaliveMs: 60_000, frameBytesMax: BATCH_FRAME_BYTES_MAX }
@@ -268,7 +269,15 @@ export class TestClient implements UploadHost {
   readonly name = 'agent-a'
   readonly sealingKey = KEY
   connection: HubConnection | null = null
-  private readonly transfers = new Transfers()
+  private readonly transfers: Transfers
+
+  constructor(limits: TransferLimits = {}) {
+    this.transfers = new Transfers(limits)
+  }
+
+  transferLine(direction: Direction): Line {
+    return this.transfers.line(direction)
+  }
 
   addTransfer(transfer: Transfer): void {
     this.transfers.add(transfer)

@@ -4,6 +4,7 @@
 import { randomBytes } from 'node:crypto'
 import { basename, resolve } from 'node:path'
 import { asFault, type Fault } from '#protocol/base/mod.ts'
+import type { Priority } from '#protocol/codec/mod.ts'
 import {
   CONTENT_ID_BYTES,
   type CutSizes,
@@ -13,12 +14,15 @@ import {
   MEDIA_TYPE_LENGTH_MAX,
 } from '#protocol/transfer/mod.ts'
 import { clientFault } from '../faults.ts'
+import type { PriorityName } from '../outgoing.ts'
+import { type BytesPerSecond, Pacer } from '../pace.ts'
+import { RateMeter, secondsLeft } from '../rate.ts'
+import { priorityOf, type TransferReport } from '../transfers.ts'
 import { Attempt, GIVEN_UP, type UploadHost } from './attempt.ts'
 import { uploadFault } from './faults.ts'
 import { Journal } from './journal.ts'
-import { PROGRESS_MS, RESTART_MS_FIRST, RESTARTS_MAX } from './limits.ts'
+import { PROGRESS_MS, RESTART_MS_FIRST, RESTARTS_MAX, TIMER_MS_MAX } from './limits.ts'
 import { ChunkMemory } from './memory.ts'
-import { type BytesPerSecond, Pace } from './pace.ts'
 import { newCounters, type UploadProgress, type UploadState } from './progress.ts'
 import { type OpenFile, ReadingThread } from './thread.ts'
 
@@ -31,6 +35,13 @@ export type UploadOptions = {
   readonly mediaType?: string
   /** How long the hub keeps it while nothing refers to it; 0 for the hub's own time. */
   readonly keepMs?: number
+  /**
+   * So long from now the content is worth anything. Then the hub removes it, whatever refers to it; before that it must be sent. 0
+   * (default): it does not expire.
+   */
+  readonly expiresMs?: number
+  /** Among the uploads of this client, `normal` unless said: an urgent one gets nearly all of the line, a bulk one what is left. */
+  readonly priority?: PriorityName
   /** 32 hexadecimal digits; the journal's unless said otherwise, else random. */
   readonly id?: string
   /** Where progress is remembered over restarts of the process; nowhere unless said. Nothing else should be in that folder. */
@@ -39,7 +50,10 @@ export type UploadOptions = {
   readonly cut?: 'fixed' | 'content'
   /** `auto` (default): what compresses travels so. `off`: everything travels as it is. */
   readonly compress?: 'auto' | 'off'
-  /** Bytes a second on the line; 0 for no limit, below 0 for nothing at this time of day: a function is asked again and again. */
+  /**
+   * Bytes a second on the line, below what the client allows all its uploads together; 0 for no limit, below 0 for nothing at this
+   * time of day: a function is asked again and again.
+   */
   readonly bytesPerSecondMax?: BytesPerSecond
   /** Gives the upload up, as `cancel` does. */
   readonly signal?: AbortSignal
@@ -59,7 +73,7 @@ export class Upload {
   readonly opened: Promise<void>
   /**
    * It is whole and durable at the hub, under `id`. Faults: `CONTENT_UNREADABLE`, `CONTENT_CHANGED` (it kept changing),
-   * `TRANSFER_TOO_LARGE`, `TRANSFER_REFUSED`, `TRANSFER_CANCELLED`, `TRANSFERS_UNSUPPORTED`, `CLIENT_CLOSED`.
+   * `TRANSFER_TOO_LARGE`, `TRANSFER_REFUSED`, `TRANSFER_EXPIRED`, `TRANSFER_CANCELLED`, `TRANSFERS_UNSUPPORTED`, `CLIENT_CLOSED`.
    */
   readonly sealed: Promise<void>
   /** Why progress cannot be remembered, if it cannot: the upload goes on without. */
@@ -69,7 +83,10 @@ export class Upload {
   private readonly path: string
   private readonly name: string
   private readonly counters = newCounters()
-  private readonly pace: Pace
+  private readonly meter = new RateMeter(performance.now())
+  private readonly pacer: Pacer
+  private readonly priority: Priority
+  private readonly beganMs = performance.now()
   private readonly opening = Promise.withResolvers<void>()
   private readonly sealing = Promise.withResolvers<void>()
   private contentId: Buffer
@@ -78,6 +95,7 @@ export class Upload {
   private stopped: Fault | null = null
   private wake: (() => void) | null = null
   private reporting: NodeJS.Timeout | null = null
+  private expiry: NodeJS.Timeout | null = null
 
   /** Use `client.upload()`. Faults: `UPLOAD_INVALID`, `CONTENT_NAME_INVALID`. */
   constructor(host: UploadHost, options: UploadOptions) {
@@ -88,7 +106,8 @@ export class Upload {
     this.name = options.name ?? basename(this.path)
     checkName(this.name)
     this.contentId = options.id === undefined ? randomBytes(CONTENT_ID_BYTES) : Buffer.from(options.id, 'hex')
-    this.pace = new Pace(options.bytesPerSecondMax ?? 0, performance.now())
+    this.priority = priorityOf(options.priority, (why) => uploadFault('UPLOAD_INVALID', { why }))
+    this.pacer = new Pacer(options.bytesPerSecondMax ?? 0, () => host.transferLine('upload').pump())
     this.opened = this.opening.promise
     this.sealed = this.sealing.promise
     // Who waits for one of them need not wait for the other; a rejection that nobody awaits must not end the process.
@@ -96,6 +115,7 @@ export class Upload {
     const abort = () => void this.cancel()
     options.signal?.addEventListener('abort', abort, { once: true })
     if (options.signal?.aborted === true) this.stopped = cancelled(this.path)
+    this.expire()
     void this.run().finally(() => options.signal?.removeEventListener('abort', abort))
   }
 
@@ -105,7 +125,14 @@ export class Upload {
   }
 
   get progress(): UploadProgress {
-    return { ...this.counters }
+    const { counters, name } = this
+    const bytesPerSecond = this.meter.rate(performance.now())
+    return {
+      ...counters,
+      name,
+      bytesPerSecond,
+      secondsLeft: secondsLeft(counters.size - counters.storedBytes, bytesPerSecond),
+    }
   }
 
   /** Sends and reads nothing more until `resume`; what is on its way arrives. */
@@ -120,11 +147,15 @@ export class Upload {
   /** Gives it up, at the hub too if the hub can be told; resolves when file and journal are closed. After `sealed` without effect. */
   async cancel(): Promise<void> {
     if (this.counters.state === 'sealed') return
-    this.stopped ??= cancelled(this.path)
-    this.attempt?.fail(this.stopped)
-    this.wake?.()
+    this.stop(cancelled(this.path))
     // What it rejects with is told to whoever awaits it.
     await this.sealed.catch(() => undefined)
+  }
+
+  private stop(fault: Fault): void {
+    this.stopped ??= fault
+    this.attempt?.fail(this.stopped)
+    this.wake?.()
   }
 
   private setPaused(isPaused: boolean): void {
@@ -149,6 +180,7 @@ export class Upload {
       this.sealing.resolve()
     } catch (error) {
       const fault = asFault(error, this.path)
+      this.counters.fault = fault
       this.end('failed')
       this.opening.reject(fault)
       this.sealing.reject(fault)
@@ -172,17 +204,21 @@ export class Upload {
         name: this.name,
         mediaType: this.options.mediaType ?? '',
         keepMs: this.options.keepMs ?? 0,
+        expiresMs: () => this.timeLeftMs(),
+        priority: this.priority,
         file,
         chunkBytes,
         cut,
         encode: this.options.compress !== 'off',
         journal,
-        memory: ChunkMemory.shared().share(Math.min(file.stamp.size, cut?.max ?? chunkBytes)),
-        pace: this.pace,
+        memory: ChunkMemory.shared().share(Math.min(file.stamp.size, cut?.max ?? chunkBytes), this.priority),
+        pacer: this.pacer,
         counters: this.counters,
+        meter: this.meter,
         random: this.options.random ?? Math.random,
         onOpened: () => this.opening.resolve(),
         onProgress: () => this.report(),
+        report: () => this.standing(),
       })
       this.attempt = attempt
       if (this.isPaused) attempt.pause(true)
@@ -245,7 +281,35 @@ export class Upload {
     })
   }
 
+  /** It ends when its time is over, also without a connection. */
+  private expire(): void {
+    const { expiresMs = 0 } = this.options
+    if (expiresMs === 0) return
+    const leftMs = this.beganMs + expiresMs - performance.now()
+    this.expiry = setTimeout(
+      () => (leftMs > TIMER_MS_MAX ? this.expire() : this.stop(expired(this.path))),
+      Math.min(Math.max(0, leftMs), TIMER_MS_MAX),
+    )
+  }
+
+  /** 0: it does not expire. Faults: `TRANSFER_EXPIRED`. */
+  private timeLeftMs(): number {
+    const { expiresMs = 0 } = this.options
+    if (expiresMs === 0) return 0
+    const leftMs = Math.ceil(this.beganMs + expiresMs - performance.now())
+    if (leftMs <= 0) throw expired(this.path)
+    return leftMs
+  }
+
+  private standing(): TransferReport {
+    const { name, size, storedBytes: doneBytes, bytesPerSecond, secondsLeft, state, fault } = this.progress
+    const progress = { name, size, doneBytes, bytesPerSecond, secondsLeft, state, fault }
+    return { direction: 'upload', id: this.id, priority: this.options.priority ?? 'normal', ...progress }
+  }
+
   private end(state: UploadState): void {
+    this.pacer.stop()
+    if (this.expiry !== null) clearTimeout(this.expiry)
     this.setState(state)
     if (this.reporting !== null) clearTimeout(this.reporting)
     this.reporting = null
@@ -266,11 +330,14 @@ export class Upload {
   }
 }
 
+const expired = (where: string): Fault => clientFault('TRANSFER_EXPIRED', { where })
 const cancelled = (where: string): Fault => clientFault('TRANSFER_CANCELLED', { where })
 
-function checkOptions({ id, mediaType = '', keepMs = 0 }: UploadOptions): void {
+function checkOptions({ id, mediaType = '', keepMs = 0, expiresMs = 0 }: UploadOptions): void {
   if (id !== undefined && !/^[0-9a-f]{32}$/i.test(id)) throw uploadFault('UPLOAD_INVALID', { why: `the id is ${id}` })
   if (mediaType.length > MEDIA_TYPE_LENGTH_MAX)
     throw uploadFault('UPLOAD_INVALID', { why: 'the media type is too long' })
-  if (!Number.isSafeInteger(keepMs) || keepMs < 0) throw uploadFault('UPLOAD_INVALID', { why: `keepMs is ${keepMs}` })
+  for (const [name, ms] of Object.entries({ keepMs, expiresMs })) {
+    if (!Number.isSafeInteger(ms) || ms < 0) throw uploadFault('UPLOAD_INVALID', { why: `${name} is ${ms}` })
+  }
 }
