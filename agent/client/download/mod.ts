@@ -1,10 +1,3 @@
-export {
-  Download,
-  type Downloaded,
-  type DownloadHost,
-  type DownloadOptions,
-  type DownloadProgress,
-  type DownloadState,
-  startDownload,
-} from './download.ts'
+export { Download, type DownloadHost, type DownloadOptions, startDownload } from './download.ts'
 export type { Overwrite } from './place.ts'
+export type { Downloaded, DownloadProgress, DownloadState } from './progress.ts'
