@@ -1,6 +1,6 @@
 // Cuts content where the content itself says so, so that bytes put in at one place move no cut far behind it, and what did not
 // change is not sent again. FastCDC (Xia et al., USENIX ATC 2016): a gear hash over the last 32 bytes, and a cut where its upper
-// bits are zero; two bits more before the average length and two fewer behind it keep chunks near the average.
+// bits are zero; one bit more before the average length and one fewer behind it keep chunks near the average.
 
 import { ed25519 } from '#protocol/crypto/mod.ts'
 import { CHUNK_BYTES_MAX, CHUNKS_MAX } from './limits.ts'
@@ -24,8 +24,12 @@ const AVERAGE_OF_LARGE = CHUNK_BYTES_MAX / 4
 
 /** Parts of a content that its average chunk is made for. */
 const CHUNKS_FOR_AVERAGE = 16_384
-/** Bits by which a cut is less likely before the average length, and more likely behind it. */
-const NORMAL_BITS = 2
+/**
+ * Bits by which a cut is less likely before the average length, and more likely behind it. The more there are, the more alike are
+ * the lengths, and the later a changed place finds back to the old cuts: of 1 GB with 100 places of 105 KB replaced 3.8 % are
+ * new with three bits, 2.8 % with two, 2.4 % with one, 2.6 % with none.
+ */
+const NORMAL_BITS = 1
 /** Bytes that the hash depends on: each is shifted out after 32 more. */
 const HASH_BYTES = 32
 
