@@ -77,6 +77,10 @@ export const clientFault = declareFaults('client', {
     meaning: 'the time is over in which the content was to be sent',
     remedy: 'Start it again with more time, if its content is still wanted',
   },
+  TRANSFER_LEFT: {
+    meaning: 'the transfer was left as it is',
+    remedy: 'Start it again: it goes on where it was',
+  },
   TRANSFER_REFUSED: {
     meaning: 'the hub does not go on with the transfer',
     remedy: 'Read the reason the hub gave',

@@ -340,6 +340,28 @@ t.test('given up, it is forgotten here and there', async (t) => {
   await t.rejects(before.opened, { code: 'TRANSFER_CANCELLED' })
 })
 
+t.test('left, it goes on where it was', async (t) => {
+  const { hub, client } = await pairOf(t)
+  const path = fileOf(t, random.bytes(8 * MIB))
+  const journalDir = join(dirname(path), 'journal')
+  hub.beforeStore = () => sleep(2)
+  const id = 'ef'.repeat(16)
+  const left = new Upload(client, { path, journalDir, id })
+  await storing(hub, 10)
+  await left.leave()
+  await t.rejects(left.sealed, { code: 'TRANSFER_LEFT' })
+  t.equal(readdirSync(journalDir).length, 1)
+  hub.beforeStore = () => undefined
+  const next = new Upload(client, { path, journalDir, id })
+  await next.sealed
+  t.strictSame(hub.cancelled, [])
+  t.equal(content(hub, next), sha256(readFileSync(path)))
+  t.equal(next.progress.hashedAgainBytes, 0)
+  t.ok(next.progress.sentBytes < 8 * MIB)
+  await next.leave()
+  t.equal(next.progress.state, 'sealed')
+})
+
 t.test('a large sparse file goes through little memory', async (t) => {
   const { hub, client } = await pairOf(t)
   const path = fileOf(t, random.bytes(100))

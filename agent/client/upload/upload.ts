@@ -73,7 +73,8 @@ export class Upload {
   readonly opened: Promise<void>
   /**
    * It is whole and durable at the hub, under `id`. Faults: `CONTENT_UNREADABLE`, `CONTENT_CHANGED` (it kept changing),
-   * `TRANSFER_TOO_LARGE`, `TRANSFER_REFUSED`, `TRANSFER_EXPIRED`, `TRANSFER_CANCELLED`, `TRANSFERS_UNSUPPORTED`, `CLIENT_CLOSED`.
+   * `TRANSFER_TOO_LARGE`, `TRANSFER_REFUSED`, `TRANSFER_EXPIRED`, `TRANSFER_CANCELLED`, `TRANSFER_LEFT`,
+   * `TRANSFERS_UNSUPPORTED`, `CLIENT_CLOSED`.
    */
   readonly sealed: Promise<void>
   /** Why progress cannot be remembered, if it cannot: the upload goes on without. */
@@ -149,6 +150,16 @@ export class Upload {
     if (this.counters.state === 'sealed') return
     this.stop(cancelled(this.path))
     // What it rejects with is told to whoever awaits it.
+    await this.sealed.catch(() => undefined)
+  }
+
+  /**
+   * Ends it for now: hub and journal keep what they have, and whoever sends the file again, under the same id, goes on there.
+   * Resolves when file and journal are closed. After `sealed` without effect.
+   */
+  async leave(): Promise<void> {
+    if (this.counters.state === 'sealed') return
+    this.stop(clientFault('TRANSFER_LEFT', { where: this.path }))
     await this.sealed.catch(() => undefined)
   }
 
