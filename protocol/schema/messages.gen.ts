@@ -1709,7 +1709,7 @@ export type TransferOpened = {
   readonly request: number
   /** Names the transfer in the frames of this session; from 1, shared by both directions. */
   readonly transfer: number
-  /** Absolute, in bytes of CHUNK_DATA contents, as in STORED. */
+  /** Absolute, in bytes of content (section 13.3), as in STORED. */
   readonly creditBytes: number
   /** The content is here whole already: nothing is to be sent. */
   readonly sealed: boolean
