@@ -98,7 +98,26 @@ export class Journal {
 }
 
 /** `null` where there is none, or what is there is none. */
-export async function readJournal(path: string): Promise<JournalContents | null> {
+export const readJournal = (path: string): Promise<JournalContents | null> =>
+  reading(path, async (file) => {
+    if ((await file.stat()).size > JOURNAL_BYTES_MAX) return null
+    return parseJournal(await file.readFile())
+  })
+
+/** The same of its beginning and its end alone: the chunks are not read. */
+export const peekJournal = (path: string): Promise<Omit<JournalContents, 'records' | 'end'> | null> =>
+  reading(path, async (file) => {
+    const { size } = await file.stat()
+    const records = Math.floor((size - JOURNAL_HEADER_BYTES) / JOURNAL_RECORD_BYTES)
+    const bytes = Buffer.alloc(JOURNAL_HEADER_BYTES + JOURNAL_RECORD_BYTES)
+    if (records < 1 || size > JOURNAL_BYTES_MAX) return null
+    const lastAt = JOURNAL_HEADER_BYTES + (records - 1) * JOURNAL_RECORD_BYTES
+    await file.read(bytes, 0, JOURNAL_HEADER_BYTES, 0)
+    await file.read(bytes, JOURNAL_HEADER_BYTES, JOURNAL_RECORD_BYTES, lastAt)
+    return parseJournal(bytes)
+  })
+
+async function reading<T>(path: string, read: (file: FileHandle) => Promise<T | null>): Promise<T | null> {
   let file: FileHandle
   try {
     file = await open(path, constants.O_RDONLY | NO_LINKS)
@@ -106,8 +125,7 @@ export async function readJournal(path: string): Promise<JournalContents | null>
     return null
   }
   try {
-    if ((await file.stat()).size > JOURNAL_BYTES_MAX) return null
-    return parseJournal(await file.readFile())
+    return await read(file)
   } finally {
     await file.close()
   }

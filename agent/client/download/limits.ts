@@ -29,10 +29,16 @@ export const HIDDEN_NAME_BYTES_MAX = 230
 /** `name (2).ext` to `name (9999).ext`. */
 export const NUMBERS_MAX = 9999
 
-/** Files given for reuse. */
-export const REUSE_FILES_MAX = 16
-/** A file without an index that has so many chunks in a row at no right place is not read further. */
+/** Files that are looked in for chunks, and chunks that their indexes name: 25 MB of memory at 80 bytes each. */
+export const REUSE_FILES_MAX = 32
+export const REUSE_RECORDS_MAX = CHUNKS_MAX + CHUNKS_MAX / 4
+/** A file that has so many chunks in a row at no right place is not read further. */
 export const REUSE_MISSES_MAX = 256
+/** For smaller content folders are not looked through for other files that may have some of it. */
+export const REUSE_SIZE_MIN = MIB
+/** Entries of the folder, and indexes, that are looked at: some milliseconds of names, twenty of what the system knows of files. */
+export const FOLDER_ENTRIES_MAX = 4096
+export const INDEXES_MAX = 1024
 
 /** After a full disk, a refusal for the moment. */
 export const RETRY_MS_FIRST = 1000

@@ -6,13 +6,14 @@ import { constants, link, lstat, mkdir, open, rename, rm, stat, unlink } from 'n
 import { basename, dirname, join, resolve } from 'node:path'
 import { checkName } from '#protocol/transfer/mod.ts'
 import { downloadFault } from './faults.ts'
-import { readJournal } from './journal.ts'
+import { peekJournal } from './journal.ts'
 import { FILE_NAME_BYTES_MAX, HIDDEN_NAME_BYTES_MAX, NUMBERS_MAX } from './limits.ts'
 
 export type Overwrite = 'refuse' | 'replace' | 'number'
 
 /** Indexes of complete files lie in this folder beside them. */
 const INDEX_FOLDER = '.causeway'
+export const INDEX_ENDING = '.chunks'
 
 export class Place {
   readonly folder: string
@@ -62,20 +63,32 @@ export class Place {
     throw downloadFault('TARGET_EXISTS', { where: this.numbered(1) })
   }
 
-  /** The name, or a numbered one, under which just this content lies here already, unchanged since it came. */
-  async published(id: Buffer, overwrite: Overwrite): Promise<string | null> {
-    const left = await readJournal(this.journalPath)
-    const last = overwrite === 'number' ? NUMBERS_MAX : 1
-    for (let n = 1; n <= last; n++) {
-      const path = this.numbered(n)
+  /** The name, or a numbered one, under which just this content lies here already, unchanged since it came; and its journal. */
+  async published(id: Buffer, overwrite: Overwrite): Promise<{ path: string; journalPath: string } | null> {
+    for (const path of await this.taken(overwrite === 'number' ? NUMBERS_MAX : 1)) {
       const there = await lstatIfThere(path)
-      if (there === null) return null
-      for (const index of [await readJournal(indexPath(path)), left]) {
-        if (index === null || index.completeMs !== Math.floor(there.mtimeMs)) continue
-        if (there.isFile() && there.size === index.size && index.id.equals(id)) return path
+      for (const journalPath of [indexPath(path), this.journalPath]) {
+        const index = await peekJournal(journalPath)
+        if (there === null || index === null || index.completeMs !== Math.floor(there.mtimeMs)) continue
+        if (there.isFile() && there.size === index.size && index.id.equals(id)) return { path, journalPath }
       }
     }
     return null
+  }
+
+  /** What has the name, and the numbered ones behind it. */
+  async taken(max: number = NUMBERS_MAX): Promise<string[]> {
+    const paths: string[] = []
+    for (let n = 1; n <= max; n++) {
+      const path = this.numbered(n)
+      if ((await lstatIfThere(path)) === null) break
+      paths.push(path)
+    }
+    return paths
+  }
+
+  get indexFolder(): string {
+    return join(this.folder, INDEX_FOLDER)
   }
 
   /** The journal becomes the index of the complete file. */
@@ -107,7 +120,7 @@ export class Place {
 
 /** Where the index of a complete file is kept. */
 export const indexPath = (path: string): string =>
-  join(dirname(path), INDEX_FOLDER, `${cut(basename(path), HIDDEN_NAME_BYTES_MAX)}.chunks`)
+  join(dirname(path), INDEX_FOLDER, `${cut(basename(path), HIDDEN_NAME_BYTES_MAX)}${INDEX_ENDING}`)
 
 /** What has that name, a link itself; `null` for nothing that can be seen. */
 export async function lstatIfThere(path: string): Promise<Stats | null> {

@@ -1,7 +1,21 @@
+import { spawnSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { copyFileSync, readFileSync, writeFileSync } from 'node:fs'
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
+import { REUSE_FILES_MAX } from './limits.ts'
 import type { DownloadOptions } from './mod.ts'
 import { TestClient, TestContent, TestHub, temporaryFolder } from './testing.ts'
 
@@ -77,4 +91,114 @@ t.test('a file in which nothing is found is not read to its end', async (t) => {
   const { path, sentBytes } = await fetch(TestContent.of(bytes), folder, { reuse: [strange] })
   t.ok(readFileSync(path).equals(bytes))
   t.equal(sentBytes, bytes.length)
+})
+
+/** Content of so many chunks of its own, then those of the others. */
+const contentOf = (own: number, ...others: readonly Buffer[]) => Buffer.concat([randomBytes(own * CHUNK), ...others])
+
+t.test('a third version is put together from both that are here', async (t) => {
+  const folder = temporaryFolder(t)
+  const first = contentOf(20)
+  const second = contentOf(4, first.subarray(0, 10 * CHUNK))
+  await fetch(TestContent.of(first), folder)
+  await fetch(TestContent.of(second), folder)
+  const bytes = contentOf(1, second.subarray(0, 4 * CHUNK), first.subarray(15 * CHUNK), second.subarray(4 * CHUNK))
+  const { path, sentBytes, progress } = await fetch(TestContent.of(bytes), folder)
+  t.equal(path, join(folder, 'report (3).pdf'))
+  t.ok(readFileSync(path).equals(bytes))
+  t.equal(sentBytes, CHUNK)
+  t.equal(progress.reusedBytes, 19 * CHUNK)
+})
+
+t.test('what has come under another name is found, and what another download has of it', async (t) => {
+  const folder = temporaryFolder(t)
+  const [whole, part] = [contentOf(16), contentOf(20)]
+  await fetch(TestContent.of(whole, { name: 'plan.dwg' }), folder)
+  // An aborted try, and the same sent again under another id.
+  const client = new TestClient()
+  const made = TestContent.of(part)
+  const hub: TestHub = client.connect(new TestHub(made, { sends: () => hub.sentBytes < 12 * CHUNK }))
+  const given = client.download({ id: made.id.toString('hex'), to: folder })
+  while (hub.storedChunks.size < 12) await new Promise((resolve) => setTimeout(resolve, 2))
+  given.cancel()
+  await t.rejects(given.done, { code: 'TRANSFER_CANCELLED' })
+  const bytes = Buffer.concat([whole, part])
+  const { path, sentBytes } = await fetch(TestContent.of(bytes), folder)
+  t.ok(readFileSync(path).equals(bytes))
+  t.equal(sentBytes, 8 * CHUNK)
+  t.equal(
+    readdirSync(folder).filter((name) => name.endsWith('.part')).length,
+    1,
+    'the other download keeps what it has',
+  )
+})
+
+t.test('a file that was changed behind its index costs hashes, and gives what is still there', async (t) => {
+  const folder = temporaryFolder(t)
+  const bytes = contentOf(400)
+  const { path: old } = await fetch(TestContent.of(bytes, { name: 'old.img' }), folder)
+  const changed = Buffer.from(bytes)
+  for (const chunk of [3, 200]) changed[chunk * CHUNK + 5] = (changed[chunk * CHUNK + 5] as number) ^ 1
+  writeFileSync(old, changed)
+  const again = await fetch(TestContent.of(bytes), folder)
+  t.ok(readFileSync(again.path).equals(bytes))
+  t.equal(again.sentBytes, 2 * CHUNK)
+  // Others of it are none of ours any more: soon nothing is looked for there.
+  rmSync(again.path)
+  writeFileSync(old, Buffer.alloc(bytes.length, 7))
+  const third = await fetch(TestContent.of(bytes), folder)
+  t.ok(readFileSync(third.path).equals(bytes))
+  t.equal(third.sentBytes, bytes.length)
+})
+
+t.test('an index goes with its file; links and pipes are not looked into', async (t) => {
+  const outer = temporaryFolder(t)
+  const folder = join(outer, 'in')
+  mkdirSync(folder)
+  const bytes = contentOf(20)
+  const names = ['gone.bin', 'link.bin', 'pipe.bin']
+  for (const name of names) await fetch(TestContent.of(bytes, { name }), folder)
+  for (const name of names) renameSync(join(folder, name), join(outer, name))
+  symlinkSync('../link.bin', join(folder, 'link.bin'))
+  t.equal(spawnSync('mkfifo', [join(folder, 'pipe.bin')]).status, 0)
+  const { path, sentBytes } = await fetch(TestContent.of(bytes), folder)
+  t.ok(readFileSync(path).equals(bytes))
+  t.equal(sentBytes, bytes.length)
+  t.strictSame(readdirSync(join(folder, '.causeway')).sort(), [
+    'link.bin.chunks',
+    'pipe.bin.chunks',
+    'report.pdf.chunks',
+  ])
+})
+
+t.test('of many files the likeliest are looked in', async (t) => {
+  const folder = temporaryFolder(t)
+  const part = contentOf(17)
+  const about = { version: join(folder, 'report.pdf'), kind: join(folder, 'alike.pdf') }
+  await fetch(TestContent.of(contentOf(0, part.subarray(0, 8 * CHUNK))), folder)
+  await fetch(TestContent.of(contentOf(0, part.subarray(8 * CHUNK, 16 * CHUNK)), { name: 'alike.pdf' }), folder)
+  for (const path of Object.values(about)) utimesSync(path, 1, 1)
+  for (let i = 0; i < REUSE_FILES_MAX; i++) {
+    const name = `other-${i}.bin`
+    await fetch(TestContent.of(contentOf(1, part.subarray(16 * CHUNK)), { name }), folder)
+  }
+  const { path, sentBytes } = await fetch(TestContent.of(contentOf(1, part)), folder)
+  t.ok(readFileSync(path).subarray(CHUNK).equals(part))
+  t.equal(sentBytes, CHUNK)
+})
+
+t.test('killed between replacing a file and keeping its index, it is known for what it is', async (t) => {
+  const folder = temporaryFolder(t)
+  const [first, second] = [TestContent.of(contentOf(3)), TestContent.of(contentOf(3))]
+  const index = join(folder, '.causeway', 'report.pdf.chunks')
+  await fetch(first, folder)
+  copyFileSync(index, join(folder, 'kept'))
+  await fetch(second, folder, { overwrite: 'replace' })
+  renameSync(index, join(folder, `.report.pdf.${second.id.toString('hex', 0, 4)}.journal`))
+  renameSync(join(folder, 'kept'), index)
+  const { size } = statSync(join(folder, 'report.pdf'))
+  const again = await fetch(second, folder, { overwrite: 'replace' })
+  t.match(again, { path: join(folder, 'report.pdf'), sentBytes: 0, progress: { storedBytes: size } })
+  t.strictSame(readdirSync(folder).sort(), ['.causeway', 'report.pdf'])
+  t.ok(existsSync(index))
 })

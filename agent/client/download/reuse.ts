@@ -1,19 +1,20 @@
-// Files here that may hold chunks of the content already: earlier versions of it. Where one has an index (`journal.ts`) a chunk is
-// looked up; without one, or with one of another plan, it is looked for at its own place, which finds what stands before the
-// first insertion. Nothing is believed: whoever copies a chunk hashes it.
+// Files here that may hold chunks of the content already (`candidates.ts`). Where one has an index (`journal.ts`) a chunk is looked
+// up; without one, or with one of another plan, it may be looked for at its own place, which finds what stands before the first
+// insertion. Nothing is believed: whoever copies a chunk hashes it, and a file that changed behind its index is soon left alone.
 
-import { constants, type FileHandle, open } from 'node:fs/promises'
+import { constants, type FileHandle, lstat, open } from 'node:fs/promises'
+import type { Candidate } from './candidates.ts'
 import { readJournal } from './journal.ts'
-import { REUSE_FILES_MAX, REUSE_MISSES_MAX } from './limits.ts'
+import { JOURNAL_RECORD_BYTES, REUSE_FILES_MAX, REUSE_MISSES_MAX, REUSE_RECORDS_MAX } from './limits.ts'
 import { readAll } from './part-file.ts'
-import { indexPath } from './place.ts'
 import type { ChunkPlace, ChunkRecords } from './records.ts'
 
 type Source = {
   readonly file: FileHandle
   readonly size: number
   readonly records: ChunkRecords | null
-  /** Chunks in a row that were not at their own place; -1: they are not looked for there. */
+  readonly guess: boolean
+  /** Chunks in a row that were not where they were looked for. */
   misses: number
 }
 
@@ -24,14 +25,17 @@ export class ReuseFiles {
     this.sources = sources
   }
 
-  /** Those that cannot be read are left out. `chunkBytes`: of the content wanted. */
-  static async open(paths: readonly string[], chunkBytes: number): Promise<ReuseFiles> {
+  /** Those that cannot be read, or do not help, are left out. `chunkBytes`: of the content wanted. */
+  static async open(candidates: readonly Candidate[], chunkBytes: number): Promise<ReuseFiles> {
     const sources: Source[] = []
-    for (const path of new Set(paths)) {
+    let records = 0
+    for (const candidate of candidates) {
       if (sources.length >= REUSE_FILES_MAX) break
       try {
-        const source = await openSource(path, chunkBytes)
-        if (source !== null) sources.push(source)
+        const source = await openSource(candidate, { chunkBytes, recordsMax: REUSE_RECORDS_MAX - records })
+        if (source === null) continue
+        sources.push(source)
+        records += source.records?.count ?? 0
       } catch {
         // It was a wish: without this file more is fetched.
       }
@@ -49,9 +53,8 @@ export class ReuseFiles {
     for (const source of this.sources) {
       const at = placeIn(source, chunk)
       if (at < 0) continue
-      const guessed = source.records?.find(chunk.digest) == null
       const found = (await readAll(source.file, into, at).catch(() => false)) && (await isIt())
-      if (guessed && source.misses >= 0) source.misses = found ? 0 : source.misses + 1
+      source.misses = found ? 0 : source.misses + 1
       if (found) return true
     }
     return false
@@ -63,21 +66,36 @@ export class ReuseFiles {
 }
 
 /** Where the chunk may lie in it, or -1. */
-function placeIn({ records, size, misses }: Source, { offset, length, digest }: ChunkPlace): number {
+function placeIn({ records, size, guess, misses }: Source, { offset, length, digest }: ChunkPlace): number {
+  if (misses >= REUSE_MISSES_MAX) return -1
   const known = records?.find(digest)
   if (known?.length === length) return known.offset
-  return misses >= 0 && misses < REUSE_MISSES_MAX && offset + length <= size ? offset : -1
+  return guess && offset + length <= size ? offset : -1
 }
 
-async function openSource(path: string, chunkBytes: number): Promise<Source | null> {
-  const index = await readJournal(indexPath(path))
-  const file = await open(path, constants.O_RDONLY)
-  const stat = await file.stat()
-  if (!stat.isFile()) {
-    await file.close()
-    return null
-  }
+async function openSource(
+  { path, indexPath, guess: mayGuess }: Candidate,
+  { chunkBytes, recordsMax }: { chunkBytes: number; recordsMax: number },
+): Promise<Source | null> {
+  const records = await recordsOf(indexPath, { chunkBytes, recordsMax })
   // What an index of the same plan does not know is not there, and chunks cut by their content stand anywhere.
-  const guess = chunkBytes > 0 && index?.chunkBytes !== chunkBytes
-  return { file, size: stat.size, records: index?.records ?? null, misses: guess ? 0 : -1 }
+  const guess = mayGuess && chunkBytes > 0 && records === null
+  if (records === null && !guess) return null
+  // Opening a pipe would wait for whoever writes into it.
+  const file = await open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0))
+  const stat = await file.stat()
+  if (stat.isFile()) return { file, size: stat.size, records, guess, misses: 0 }
+  await file.close()
+  return null
+}
+
+/** `null` when it says nothing of chunks of this plan, or more than may be kept in memory. */
+async function recordsOf(
+  path: string,
+  { chunkBytes, recordsMax }: { chunkBytes: number; recordsMax: number },
+): Promise<ChunkRecords | null> {
+  const bytes = (await lstat(path).catch(() => null))?.size ?? 0
+  if (bytes === 0 || bytes > recordsMax * JOURNAL_RECORD_BYTES) return null
+  const index = await readJournal(path)
+  return index?.chunkBytes === chunkBytes && index.records.count > 0 ? index.records : null
 }

@@ -4,11 +4,12 @@ import type { Fault } from '#protocol/base/mod.ts'
 import type { Plan } from '#protocol/transfer/mod.ts'
 import { HashPool } from '../hashing/mod.ts'
 import type { ChunkArena } from './arena.ts'
+import { candidatesFor } from './candidates.ts'
 import { downloadFault } from './faults.ts'
 import { Intake, type IntakeHooks } from './intake.ts'
 import { Journal, readJournal } from './journal.ts'
 import { PartFile } from './part-file.ts'
-import { indexPath, lstatIfThere, type Overwrite, type Place } from './place.ts'
+import { lstatIfThere, type Overwrite, type Place } from './place.ts'
 import type { ChunkRecords } from './records.ts'
 import { ReuseFiles } from './reuse.ts'
 import { ChunkStore, targetFault } from './store.ts'
@@ -114,13 +115,13 @@ async function openWork(
 ): Promise<Work> {
   const { size, chunkBytes } = plan
   const common = { arena, hashes: HashPool.shared(), hooks }
-  const publishedAt = await place.published(id, overwrite)
-  if (publishedAt !== null) {
-    const index = (await readJournal(indexPath(publishedAt))) ?? (await readJournal(place.journalPath))
+  const published = await place.published(id, overwrite)
+  const index = published === null ? null : await readJournal(published.journalPath)
+  if (published !== null && index !== null) {
     const reuse = await ReuseFiles.open([], chunkBytes)
-    const records = (index as { records: ChunkRecords }).records
+    const { records } = index
     const intake = new Intake({ ...common, records, store: null, reuse })
-    return make({ records, intake, store: null, reuse, publishedAt })
+    return make({ records, intake, store: null, reuse, publishedAt: published.path })
   }
   const target = place.numbered(1)
   const taken = (await lstatIfThere(target)) !== null
@@ -134,8 +135,7 @@ async function openWork(
   try {
     journal = goesOn ? await Journal.resume(place.journalPath, left) : await Journal.create(place.journalPath, header)
     await place.sync()
-    // What has the name already is most likely an earlier version.
-    const reuse = await ReuseFiles.open([...reusePaths, ...(taken ? [target] : [])], chunkBytes)
+    const reuse = await ReuseFiles.open(await candidatesFor(place, size, reusePaths), chunkBytes)
     const store = new ChunkStore({
       part,
       journal,
