@@ -38,6 +38,7 @@ export class Contents {
   constructor(options: ContentsOptions) {
     this.options = options
     this.store = options.store
+    this.store.onHealed = (id) => this.healed(id)
     this.timer = setInterval(() => void this.sweep(), SWEEP_MS)
     this.timer.unref()
   }
@@ -93,7 +94,7 @@ export class Contents {
     await this.remove(content.id)
   }
 
-  /** A chunk of it is not what it was, or gone: it is looked at anew, and is whole again when its sender sends it again. */
+  /** A chunk of it is not what it was, or gone: it is looked at anew, and is whole again when the chunk comes again. */
   async lost(content: LiveContent, digest: Buffer): Promise<void> {
     this.live.delete(content.id)
     this.recent.forget(digest.toString('latin1'))
@@ -132,6 +133,17 @@ export class Contents {
       if (view !== null && this.isOver(view) && (await this.remove(id))) removed++
     }
     return removed
+  }
+
+  private healed(id: string): void {
+    const content = this.live.get(id)
+    if (content === undefined) return
+    try {
+      const view = this.store.get(id)
+      if (view !== null) content.heal(view, this.store)
+    } catch (error) {
+      this.options.onFault(asFault(error, `content ${id}`))
+    }
   }
 
   /** Faults: as `open`. */

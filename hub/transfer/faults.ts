@@ -20,7 +20,8 @@ export const hubTransferFault = declareFaults('hub-transfer', {
   },
   CONTENT_DAMAGED: {
     meaning: 'a part of the content was damaged on the disk of the hub',
-    remedy: 'Ask its sender to send it again: only what is damaged travels. Check the disk of the hub',
+    remedy:
+      'It goes on when its sender sends it again (only what is damaged travels), or anybody another content that has this part. Check the disk of the hub',
   },
   CONTENT_NO_ROOM: {
     meaning: 'the hub has no room for the content',

@@ -51,6 +51,20 @@ export class LiveContent {
     this.tell()
   }
 
+  /** Chunks of it that were lost are here again. */
+  heal(view: ContentView, store: ContentStore): void {
+    for (let from = 0; from < this.list.count; ) {
+      const parts = store.parts(this.id, from, PARTS_READ)
+      for (const { index } of parts) if (index < this.list.count) this.durable.add(index, index + 1)
+      const last = parts.at(-1)
+      if (last === undefined) break
+      from = last.index + 1
+    }
+    this.adopt(store)
+    if (view.state === 'sealed') this.manifest = view.manifest
+    this.tell()
+  }
+
   /** What an earlier session, or life of the hub, brought. Chunks behind a gap count when they are named again. */
   private adopt(store: ContentStore): void {
     for (;;) {

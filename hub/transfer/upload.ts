@@ -215,17 +215,23 @@ export class Upload {
   private sealWhenComplete(): void {
     if (this.manifest === null || this.sealing || this.ended || !this.incoming.complete) return
     this.sealing = true
+    void this.sealWith(this.manifest)
+  }
+
+  private async sealWith(sent: Buffer): Promise<void> {
     const { content, contents, number } = this.options
-    const { manifest } = this
-    contents.store.seal(content.id, manifest).then(
-      () => {
-        content.manifest = manifest
-        content.tell()
-        if (!this.ended) this.options.send(FRAME_SEALED, CHANNEL_RECEIPTS, encodeSealed({ transfer: number }))
-        this.close()
-      },
-      (error: unknown) => this.fail(asFault(error)),
-    )
+    try {
+      // One that was sealed before, and had lost a chunk, is so again.
+      const view = contents.store.get(content.id)
+      const manifest = view?.state === 'sealed' && view.manifest !== null ? view.manifest : sent
+      await contents.store.seal(content.id, manifest)
+      content.manifest = manifest
+      content.tell()
+      if (!this.ended) this.options.send(FRAME_SEALED, CHANNEL_RECEIPTS, encodeSealed({ transfer: number }))
+      this.close()
+    } catch (error) {
+      this.fail(asFault(error))
+    }
   }
 
   private fail(fault: Fault): void {

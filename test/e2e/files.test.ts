@@ -142,8 +142,8 @@ t.test('messages without files stay in their queue, contents that are gone do no
   t.match(usage, { code: 2, stderr: /either --queue or --topic/ })
 })
 
-t.test('a chunk damaged at the hub is named, is not handed on, and comes again from its sender alone', async (t) => {
-  const desk = await hub.client('desk-3', rights)
+t.test('a chunk damaged at the hub is named, is not handed on, and comes again with whatever has it', async (t) => {
+  const desk = await hub.client('desk-5', rights)
   const bytes = randomBytes(20 * MIB)
   const path = join(hub.dir, 'survey.bin')
   writeFileSync(path, bytes)
@@ -165,20 +165,22 @@ t.test('a chunk damaged at the hub is named, is not handed on, and comes again f
   t.ok(found, 'the chunk lies in a segment')
   const checked = await run('hub', ['store', 'check', '--data', hub.dataDir])
   t.equal(checked.code, 1)
-  t.match(checked.stdout, /survey\.bin of desk-3 \([0-9a-f]{32}\), chunk \d+:/)
+  t.match(checked.stdout, /survey\.bin of desk-5 \([0-9a-f]{32}\), chunk \d+:/)
   const told = await run('hub', ['store', 'check', '--data', hub.dataDir, '--json'])
   t.match(JSON.parse(told.stdout).contents, { ok: false, damaged: [{ name: 'survey.bin', id: first.id }] })
   await hub.start()
-  const office = await hub.client('office-3', rights)
+  const office = await hub.client('office-5', rights)
   const to = folder('damaged')
   const download = office.download({ id: first.id, to })
   await hub.logged(
     ({ message, details }) => message === 'transfer ended' && /CONTENT_DAMAGED/.test(JSON.stringify(details)),
   )
-  const again = (await hub.client('desk-3', rights)).upload({ path, id: first.id })
-  await again.sealed
-  t.ok(again.progress.sentBytes <= 8 * MIB, `${again.progress.sentBytes} bytes sent again`)
+  // Whoever sends it, and as what: it is there for all.
+  await (await hub.client('desk-6', rights)).upload({ path }).sealed
   await download.done
+  const again = desk.upload({ path, id: first.id })
+  await again.sealed
+  t.equal(again.progress.sentBytes, 0)
   t.ok(readFileSync(join(to, 'survey.bin')).equals(bytes))
   await hub.stop()
   t.equal((await run('hub', ['store', 'check', '--data', hub.dataDir])).code, 0)

@@ -107,19 +107,27 @@ export function reportLines(report: StoreReport): string[] {
 }
 
 /** What it prints of large content. */
-export function contentsLines({ folder, contents, chunks, bytes, damaged, problems }: ContentsReport): string[] {
+export function contentsLines(report: ContentsReport): string[] {
+  const { folder, contents, chunks, bytes, damaged, incomplete, problems } = report
   const parts = damaged.map(
     ({ id, origin, name, index, why }) => `${printable(name)} of ${origin} (${id}), chunk ${index}: ${printable(why)}`,
   )
+  const lacking = incomplete.map(({ id, origin, name, chunks }) => {
+    return `${printable(name)} of ${origin} (${id}): ${count(chunks)} ${chunks === 1 ? 'chunk' : 'chunks'}`
+  })
   return [
     `Large content in ${folder}`,
     ...labelled('contents', `${count(contents)}, in ${count(chunks)} chunks, ${size(bytes)}`),
     ...listed('Damaged:', parts),
+    ...listed('Given up, and missing until some content brings it again:', lacking),
     ...listed('Contradictions:', problems),
     '',
     ...(damaged.length === 0 && problems.length === 0
       ? ['All of it is what was sent.']
-      : ['Ask its senders to send what is damaged again: only what the hub lacks travels.']),
+      : [
+          'Ask its senders to send what is damaged again: only what the hub lacks travels, and it is',
+          'there then for all contents that share it.',
+        ]),
   ]
 }
 

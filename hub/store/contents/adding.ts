@@ -4,9 +4,8 @@
 import { asFault, type Fault } from '#protocol/base/mod.ts'
 import type { Work } from '../engine.ts'
 import { storeFault } from '../faults.ts'
-import type { Blob } from '../segments.ts'
-import type { Chunks } from './chunks.ts'
-import type { ContentRow, PartRow } from './rows.ts'
+import type { Chunks, Written } from './chunks.ts'
+import { type ContentRow, counted, type PartKey, type PartRow } from './rows.ts'
 import type { Tables } from './tables.ts'
 
 /** A part's chunk. */
@@ -28,12 +27,14 @@ export type Adding = {
   readonly digest: Buffer
   readonly length: number
   /** Where the chunk is being written; `null`: it is here. */
-  readonly written: { readonly number: number; readonly blob: Blob } | null
+  readonly written: Written | null
 }
 
 export class AddWork implements Work {
   /** Why it was not added: the transaction went on without it. */
   refused: Fault | null = null
+  /** The part was lost, and is there again. */
+  healed = false
   private readonly tables: Tables
   private readonly chunks: Chunks
   private readonly adding: Adding
@@ -48,6 +49,7 @@ export class AddWork implements Work {
   write(): void {
     this.used = false
     this.refused = null
+    this.healed = false
     try {
       this.put()
     } catch (error) {
@@ -59,7 +61,7 @@ export class AddWork implements Work {
   done(): void {
     const { written } = this.adding
     if (written === null) return
-    if (this.used) this.chunks.stored(written.blob)
+    if (this.used) this.chunks.stored(written)
     else this.chunks.notStored(written.blob)
   }
 
@@ -71,35 +73,38 @@ export class AddWork implements Work {
     const content = contents.get(number)
     if (content === null) throw storeFault('CONTENT_UNKNOWN', { where })
     const before = parts.get([number, index])
-    if (before !== null && this.chunks.isThere(before.chunk)) {
-      if (before.digest.equals(digest) && before.length === length) return
-      throw storeFault('CONTENT_CONFLICT', { where, why: 'another chunk is in this place' })
+    const state = before === null ? null : this.chunks.stateOf(before.chunk)
+    // The row of its chunk cannot be read: it is as if there were none.
+    if (before !== null && state !== null) {
+      const isSame = before.digest.equals(digest) && before.length === length
+      if (!isSame) throw storeFault('CONTENT_CONFLICT', { where, why: 'another chunk is in this place' })
+      this.again(content, before, where)
+      return
     }
-    const counted = countedAnew(content, before, { index, length })
+    const isCounted = before?.missing === false
+    const more = counted(content, { parts: isCounted ? 0 : 1, bytes: length - (isCounted ? before.length : 0) })
     if (content.state === 'sealed') throw storeFault('CONTENT_CONFLICT', { where, why: 'it is sealed' })
-    if (counted.bytes > content.size) throw storeFault('CONTENT_CONFLICT', { where, why: 'it is larger than it said' })
-    let chunk = this.chunks.use(digest, length)
-    if (chunk === null) {
-      if (written === null) throw storeFault('CHUNK_UNKNOWN', { where })
-      chunk = written.number
-      this.chunks.put(chunk, { digest, length, place: written.blob.place })
-      this.used = true
-    }
-    parts.put([number, index], { digest: Buffer.from(digest), length, chunk })
-    contents.put(number, counted)
+    if (more.bytes > content.size) throw storeFault('CONTENT_CONFLICT', { where, why: 'it is larger than it said' })
+    const used = this.chunks.use(digest, length, written)
+    if (used === null) throw storeFault('CHUNK_UNKNOWN', { where })
+    this.used = used.isUsed
+    parts.put([number, index], { digest: Buffer.from(digest), length, chunk: used.number, missing: false })
+    // Who adds what there was no row for seals it then.
+    contents.put(number, { ...more, state: content.state, end: Math.max(content.end, index + 1) })
   }
-}
 
-/** With one part more, or with a part in the place of one that was lost and is still counted. */
-function countedAnew(
-  content: ContentRow,
-  before: PartRow | null,
-  { index, length }: { index: number; length: number },
-): ContentRow {
-  return {
-    ...content,
-    parts: content.parts + (before === null ? 1 : 0),
-    bytes: content.bytes + length - (before?.length ?? 0),
-    end: Math.max(content.end, index + 1),
+  /** The same part as before, whose chunk may have been given up meanwhile, and come again. */
+  private again(content: ContentRow, before: PartRow, where: string): void {
+    const { number, index, written } = this.adding
+    const state = this.chunks.stateOf(before.chunk)
+    if (state === 'lost' || state === 'losing') {
+      this.used = this.chunks.heal(before.chunk, written, 0)
+      if (!this.used) throw storeFault('CHUNK_UNKNOWN', { where })
+    }
+    if (!before.missing) return
+    this.healed = true
+    const key: PartKey = [number, index]
+    this.tables.parts.put(key, { ...before, missing: false })
+    this.tables.contents.put(number, counted(content, { parts: 1, bytes: before.length }))
   }
 }

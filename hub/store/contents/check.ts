@@ -8,7 +8,7 @@ import { Engine } from '../engine.ts'
 import { storeFault } from '../faults.ts'
 import { CONTENT_ROWS, CONTENT_SCAN_PARTS } from '../limits.ts'
 import { isChunk, nameOf } from './chunks.ts'
-import type { ChunkRow, ContentRow, PartKey, PartRow } from './rows.ts'
+import { type ChunkRow, type ContentRow, isHere, type PartKey, type PartRow } from './rows.ts'
 import { numbered, Tables } from './tables.ts'
 import { isReadable, versionOf } from './version.ts'
 
@@ -25,6 +25,14 @@ export type DamagedPart = {
   readonly why: string
 }
 
+/** Chunks of a content that were found damaged before, and given up: they come again with whatever content has them. */
+export type IncompleteContent = {
+  readonly id: string
+  readonly origin: string
+  readonly name: string
+  readonly chunks: number
+}
+
 export type ContentsReport = {
   /** Nothing is damaged and nothing contradicts itself. */
   readonly ok: boolean
@@ -35,6 +43,7 @@ export type ContentsReport = {
   readonly bytes: number
   /** Parts whose chunk is not what was written, by content, ascending. */
   readonly damaged: readonly DamagedPart[]
+  readonly incomplete: readonly IncompleteContent[]
   /** Contradictions, each a sentence. */
   readonly problems: readonly string[]
 }
@@ -62,14 +71,15 @@ export async function checkContents(
     check.checkDigests()
     check.checkContents()
     check.checkReferences()
-    const { contents, chunks, bytes, damaged, problems } = check
+    const { contents, chunks, bytes, damaged, incomplete, problems } = check
     return {
       ok: damaged.length + problems.length === 0,
       folder,
       contents,
-      chunks: chunks.size,
+      chunks,
       bytes,
       damaged,
+      incomplete,
       problems,
     }
   } finally {
@@ -82,12 +92,12 @@ type Known = { readonly row: ChunkRow; counted: number; readonly why: string | n
 
 class Check {
   contents = 0
+  chunks = 0
   bytes = 0
-  readonly chunks = new Map<number, Known>()
   readonly damaged: DamagedPart[] = []
+  readonly incomplete: IncompleteContent[] = []
   readonly problems: string[] = []
-  /** Given up: that is known, and parts that name them count as missing. */
-  private readonly lost = new Set<number>()
+  private readonly known = new Map<number, Known>()
   private readonly engine: Engine
   private readonly tables: Tables
 
@@ -104,32 +114,37 @@ class Check {
     for (const { number, value } of numbered(table, CONTENT_SCAN_PARTS)) {
       const row = this.sound(() => this.tables.chunks.decode(value, number))
       onProgress(done++, of)
-      if (row?.givenUp === true) this.lost.add(number)
-      if (row === null || row.givenUp) continue
+      if (row === null) continue
+      const why = isHere(row) ? await this.problemOf(number, row, buffer) : null
+      this.known.set(number, { row, counted: 0, why })
+      if (!isHere(row)) continue
+      this.chunks++
       this.bytes += row.place.bytes
-      this.chunks.set(number, { row, counted: 0, why: await this.problemOf(number, row, buffer) })
     }
     onProgress(done, of)
   }
 
   checkDigests(): void {
     const { digests } = this.tables
-    for (const { row } of this.chunks.values()) {
+    let named = 0
+    for (const { row } of this.known.values()) {
+      if (row.references === 0) continue
+      named++
       const number = this.sound(() => digests.stored(nameOf(row.digest)))
-      if (number !== null && this.chunks.get(number)?.row === row) continue
+      if (number !== null && this.known.get(number)?.row === row) continue
       this.problems.push(`The chunk ${row.digest.toString('hex')} cannot be found by its digest.`)
     }
     const found = digests.table.keys().length
-    if (found !== this.chunks.size) this.problems.push(`There are ${found} digests of ${this.chunks.size} chunks.`)
+    if (found !== named) this.problems.push(`There are ${found} digests of ${named} chunks.`)
   }
 
   checkContents(): void {
     const { ids, contents, parts } = this.tables
     const rows = new Map<number, ContentRow>()
-    const counted = new Map<number, { parts: number; bytes: number }>()
+    const counted = new Map<number, { parts: number; bytes: number; missing: number }>()
     for (const { number, value } of numbered(contents.table, CONTENT_ROWS)) {
       this.contents++
-      counted.set(number, { parts: 0, bytes: 0 })
+      counted.set(number, { parts: 0, bytes: 0, missing: 0 })
       const row = this.sound(() => contents.decode(value, number))
       if (row === null) continue
       rows.set(number, row)
@@ -140,15 +155,20 @@ class Check {
       const part = this.sound(() => parts.decode(value, key))
       const count = counted.get(key[0])
       if (count !== undefined && part !== null) {
-        count.parts++
-        count.bytes += part.length
+        if (part.missing) count.missing++
+        else {
+          count.parts++
+          count.bytes += part.length
+        }
       } else if (count === undefined && this.tables.removing.stored(key[0]) === null) {
         this.problems.push(`A part ${key[1]} belongs to no content.`)
       }
       if (part !== null) this.checkPart(rows.get(key[0]) ?? null, key[1], part)
     }
     for (const [number, row] of rows) {
-      const { parts, bytes } = counted.get(number) ?? { parts: 0, bytes: 0 }
+      const { parts, bytes, missing } = counted.get(number) ?? { parts: 0, bytes: 0, missing: 0 }
+      const { id, origin, name } = row
+      if (missing > 0) this.incomplete.push({ id, origin, name, chunks: missing })
       if (parts === row.parts && bytes === row.bytes) continue
       this.problems.push(
         `The content ${nameOfContent(row)} has ${parts} parts of ${bytes} bytes; its row says ${row.parts} of ${row.bytes}.`,
@@ -157,19 +177,22 @@ class Check {
   }
 
   checkReferences(): void {
-    for (const { row, counted } of this.chunks.values()) {
-      if (counted === row.references) continue
+    for (const { row, counted } of this.known.values()) {
+      if (counted === row.references || row.references === 0) continue
       const digest = row.digest.toString('hex')
       this.problems.push(`The chunk ${digest} is used ${counted} times; its row says ${row.references}.`)
     }
   }
 
   private checkPart(content: ContentRow | null, index: number, part: PartRow): void {
-    if (this.lost.has(part.chunk)) return
-    const chunk = this.chunks.get(part.chunk)
+    const chunk = this.known.get(part.chunk)
     if (chunk !== undefined) chunk.counted++
     const digest = part.digest.toString('hex')
     let why = chunk === undefined ? 'its chunk is missing' : chunk.why
+    const isSettled = chunk?.row.state === 'here' || chunk?.row.state === 'lost'
+    if (chunk !== undefined && isSettled && part.missing === isHere(chunk.row)) {
+      this.problems.push(`The part ${index} of ${content?.id ?? 'a removed content'} does not know how its chunk is.`)
+    }
     if (chunk !== undefined && (!chunk.row.digest.equals(part.digest) || chunk.row.length !== part.length)) {
       why = 'it names a chunk that is another one'
     }

@@ -1,9 +1,12 @@
 // Chunks: each stored once under its digest, and kept as long as a part of a content consists of it. What is written is
 // decided when its transaction is put together: a chunk that another add has stored meanwhile is not stored again, and
 // the place that was written for it is given back.
+//
+// One that is damaged is given up, and keeps its number: when it comes again, by whatever content, it is there for all.
 
 import { createHash } from 'node:crypto'
 import { asFault, type Fault } from '#protocol/base/mod.ts'
+import { freeBuffer } from '#protocol/bytes/free.ts'
 import { decodeChunkInBackground } from '#protocol/transfer/mod.ts'
 import { Compaction } from '../compaction.ts'
 import type { Engine, Work } from '../engine.ts'
@@ -11,7 +14,7 @@ import { storeFault } from '../faults.ts'
 import { READ_BYTES_MAX } from '../limits.ts'
 import type { Place } from '../segment-file.ts'
 import type { Blob } from '../segments.ts'
-import type { ChunkRow } from './rows.ts'
+import { type ChunkRow, type ChunkState, isHere } from './rows.ts'
 import { numbered, type Tables } from './tables.ts'
 
 /** Chunks' rows read in one go at the start. */
@@ -20,11 +23,15 @@ const CHUNK_ROWS = 4096
 export class Chunks {
   /** In use and not given up. */
   count = 0
-  /** Given up, and perhaps still named by parts. */
+  /** Given up, and named by parts. */
   readonly lost = new Set<number>()
+  /** Of these, and of those that came again, whose parts do not all say so yet. */
+  readonly unsettled = new Set<number>()
   readonly compaction: Compaction<ChunkRow>
   /** A chunk is not what was written; found while it was copied. */
   onDamaged: (digest: Buffer) => void = () => {}
+  /** One was given up, or came again, and that is on the disk. */
+  onChanged: (number: number) => void = () => {}
   private readonly engine: Engine
   private readonly tables: Tables
   private nextNumber: number
@@ -43,43 +50,62 @@ export class Chunks {
   find(digest: Buffer): { number: number; row: ChunkRow } | null {
     const number = this.tables.digests.stored(nameOf(digest))
     const row = number === null ? null : this.tables.chunks.stored(number)
-    return number === null || row === null || row.givenUp ? null : { number, row }
+    return number === null || row === null || !isHere(row) ? null : { number, row }
   }
 
-  /** Begins to write a chunk. */
-  write(bytes: Buffer | readonly Buffer[]): { number: number; blob: Blob } {
-    const number = this.nextNumber++
+  /** Begins to write a chunk that is not here: under its old number when it was given up. */
+  write(digest: Buffer, bytes: Buffer | readonly Buffer[]): { number: number; blob: Blob } {
+    const known = sound(() => this.tables.digests.stored(nameOf(digest)))
+    const row = known === null ? null : sound(() => this.tables.chunks.stored(known))
+    const number = known !== null && row !== null && !isHere(row) ? known : this.nextNumber++
     return { number, blob: this.engine.segments.add(number, bytes, 'append') }
   }
 
-  /** Within a work: one more part consists of the chunk. Gives its number; `null` when it is not here. */
-  use(digest: Buffer, length: number): number | null {
-    const number = sound(() => this.tables.digests.get(nameOf(digest)))
-    const row = number === null ? null : sound(() => this.tables.chunks.get(number))
-    // Of one whose row is damaged nobody knows where it lies: it is stored anew.
-    if (number === null || row === null) return null
-    if (row.length !== length) {
-      throw storeFault('CONTENT_CONFLICT', { where: chunkName(digest), why: `it has ${row.length} bytes` })
+  /**
+   * Within a work: one more part consists of the chunk. `written` is where it was written, if it was. Gives its number and
+   * whether that place is used; `null` when the chunk is not here. Throws before it puts anything.
+   */
+  use(digest: Buffer, length: number, written: Written | null): { number: number; isUsed: boolean } | null {
+    const { chunks, digests } = this.tables
+    const number = sound(() => digests.get(nameOf(digest)))
+    const row = number === null ? null : sound(() => chunks.get(number))
+    if (number !== null && row !== null) {
+      if (row.length !== length) {
+        throw storeFault('CONTENT_CONFLICT', { where: chunkName(digest), why: `it has ${row.length} bytes` })
+      }
+      if (isHere(row)) {
+        chunks.put(number, { ...row, references: row.references + 1 })
+        return { number, isUsed: false }
+      }
+      return this.heal(number, written, 1) ? { number, isUsed: true } : null
     }
-    this.tables.chunks.put(number, { ...row, references: row.references + 1 })
-    return number
+    // Of one whose row is damaged nobody knows where it lies: it is stored anew, under another number.
+    if (written === null || sound(() => chunks.get(written.number)) !== null) return null
+    const { place } = written.blob
+    chunks.put(written.number, { place, length, digest: Buffer.from(digest), references: 1, state: 'here' })
+    digests.put(nameOf(digest), written.number)
+    return { number: written.number, isUsed: true }
   }
 
-  /** Within a work: it was not given up, and its row can be read. */
-  isThere(number: number): boolean {
-    return sound(() => this.tables.chunks.get(number))?.givenUp === false
+  /** Within a work: a chunk that was given up is here again. False when what was written is not written under its number. */
+  heal(number: number, written: Written | null, references: 0 | 1): boolean {
+    const row = written?.number === number ? sound(() => this.tables.chunks.get(number)) : null
+    if (written === null || row === null || isHere(row)) return false
+    const { place } = written.blob
+    this.tables.chunks.put(number, { ...row, place, references: row.references + references, state: 'healing' })
+    return true
   }
 
-  /** Within a work: a new chunk that one part consists of. */
-  put(number: number, { digest, length, place }: Pick<ChunkRow, 'digest' | 'length' | 'place'>): void {
-    this.tables.chunks.put(number, { place, length, digest: Buffer.from(digest), references: 1, givenUp: false })
-    this.tables.digests.put(nameOf(digest), number)
+  /** Within a work; `null` when there is none, or its row cannot be read. */
+  stateOf(number: number): ChunkState | null {
+    return sound(() => this.tables.chunks.get(number))?.state ?? null
   }
 
-  /** A new chunk is on the disk with its row. */
-  stored(blob: Blob): void {
+  /** A chunk is on the disk with its row. */
+  stored({ number, blob }: Written): void {
     this.engine.segments.commit(blob)
     this.count++
+    if (this.lost.delete(number)) this.onChanged(number)
   }
 
   /** What was written is not needed, and a transaction went on without it. */
@@ -91,7 +117,7 @@ export class Chunks {
   leave(number: number): Place | null {
     const { chunks, digests } = this.tables
     const row = chunks.get(number)
-    if (row === null || row.givenUp) return null
+    if (row === null || row.references === 0) return null
     if (row.references > 1) {
       chunks.put(number, { ...row, references: row.references - 1 })
       return null
@@ -100,7 +126,7 @@ export class Chunks {
     // Another may have been stored under it, after the digest's row was damaged.
     const current = sound(() => digests.get(nameOf(row.digest)))
     if (current === null || current === number) digests.remove(nameOf(row.digest))
-    return row.place
+    return isHere(row) ? row.place : null
   }
 
   /** Gives up a chunk's place: gives the work, to be repeated until it succeeds. */
@@ -114,15 +140,20 @@ export class Chunks {
         work.number = sound(() => digests.get(nameOf(digest)))
         if (work.number === null) return
         const row = sound(() => chunks.get(work.number as number))
-        digests.remove(nameOf(digest))
+        if (row !== null && !isHere(row)) {
+          work.number = null
+          return
+        }
+        // How many parts one has whose row is damaged nobody knows: they are taken away.
+        if (row === null) digests.remove(nameOf(digest))
         place = row?.place ?? null
-        const nowhere: Place = { segment: 0, offset: 0, bytes: 0, life: 0 }
         const { length, references } = row ?? { length: 0, references: 0 }
-        chunks.put(work.number, { place: place ?? nowhere, length, digest, references, givenUp: true })
+        chunks.put(work.number, { place: NOWHERE, length, digest, references, state: 'losing' })
       },
       done: () => {
         if (work.number === null) return
         this.lost.add(work.number)
+        this.onChanged(work.number)
         if (place === null) return
         this.count--
         this.engine.segments.release(place)
@@ -155,7 +186,7 @@ export class Chunks {
 
   row(number: number): ChunkRow | null {
     const row = this.tables.chunks.stored(number)
-    return row === null || row.givenUp ? null : row
+    return row === null || !isHere(row) ? null : row
   }
 
   async sound(number: number, { place, length, digest }: ChunkRow): Promise<Buffer> {
@@ -178,7 +209,7 @@ export class Chunks {
     return {
       write: () => {
         const row = sound(() => chunks.get(number))
-        moved = row !== null && !row.givenUp && samePlace(row.place, from.place)
+        moved = row !== null && isHere(row) && samePlace(row.place, from.place)
         if (moved && row !== null) chunks.put(number, { ...row, place: blob.place })
       },
       done: () => {
@@ -193,15 +224,26 @@ export class Chunks {
   private adopt(): void {
     for (const { number, value } of numbered(this.tables.chunks.table, CHUNK_ROWS)) {
       const row = sound(() => this.tables.chunks.decode(value, number))
-      if (row === null) this.engine.segments.frozen = true
-      else if (row.givenUp) this.lost.add(number)
-      else {
+      if (row === null) {
+        this.engine.segments.frozen = true
+        continue
+      }
+      if (row.state === 'losing' || row.state === 'healing') this.unsettled.add(number)
+      if (isHere(row)) {
         this.engine.segments.adopt(row.place)
         this.count++
+      } else {
+        this.lost.add(number)
       }
     }
   }
 }
+
+/** Where a chunk was written, and under which number. */
+export type Written = { readonly number: number; readonly blob: Blob }
+
+/** Of what was given up. */
+export const NOWHERE: Place = { segment: 0, offset: 0, bytes: 0, life: 0 }
 
 /** A chunk as it lies here: what encodes it, when it has fewer bytes than the chunk. */
 export type StoredChunk = { readonly bytes: Buffer; readonly length: number }
@@ -209,8 +251,11 @@ export type StoredChunk = { readonly bytes: Buffer; readonly length: number }
 /** Whether it is the chunk of that digest. */
 export async function isChunk({ bytes, length }: StoredChunk, digest: Buffer): Promise<boolean> {
   try {
-    const chunk = bytes.length < length ? await decodeChunkInBackground(bytes, length) : bytes
-    return (await digestOf(chunk)).equals(digest)
+    if (bytes.length === length) return (await digestOf(bytes)).equals(digest)
+    const chunk = await decodeChunkInBackground(bytes, length)
+    const found = await digestOf(chunk)
+    freeBuffer(chunk)
+    return found.equals(digest)
   } catch (error) {
     if (asFault(error).code === 'CHUNK_DAMAGED') return false
     throw error

@@ -7,20 +7,28 @@ import { storeFault } from '../faults.ts'
 import { CONTENT_REMOVE_PARTS, CONTENT_SCAN_PARTS, RETRY_MS } from '../limits.ts'
 import type { Place } from '../segment-file.ts'
 import { type Chunks, sound } from './chunks.ts'
-import type { PartKey } from './rows.ts'
+import { type ChunkState, counted, isHere, type PartKey } from './rows.ts'
 import type { Tables } from './tables.ts'
 
-type Task = { readonly promise: Promise<void>; resolve(): void }
+type Task = {
+  readonly promise: Promise<void>
+  resolve(): void
+  /** It changed since its parts began to be looked for; and what it was then. */
+  again: boolean
+  seen: ChunkState | null
+}
 
 export class Cleaning {
   onFault: (fault: Fault) => void = () => {}
+  /** Parts of a content that were missing are there again, and that is on the disk. */
+  onHealed: (content: number) => void = () => {}
   private readonly engine: Engine
   private readonly tables: Tables
   private readonly chunks: Chunks
   /** Contents to take apart, by number, in their order. */
   private readonly removals = new Map<number, Task>()
-  /** Chunks whose parts are to be found. */
-  private readonly lost = new Map<number, Task>()
+  /** Chunks that were given up or came again, whose parts are to say so. */
+  private readonly settling = new Map<number, Task>()
   private running: Promise<void> | null = null
 
   constructor(engine: Engine, tables: Tables, chunks: Chunks) {
@@ -28,12 +36,13 @@ export class Cleaning {
     this.tables = tables
     this.chunks = chunks
     for (const key of tables.removing.table.keys()) this.removals.set(key as number, newTask())
-    for (const number of chunks.lost) this.lost.set(number, newTask())
+    for (const number of chunks.unsettled) this.settling.set(number, newTask())
+    chunks.unsettled.clear()
   }
 
   /** Goes on with what the last life of the store left. */
   start(): void {
-    if (this.running !== null || this.removals.size + this.lost.size === 0) return
+    if (this.running !== null || this.removals.size + this.settling.size === 0) return
     this.running = this.run().finally(() => {
       this.running = null
       if (!this.engine.ending) this.start()
@@ -45,9 +54,16 @@ export class Cleaning {
     return this.add(this.removals, content)
   }
 
-  /** The chunk was given up: no part names it any more when this resolves, or when the store is closed. */
-  forget(chunk: number): Promise<void> {
-    return this.add(this.lost, chunk)
+  /** The chunk was given up, or came again. */
+  changed(chunk: number): void {
+    const task = this.settling.get(chunk)
+    if (task !== undefined) task.again = true
+    void this.settle(chunk)
+  }
+
+  /** Its parts say so when this resolves, or when the store is closed. */
+  settle(chunk: number): Promise<void> {
+    return this.add(this.settling, chunk)
   }
 
   async idle(): Promise<void> {
@@ -65,7 +81,7 @@ export class Cleaning {
     while (!this.engine.ending) {
       const content = this.removals.keys().next()
       try {
-        if (this.lost.size > 0) await this.findParts(new Map(this.lost))
+        if (this.settling.size > 0) await this.settleParts(new Map(this.settling))
         else if (content.done !== true) await this.takeApart(content.value)
         else return
       } catch (error) {
@@ -104,8 +120,13 @@ export class Cleaning {
     this.removals.delete(content)
   }
 
-  private async findParts(tasks: ReadonlyMap<number, Task>): Promise<void> {
+  /** Looks through all parts for those of some chunks. */
+  private async settleParts(tasks: ReadonlyMap<number, Task>): Promise<void> {
     const { tables } = this
+    for (const [chunk, task] of tasks) {
+      task.again = false
+      task.seen = sound(() => tables.chunks.stored(chunk))?.state ?? null
+    }
     let from: PartKey = [0, 0]
     for (;;) {
       const rows = tables.parts.table.range({
@@ -118,7 +139,7 @@ export class Cleaning {
         const part = sound(() => tables.parts.decode(value, key as PartKey))
         if (part !== null && tasks.has(part.chunk)) found.push(key as PartKey)
       }
-      if (found.length > 0) await this.written(this.missing(found, tasks))
+      if (found.length > 0) await this.written(this.marking(found, tasks))
       else await new Promise((resolve) => setImmediate(resolve))
       if (this.engine.ending) return
       const last = rows.at(-1)
@@ -126,36 +147,68 @@ export class Cleaning {
       const [content, index] = last.key as PartKey
       from = [content, index + 1]
     }
-    await this.written({
-      write: () => {
-        for (const chunk of tasks.keys()) tables.chunks.remove(chunk)
-      },
-      done: () => {
-        for (const chunk of tasks.keys()) this.chunks.lost.delete(chunk)
-      },
-    })
-    for (const [chunk, { resolve }] of tasks) {
-      this.lost.delete(chunk)
-      resolve()
+    await this.written(this.settled(tasks))
+    if (this.engine.ending) return
+    for (const [chunk, task] of tasks) {
+      if (task.again) continue
+      this.settling.delete(chunk)
+      task.resolve()
     }
   }
 
-  /** Takes the rows of parts away that name a lost chunk. */
-  private missing(keys: readonly PartKey[], tasks: ReadonlyMap<number, Task>): Work {
-    const { parts, contents } = this.tables
+  /** Parts say of their chunk what is so when this is written. */
+  private marking(keys: readonly PartKey[], tasks: ReadonlyMap<number, Task>): Work {
+    const { parts, contents, chunks } = this.tables
+    let healed = new Set<number>()
     const write = () => {
+      healed = new Set()
       for (const key of keys) {
         const part = sound(() => parts.get(key))
         // Stored anew, or removed, in the meantime.
         if (part === null || !tasks.has(part.chunk)) continue
-        parts.remove(key)
-        const content = sound(() => contents.get(key[0]))
+        const chunk = sound(() => chunks.get(part.chunk))
+        const missing = chunk === null || !isHere(chunk)
+        const isGone = chunk === null || chunk.references === 0
+        if (isGone) parts.remove(key)
+        else parts.put(key, { ...part, missing })
+        const content = isGone || missing !== part.missing ? sound(() => contents.get(key[0])) : null
         if (content === null) continue
-        const bytes = content.bytes - part.length
-        contents.put(key[0], { ...content, state: 'open', parts: content.parts - 1, bytes })
+        const sign = missing === part.missing ? 0 : missing ? -1 : 1
+        const row = counted(content, { parts: sign, bytes: sign * part.length })
+        // Another part may come in its place: then it is to be sealed anew.
+        contents.put(key[0], isGone ? { ...row, state: 'open', manifest: null } : row)
+        if (!missing) healed.add(key[0])
       }
     }
-    return { write, done: () => undefined }
+    return {
+      write,
+      done: () => {
+        for (const content of healed) this.onHealed(content)
+      },
+    }
+  }
+
+  /** All parts say so. */
+  private settled(tasks: ReadonlyMap<number, Task>): Work {
+    const { chunks } = this.tables
+    let gone: number[] = []
+    const write = () => {
+      gone = []
+      for (const [number, { again, seen }] of tasks) {
+        const row = again ? null : sound(() => chunks.get(number))
+        if (row === null || row.state !== seen) continue
+        const isGone = row.references === 0
+        if (isGone) gone.push(number)
+        if (isGone) chunks.remove(number)
+        else chunks.put(number, { ...row, state: isHere(row) ? 'here' : 'lost' })
+      }
+    }
+    return {
+      write,
+      done: () => {
+        for (const number of gone) this.chunks.lost.delete(number)
+      },
+    }
   }
 
   private async written(work: Work): Promise<void> {
@@ -173,7 +226,7 @@ export const closedFault = (): Fault => storeFault('STORE_CLOSED', { retry: true
 
 function newTask(): Task {
   const { promise, resolve } = Promise.withResolvers<void>()
-  return { promise, resolve }
+  return { promise, resolve, again: false, seen: null }
 }
 
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))

@@ -6,7 +6,6 @@
 // meanwhile, since parts belong to the content's number, which is not given out again while there are parts of it.
 
 import { asFault, type Fault } from '#protocol/base/mod.ts'
-import { CHUNK_BYTES_MAX, CONTENT_BYTES_MAX } from '#protocol/transfer/mod.ts'
 import { Engine, type EngineOptions, type Work } from '../engine.ts'
 import { storeFault } from '../faults.ts'
 import {
@@ -14,7 +13,6 @@ import {
   CONTENT_ADD_BYTES,
   CONTENT_MANIFEST_BYTES_MAX,
   CONTENT_ROWS,
-  CONTENT_TEXT_BYTES_MAX,
   CONTENT_TOUCH_MS,
   contentSegmentBytesFor,
 } from '../limits.ts'
@@ -22,40 +20,21 @@ import { nothing } from '../works.ts'
 import { AddWork, type Chunk } from './adding.ts'
 import { Chunks, type StoredChunk, sound } from './chunks.ts'
 import { allOf, Cleaning, closedFault } from './cleaning.ts'
-import { type ContentRow, type ContentState, DIGEST_BYTES, type PartKey } from './rows.ts'
+import {
+  type ContentId,
+  type ContentInfo,
+  type ContentView,
+  checkInfo,
+  checkPart,
+  invalid,
+  newRow,
+  type Part,
+  sealProblem,
+  unknown,
+} from './info.ts'
+import type { ContentRow, PartKey } from './rows.ts'
 import { numbered, Tables } from './tables.ts'
 import { checkVersion } from './version.ts'
-
-/** 16 random bytes in hex, chosen by the sender. */
-export type ContentId = string
-
-export type ContentInfo = {
-  readonly id: ContentId
-  /** The agent that sends it. */
-  readonly origin: string
-  readonly name: string
-  readonly mediaType: string
-  readonly size: number
-  /** Of every chunk but the last; 0 when chunks are cut by their content. Kept for readers, not enforced here. */
-  readonly chunkBytes: number
-  readonly createdAtMs: number
-  readonly keepMs: number
-  /** Kept for readers like the others; 0 or absent: it does not expire. */
-  readonly expiresAtMs?: number
-}
-
-export type ContentView = ContentInfo & {
-  /** `sealed` goes back to `open`, with its manifest, when a chunk of it turned out to be damaged. */
-  readonly state: ContentState
-  readonly manifest: Buffer | null
-  readonly touchedAtMs: number
-  readonly expiresAtMs: number
-  /** Parts that are durable here, and bytes of them. */
-  readonly chunks: number
-  readonly bytes: number
-}
-
-export type Part = { readonly index: number; readonly digest: Buffer; readonly length: number }
 
 export type ContentStoreOptions = {
   /** Its own: `DATA/contents`. */
@@ -71,9 +50,9 @@ export type ContentStoreOptions = {
   readonly onStep?: EngineOptions['onStep']
 }
 
-const ID = /^[0-9a-f]{32}$/
-
 export class ContentStore {
+  /** Parts of it that were lost are here again; when all are, it is sealed again. */
+  onHealed: (id: ContentId) => void = () => {}
   private readonly engine: Engine
   private readonly tables: Tables
   private readonly chunks: Chunks
@@ -96,7 +75,9 @@ export class ContentStore {
     this.cleaning = new Cleaning(engine, this.tables, this.chunks)
     const onFault = (fault: Fault) => this.engine.onFault(fault)
     this.cleaning.onFault = onFault
+    this.cleaning.onHealed = (number) => this.healed(number)
     this.chunks.onDamaged = (digest) => void this.damaged(digest).catch(nothing)
+    this.chunks.onChanged = (chunk) => this.cleaning.changed(chunk)
     const { contents, removing } = this.tables
     for (const _row of numbered(contents.table, CONTENT_ROWS)) this.contents++
     this.nextContent = Math.max(Number(contents.table.last() ?? 0), Number(removing.table.last() ?? 0)) + 1
@@ -224,9 +205,10 @@ export class ContentStore {
     const number = this.tables.ids.stored(id)
     if (number === null) throw unknown(id)
     for (;;) {
-      const written = bytes === null || this.has(digest) ? null : this.chunks.write(bytes)
+      const written = bytes === null || this.has(digest) ? null : this.chunks.write(digest, bytes)
       const work = new AddWork(this.tables, this.chunks, { id, number, index, digest, length, written })
       await this.engine.append(CONTENT_ADD_BYTES, work, written?.blob ?? null)
+      if (work.healed) this.onHealed(id)
       if (work.refused === null) return
       // It went away since we looked: with its bytes it is stored anew.
       if (work.refused.code !== 'CHUNK_UNKNOWN' || bytes === null) throw work.refused
@@ -260,10 +242,10 @@ export class ContentStore {
       storeFault('STORE_DAMAGED', {
         where: `chunk ${digest.toString('hex')}`,
         why: 'it was given up',
-        todo: 'Check the disk; the chunk comes again when its sender sends the content again',
+        todo: 'Check the disk; the chunk comes again when its sender sends the content again, or anybody another content that has it',
       }),
     )
-    await this.cleaning.forget(work.number)
+    await this.cleaning.settle(work.number)
     this.checkOpen()
   }
 
@@ -365,6 +347,11 @@ export class ContentStore {
     while (this.reads.size > 0) await Promise.allSettled(this.reads)
   }
 
+  private healed(number: number): void {
+    const row = sound(() => this.tables.contents.stored(number))
+    if (row !== null) this.onHealed(row.id)
+  }
+
   private find(id: ContentId): { number: number; row: ContentRow } | null {
     const number = this.tables.ids.stored(id)
     const row = number === null ? null : this.tables.contents.stored(number)
@@ -421,65 +408,3 @@ export class ContentStore {
     if (this.engine.ending) throw closedFault()
   }
 }
-
-function newRow(info: ContentInfo): ContentRow {
-  const { id, origin, name, mediaType, size, chunkBytes, createdAtMs, keepMs, expiresAtMs = 0 } = info
-  return {
-    id,
-    origin,
-    name,
-    mediaType,
-    size,
-    chunkBytes,
-    createdAtMs: Math.floor(createdAtMs),
-    keepMs: Math.floor(keepMs),
-    touchedAtMs: Math.floor(createdAtMs),
-    expiresAtMs: Math.floor(expiresAtMs),
-    state: 'open',
-    manifest: null,
-    parts: 0,
-    bytes: 0,
-    end: 0,
-  }
-}
-
-/** Counted by number, so parts and the highest index say together whether one is missing. */
-function sealProblem(row: ContentRow, manifest: Buffer): Fault | null {
-  const where = `content ${row.id}`
-  if (row.state === 'sealed') {
-    if (row.manifest?.equals(manifest)) return null
-    return storeFault('CONTENT_CONFLICT', { where, why: 'it is sealed with another manifest' })
-  }
-  if (row.parts === row.end && row.bytes === row.size) return null
-  const why = `${row.parts} parts of ${row.bytes} bytes, of ${row.size} bytes in all`
-  return storeFault('CONTENT_INCOMPLETE', { where, why })
-}
-
-function checkInfo(info: ContentInfo): void {
-  const { id, origin, name, mediaType, size, chunkBytes, createdAtMs, keepMs, expiresAtMs = 0 } = info
-  if (!ID.test(id)) throw invalid('an id is 32 hex digits')
-  for (const text of [origin, name, mediaType]) {
-    if (Buffer.byteLength(text) > CONTENT_TEXT_BYTES_MAX)
-      throw invalid(`a text has ${CONTENT_TEXT_BYTES_MAX} bytes at most`)
-  }
-  if (!isCount(size) || size > CONTENT_BYTES_MAX) throw invalid(`a content has ${CONTENT_BYTES_MAX} bytes at most`)
-  if (!isCount(chunkBytes) || chunkBytes > CHUNK_BYTES_MAX)
-    throw invalid(`a chunk has ${CHUNK_BYTES_MAX} bytes at most`)
-  if (!(createdAtMs >= 0) || !(keepMs >= 0) || !(expiresAtMs >= 0)) throw invalid('times are not below 0')
-}
-
-function checkPart(index: number, { digest, length, bytes, isEncoded = false }: Chunk): void {
-  if (!isCount(index) || index >= 0xffff_ffff) throw invalid('an index is a number below 2^32 - 1')
-  if (digest.length !== DIGEST_BYTES) throw invalid(`a digest has ${DIGEST_BYTES} bytes`)
-  if (!isCount(length) || length === 0 || length > CHUNK_BYTES_MAX) {
-    throw invalid(`a chunk has 1 to ${CHUNK_BYTES_MAX} bytes`)
-  }
-  if (bytes === null) return
-  const given = Buffer.isBuffer(bytes) ? bytes.length : bytes.reduce((sum, piece) => sum + piece.length, 0)
-  if (isEncoded ? given > 0 && given < length : given === length) return
-  throw invalid(`${given} bytes were given for ${isEncoded ? 'an encoded' : 'a'} chunk of ${length}`)
-}
-
-const isCount = (value: number): boolean => Number.isSafeInteger(value) && value >= 0
-const invalid = (why: string): Fault => storeFault('CONTENT_INVALID', { why })
-const unknown = (id: ContentId): Fault => storeFault('CONTENT_UNKNOWN', { where: `content ${id}` })

@@ -7,7 +7,8 @@ import { decodeChunk, encodeChunk } from '#protocol/transfer/mod.ts'
 import type { Chunk } from './adding.ts'
 import { checkContents } from './check.ts'
 import type { StoredChunk } from './chunks.ts'
-import { type ContentInfo, ContentStore, type ContentStoreOptions, type ContentView } from './content-store.ts'
+import { ContentStore, type ContentStoreOptions } from './content-store.ts'
+import type { ContentInfo, ContentView } from './info.ts'
 
 export const KIB = 1024
 export const MIB = 1024 * KIB

@@ -71,12 +71,114 @@ t.test('a bit turned over: the chunk is missing wherever it was used, and comes 
   t.match(again.get(idOf(2)), { chunks: 0, bytes: 0 })
   t.match(again.usage(), { chunks: 1, liveBytes: recordBytes(good.length) })
   await again.add(idOf(1), 1, chunkOf(bad))
-  await t.rejects(again.seal(idOf(1), Buffer.from('m')), { code: 'CONTENT_INCOMPLETE' })
   await again.add(idOf(1), 2, { ...chunkOf(bad), bytes: null })
   await again.seal(idOf(1), Buffer.from('m'))
   t.ok(await verified(again, digestOf(bad)))
   t.match(again.get(idOf(1)), { state: 'sealed', chunks: 3 })
   await again.close()
+  t.strictSame(await wrongIn(folder), [])
+})
+
+t.test('what was lost comes again with any content that has it, for all contents', async (t) => {
+  const folder = t.testdir()
+  const faults: Fault[] = []
+  const onFault = (fault: Fault) => void faults.push(fault)
+  const [bad, good] = [some(), some()]
+  const manifest = (number: number) => Buffer.from(`manifest ${number}`)
+  const store = opened(t, folder, { onFault })
+  await send(store, [good, bad], { id: idOf(1), origin: 'a' })
+  await send(store, [bad, bad], { id: idOf(2), origin: 'b' })
+  await send(store, [bad], { id: idOf(3), origin: 'b' })
+  for (const number of [1, 2]) await store.seal(idOf(number), manifest(number))
+  await store.damaged(digestOf(bad))
+  t.match(await Promise.all([1, 2, 3].map(async (number) => store.get(idOf(number))?.state)), ['open', 'open', 'open'])
+  await store.close()
+  t.match(await checkContents(folder), {
+    ok: true,
+    damaged: [],
+    incomplete: [
+      { id: idOf(1), origin: 'a', chunks: 1 },
+      { id: idOf(2), origin: 'b', chunks: 2 },
+      { id: idOf(3), origin: 'b', chunks: 1 },
+    ],
+  })
+
+  const again = opened(t, folder, { onFault })
+  t.strictSame(again.parts(idOf(2), 0, 10), [])
+  const healed: string[] = []
+  const all = Promise.withResolvers<void>()
+  again.onHealed = (id) => {
+    if (healed.push(id) === 3) all.resolve()
+  }
+  await t.rejects(again.add(idOf(2), 0, chunkOf(some())), { code: 'CONTENT_CONFLICT' }, 'it is not to be another')
+  await send(again, [good, bad], { id: idOf(4), origin: 'c' })
+  await all.promise
+  t.strictSame(healed.sort(), [idOf(1), idOf(2), idOf(3)])
+  t.match(again.get(idOf(1)), { state: 'sealed', manifest: manifest(1), chunks: 2 })
+  t.match(again.get(idOf(2)), { state: 'sealed', manifest: manifest(2), chunks: 2 })
+  t.match(again.get(idOf(3)), { state: 'open', manifest: null, chunks: 1 })
+  t.ok(await verified(again, digestOf(bad)))
+  for (const number of [1, 2, 4]) await again.remove(idOf(number))
+  t.ok(await verified(again, digestOf(bad)), 'the last one still has it')
+  await again.remove(idOf(3))
+  t.match(again.usage(), { contents: 0, chunks: 0, liveBytes: 0 })
+  await again.close()
+  t.strictSame(await wrongIn(folder), [])
+  t.match(faults, [{ code: 'STORE_DAMAGED', where: /^chunk / }])
+})
+
+t.test('chunks lost and come again in any order', async (t) => {
+  const seed = testSeed()
+  t.comment(`SEED=${seed}`)
+  const random = new Random(seed)
+  const folder = t.testdir()
+  const chunks = Array.from({ length: 12 }, () => some(2 * KIB))
+  const contents = new Map<string, Buffer[]>()
+  const open = () => opened(t, folder, { onFault: ({ code }) => void t.equal(code, 'STORE_DAMAGED') })
+  let store = open()
+  let next = 1
+  const sendSome = async (some: Buffer[]) => {
+    const id = idOf(next++)
+    await send(store, some, { id })
+    // One of them may have been lost in between.
+    await store.seal(id, Buffer.from(id)).then(
+      () => contents.set(id, some),
+      () => store.remove(id),
+    )
+  }
+  let works: Promise<unknown>[] = []
+  const begin = (work: Promise<unknown>) => void works.push(work.catch(({ code }) => t.equal(code, 'STORE_CLOSED')))
+  for (let round = 0; round < 150; round++) {
+    for (let i = random.below(4); i >= 0; i--) {
+      const pick = () => random.pick(chunks)
+      const kind = random.below(4)
+      if (kind < 2) begin(sendSome(Array.from({ length: 1 + random.below(4) }, pick)))
+      if (kind === 2) begin(store.damaged(digestOf(pick())))
+      const gone = random.oneIn(3) ? random.pick([...contents.keys(), '']) : ''
+      if (contents.delete(gone)) begin(store.remove(gone))
+    }
+    if (random.oneIn(2)) await Promise.all(works)
+    if (!random.oneIn(15)) continue
+    await store.close()
+    await Promise.all(works)
+    works = []
+    t.strictSame(await wrongIn(folder), [])
+    store = open()
+    for (const id of contents.keys()) if (store.get(id) === null) contents.delete(id)
+  }
+  await Promise.all(works)
+  for (const { id } of store.all()) if (!contents.has(id)) await store.remove(id)
+  await send(store, chunks, { id: idOf(0) })
+  const whole = (id: string, has: readonly Buffer[]) => {
+    const parts = store.parts(id, 0, 100)
+    return store.get(id)?.state === 'sealed' && has.every((bytes, i) => parts[i]?.digest.equals(digestOf(bytes)))
+  }
+  for (const [id, has] of contents) {
+    for (let i = 0; i < 1000 && !whole(id, has); i++) await new Promise((resolve) => setTimeout(resolve, 2))
+    t.ok(whole(id, has), `${id} is whole`)
+  }
+  t.ok(contents.size > 10, `${contents.size} contents`)
+  await store.close()
   t.strictSame(await wrongIn(folder), [])
 })
 

@@ -23,7 +23,7 @@ import {
   send,
   wrongIn,
 } from './contents.testing.ts'
-import { checkVersion } from './version.ts'
+import { CONTENTS_VERSION, checkVersion } from './version.ts'
 
 /** Compresses to some 40 KiB of 100. */
 const half = (): Buffer => Buffer.concat([randomBytes(40 * KIB), Buffer.alloc(60 * KIB)])
@@ -52,6 +52,7 @@ t.test('it lies there as it came, counts for what it takes, and is found under t
     chunks: 1,
     bytes: encoded.bytes.length,
     damaged: [],
+    incomplete: [],
     problems: [],
   })
   const again = opened(t, folder)
@@ -136,8 +137,8 @@ t.test('a folder of version 1 is checked and opened, and is one of this version 
   await store.close()
   t.strictSame(await wrongIn(folder), [])
   const engine = Engine.open(folder, 256 * MIB, { freeBytesMin: 0 })
-  t.equal(engine.table('meta').get('version')?.readUInt32LE(0), 2)
-  const bytes = Buffer.from([3, 0, 0, 0])
+  t.equal(engine.table('meta').get('version')?.readUInt32LE(0), CONTENTS_VERSION)
+  const bytes = Buffer.from([CONTENTS_VERSION + 1, 0, 0, 0])
   await engine.maintain({ write: () => engine.table('meta').put('version', bytes), done: () => undefined })
   t.throws(() => checkVersion(engine), { code: 'STORE_VERSION' }, 'what a later one wrote is not touched')
   await engine.close()

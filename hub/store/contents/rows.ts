@@ -5,9 +5,10 @@
 //   42 u53 bytes of them · 50 u32 one more than the highest index · 54 id (16) · u8 length, origin · u8 length, name ·
 //   u8 length, media type · u16 length, manifest; a row of format 2 is of one that expires, and ends: · u53 when
 // A part, by content's number and index:
-//   0 u8 1 · 1 u32 length · 5 u53 chunk's number · 13 digest (32)
+//   0 u8 1 · 1 u32 length · 5 u53 chunk's number · 13 digest (32); a row of format 2 is of one that is not counted in its content,
+//   because its chunk was given up
 // A chunk, by number; a row of format 2 is of one that is stored encoded (protocol/transfer/coding.ts), in fewer bytes than it has:
-//   0 u8 1 or 2 · 1 u8 given up · 2 u32 segment · 6 u32 offset · 10 u32 bytes · 14 u48 life · 20 u32 references ·
+//   0 u8 1 or 2 · 1 u8 state · 2 u32 segment · 6 u32 offset · 10 u32 bytes · 14 u48 life · 20 u32 references ·
 //   24 digest (32) · in format 2: 56 u32 length of the chunk
 // A number, by content's id or chunk's digest (whose bytes are checked with it):
 //   0 u8 1 · 1 u53 number
@@ -20,6 +21,7 @@ import type { Place } from '../segment-file.ts'
 const FORMAT = 1
 const FORMAT_ENCODED = 2
 const FORMAT_EXPIRING = 2
+const FORMAT_MISSING = 2
 const CRC_BYTES = 4
 const ID_AT = 54
 const ID_BYTES = 16
@@ -53,18 +55,41 @@ export type ContentRow = {
   readonly end: number
 }
 
-export type PartRow = { readonly digest: Buffer; readonly length: number; readonly chunk: number }
+export type PartRow = {
+  readonly digest: Buffer
+  readonly length: number
+  readonly chunk: number
+  /** Not counted in its content: its chunk was given up. It is again when the chunk comes again, by whatever content. */
+  readonly missing: boolean
+}
+
+/**
+ * A chunk that turned out to be damaged is given up: its place holds nothing any more, and its parts are missing. It is `losing`
+ * until all of them are marked so, then `lost`; `healing`, when it has come again, until all of them are counted again.
+ */
+export const CHUNK_STATES = ['here', 'losing', 'healing', 'lost'] as const
+export type ChunkState = (typeof CHUNK_STATES)[number]
 
 export type ChunkRow = {
   readonly place: Place
   /** Of the chunk. It lies there encoded when its place has fewer bytes. */
   readonly length: number
   readonly digest: Buffer
-  /** Parts that consist of it. */
+  /** Parts that consist of it, missing ones included. 0: nobody knows, its row was damaged; such a one never comes again. */
   readonly references: number
-  /** It was damaged: its place holds nothing any more, and parts that name it are missing. */
-  readonly givenUp: boolean
+  readonly state: ChunkState
 }
+
+export const isHere = ({ state }: ChunkRow): boolean => state === 'here' || state === 'healing'
+
+/** With so much more or less of it. It is sealed with what it was sealed with when all of it is there again. */
+export function counted(content: ContentRow, { parts, bytes }: { parts: number; bytes: number }): ContentRow {
+  const row = { ...content, parts: content.parts + parts, bytes: content.bytes + bytes }
+  return { ...row, state: row.manifest !== null && isWhole(row) ? 'sealed' : 'open' }
+}
+
+/** Counted by number, so parts and the highest index say together whether one is missing. */
+export const isWhole = ({ parts, end, bytes, size }: ContentRow): boolean => parts === end && bytes === size
 
 export function encodeContent(row: ContentRow): Buffer {
   const texts = [row.origin, row.name, row.mediaType].map((text) => Buffer.from(text))
@@ -127,9 +152,9 @@ export function decodeContent(bytes: Buffer, number: number): ContentRow {
   }
 }
 
-export function encodePart({ digest, length, chunk }: PartRow): Buffer {
+export function encodePart({ digest, length, chunk, missing }: PartRow): Buffer {
   const out = Buffer.allocUnsafe(PART_BYTES)
-  out[0] = FORMAT
+  out[0] = missing ? FORMAT_MISSING : FORMAT
   out.writeUInt32LE(length, 1)
   writeU53(out, 5, chunk)
   digest.copy(out, 13, 0, DIGEST_BYTES)
@@ -138,22 +163,25 @@ export function encodePart({ digest, length, chunk }: PartRow): Buffer {
 
 /** Faults: `STORE_DAMAGED`. */
 export function decodePart(bytes: Buffer, [content, index]: PartKey): PartRow {
-  check(bytes, PART_BYTES, () => `part ${index} of content number ${content}`)
+  const missing = bytes[0] === FORMAT_MISSING
+  const format = missing ? FORMAT_MISSING : FORMAT
+  check(bytes, PART_BYTES, () => `part ${index} of content number ${content}`, format)
   return {
     digest: bytes.subarray(13, 13 + DIGEST_BYTES),
     length: bytes.readUInt32LE(1),
     chunk: readU53(bytes, 5, 'part row'),
+    missing,
   }
 }
 
 /** Content's number, index. */
 export type PartKey = [number, number]
 
-export function encodeChunk({ place, length, digest, references, givenUp }: ChunkRow): Buffer {
+export function encodeChunk({ place, length, digest, references, state }: ChunkRow): Buffer {
   const isEncoded = place.bytes < length
   const out = Buffer.allocUnsafe(isEncoded ? ENCODED_CHUNK_BYTES : CHUNK_BYTES)
   out[0] = isEncoded ? FORMAT_ENCODED : FORMAT
-  out[1] = givenUp ? 1 : 0
+  out[1] = CHUNK_STATES.indexOf(state)
   out.writeUInt32LE(place.segment, 2)
   out.writeUInt32LE(place.offset, 6)
   out.writeUInt32LE(place.bytes, 10)
@@ -177,7 +205,8 @@ export function decodeChunk(bytes: Buffer, number: number): ChunkRow {
   }
   const digest = bytes.subarray(24, 24 + DIGEST_BYTES)
   const length = isEncoded ? bytes.readUInt32LE(LENGTH_AT) : place.bytes
-  return { place, length, digest, references: bytes.readUInt32LE(20), givenUp: bytes[1] === 1 }
+  const state = CHUNK_STATES[bytes[1] as number] ?? 'here'
+  return { place, length, digest, references: bytes.readUInt32LE(20), state }
 }
 
 /** `key`: what the number belongs to; it cannot be swapped with another's. */

@@ -5,8 +5,11 @@ import type { Engine } from '../engine.ts'
 import { storeFault } from '../faults.ts'
 import { nothing } from '../works.ts'
 
-/** 1: chunks as they are, contents that do not expire. 2: also encoded chunks, and contents that expire. */
-export const CONTENTS_VERSION = 2
+/**
+ * 1: chunks as they are, contents that do not expire. 2: also encoded chunks, and contents that expire. 3: also parts that are
+ * missing.
+ */
+export const CONTENTS_VERSION = 3
 const CONTENTS_VERSION_OLDEST = 1
 
 /** `null`: it was never signed, and holds nothing. */
