@@ -2,12 +2,16 @@
 
 import { attributesOf, type MessageView } from '#protocol/codec/mod.ts'
 import { type Downloaded, type DownloadHost, type DownloadOptions, startDownload } from './download/mod.ts'
+import { PRIORITY_NAMES, type PriorityName } from './outgoing.ts'
 
-/** As of a download; `to` is a folder, since there may be several. */
+/** As of a download; `to` is a folder, since there may be several. They are as urgent as the message unless said otherwise. */
 export type ReceiveContentsOptions = Omit<DownloadOptions, 'id' | 'as'>
 
 /** Ids of the contents a message refers to, as its sender lists them; mostly none. Faults: `ATTRIBUTE_INVALID`. */
 export const contentsOf = ({ envelope }: MessageView): readonly string[] => attributesOf(envelope.headers).contents
+
+const priorityOfMessage = ({ envelope }: MessageView): PriorityName =>
+  PRIORITY_NAMES[attributesOf(envelope.headers).priority] as PriorityName
 
 /** Fetches them one after the other. Those that are here already are not fetched again. Faults: as `Download.done`. */
 export async function receiveContents(
@@ -16,6 +20,7 @@ export async function receiveContents(
   options: ReceiveContentsOptions,
 ): Promise<Downloaded[]> {
   const out: Downloaded[] = []
-  for (const id of new Set(contentsOf(message))) out.push(await startDownload({ ...options, id }, host).done)
+  const priority = priorityOfMessage(message)
+  for (const id of new Set(contentsOf(message))) out.push(await startDownload({ priority, ...options, id }, host).done)
   return out
 }

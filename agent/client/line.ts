@@ -8,7 +8,7 @@ import { type BytesPerSecond, Pacer } from './pace.ts'
 /** What has a turn on the line. */
 export type Mover = {
   readonly priority: Priority
-  /** Sends, or lets come, at most `bytesMax`. Gives how many; 0: nothing at present. */
+  /** Sends, or lets come, at most `bytesMax`. Gives how many; 0: nothing at present, or `IN_A_MOMENT`. */
   step(bytesMax: number): number
   /** A window of the day has begun or ended. */
   windowChanged(): void

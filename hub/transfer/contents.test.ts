@@ -1,14 +1,8 @@
-// How long contents stay, with a real store and a clock that the test moves.
+// How long contents stay.
 
-import { createHash } from 'node:crypto'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
-import t, { type Test } from 'tap'
-import { ContentStore } from '#hub/store/mod.ts'
+import t from 'tap'
 import type { Fault } from '#protocol/base/mod.ts'
-import { testKey } from '#protocol/codec/testing.ts'
 import {
   FRAME_END_TRANSFER,
   FRAME_FETCH,
@@ -16,68 +10,8 @@ import {
   FRAME_OPEN_TRANSFER,
   FRAME_TRANSFER_OPENED,
 } from '#protocol/frame/mod.ts'
-import { decodeEndTransfer, encodeFetch, encodeOpenTransfer, type OpenTransfer } from '#protocol/schema/mod.ts'
-import { CHUNK_BYTES_MIN } from '#protocol/transfer/mod.ts'
-import { Contents } from './contents.ts'
-import { TransferDesk } from './desk.ts'
-
-const KEEP_MS = 1000
-const SIZE = 2 * CHUNK_BYTES_MIN
-
-const idOf = (number: number): Buffer => Buffer.alloc(16, number)
-const hex = (id: Buffer): string => id.toString('hex')
-
-class Stage {
-  nowMs = 1_000_000
-  /** Messages that refer to a content, by its id. */
-  readonly holds = new Map<string, number>()
-  readonly contents: Contents
-
-  constructor(t: Test) {
-    const folder = mkdtempSync(join(tmpdir(), 'causeway-contents-'))
-    t.teardown(() => rmSync(folder, { recursive: true, force: true }))
-    this.contents = new Contents({
-      store: ContentStore.open({
-        folder,
-        bytesMax: 2 ** 28,
-        freeBytesMin: 0,
-        onFault: (fault) => t.fail(fault.message),
-      }),
-      holds: (id) => this.holds.get(id) ?? 0,
-      keepMs: KEEP_MS,
-      nowMs: () => this.nowMs,
-      onFault: (fault) => t.fail(fault.message),
-    })
-    t.teardown(() => this.contents.close())
-  }
-
-  /** Begins to send one, and is gone. */
-  async abandon(number: number, wishes: Partial<OpenTransfer> = {}): Promise<void> {
-    this.contents.leave(await this.contents.open(requestOf(number, wishes), 'desk'))
-  }
-
-  async part(number: number): Promise<void> {
-    const bytes = Buffer.alloc(CHUNK_BYTES_MIN, number)
-    const digest = createHash('sha256').update(bytes).digest()
-    await this.contents.store.add(hex(idOf(number)), 0, { digest, length: bytes.length, bytes })
-  }
-
-  isThere(number: number): boolean {
-    return this.contents.store.get(hex(idOf(number))) !== null
-  }
-}
-
-const requestOf = (number: number, wishes: Partial<OpenTransfer> = {}): OpenTransfer => ({
-  request: 1,
-  content: idOf(number),
-  name: 'scan.tif',
-  mediaType: '',
-  size: SIZE,
-  chunkBytes: CHUNK_BYTES_MIN,
-  keepMs: 0,
-  expiresMs: 0,
-  ...wishes,
-})
+import { decodeEndTransfer, encodeFetch, encodeOpenTransfer } from '#protocol/schema/mod.ts'
+import { hex, idOf, KEEP_MS, requestOf, SIZE, Stage } from './testing.ts'
 
 t.test('an upload that was given up by nobody and not gone on with is removed, with its chunks', async (t) => {
   const stage = new Stage(t)
@@ -133,21 +67,10 @@ t.test('who sends it or fetches it when it expires is told so, and not to come a
   const stage = new Stage(t)
   const sent: { kind: number; body: Buffer }[] = []
   const failed: Fault[] = []
-  const desk = new TransferDesk({
-    agent: 'desk',
-    checkMaySend: () => undefined,
-    publicKey: () => testKey('desk').publicKey,
-    contents: stage.contents,
-    encoded: false,
-    bulkWritable: () => true,
+  const desk = stage.desk(t, {
     send: (kind, _channel, body) => void sent.push({ kind, body: Buffer.from(body) }),
-    sendParts: (_first, _second, done) => done(),
-    introduce: () => undefined,
     failed: (_request, fault) => void failed.push(fault),
-    reportOf: ({ code, message, remedy, details }) => ({ code, message, remedy, retry: details.retry === true }),
-    log: () => undefined,
   })
-  t.teardown(() => desk.close())
   const answered = async (kind: number) => {
     while (!sent.some((frame) => frame.kind === kind)) await setImmediate()
   }

@@ -136,7 +136,7 @@ async function fetch(contents: Contents, chunks: readonly Buffer[], { encoded }:
   })
   while (over === null) {
     serving.advance()
-    if (serving.step() === 0) await setImmediate()
+    if (serving.step() <= 0) await setImmediate()
   }
   serving.close()
   return { over, came }

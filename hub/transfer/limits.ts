@@ -11,6 +11,10 @@ export const UPLOADS_MAX = 64
 /** Transfers of one session, of both directions. */
 export const TRANSFERS_PER_SESSION_MAX = 64
 
+/** Read ahead of what is sent: twice what is queued on a socket, so that one whose turn it is does not wait for the disk. */
+export const READ_AHEAD_BYTES = MIB
+export const READ_AHEAD_CHUNKS_MAX = 16
+
 /** Chunks just written are kept so that who follows an upload reads no disk: two of the largest. */
 export const RECENT_BYTES_MAX = 16 * MIB
 

@@ -10,16 +10,15 @@ import { RangeSet } from '#protocol/session/mod.ts'
 import {
   CHUNKS_PER_FRAME_MAX,
   dataFrameStart,
+  IN_A_MOMENT,
   Outgoing,
   parseManifest,
   type SealedManifest,
 } from '#protocol/transfer/mod.ts'
 import type { Contents } from './contents.ts'
 import { hubTransferFault } from './faults.ts'
+import { READ_AHEAD_BYTES, READ_AHEAD_CHUNKS_MAX } from './limits.ts'
 import type { LiveContent } from './live.ts'
-
-/** Read while the one before is sent. */
-const READ_AHEAD = 2
 
 export type ServingOptions = {
   readonly number: number
@@ -87,13 +86,13 @@ export class Serving {
     this.readAhead()
   }
 
-  /** Sends a piece; gives how many bytes, 0 when there is nothing to send now. */
+  /** Sends a piece; gives how many bytes, 0 when there is nothing to send now, or `IN_A_MOMENT`. */
   step(): number {
     if (this.ended) return 0
     this.readAhead()
     const chunk = this.outgoing.next
     const form = this.read.get(chunk)
-    if (form === undefined) return 0
+    if (form === undefined) return this.reading.has(chunk) && this.outgoing.mayGoOn ? IN_A_MOMENT : 0
     const { bytes } = form
     const encodedBytes = isEncoded(form) ? bytes.length : 0
     const piece = this.outgoing.take(CHUNK_DATA_BYTES_MAX, encodedBytes)
@@ -152,7 +151,11 @@ export class Serving {
 
   private readAhead(): void {
     const { content } = this.options
-    for (const chunk of this.outgoing.upcoming(READ_AHEAD)) {
+    let aheadBytes = 0
+    for (const [i, chunk] of this.outgoing.upcoming(READ_AHEAD_CHUNKS_MAX).entries()) {
+      aheadBytes += content.list.lengthAt(chunk)
+      // The next one is read while one is sent, however large it is.
+      if (i > 1 && aheadBytes > READ_AHEAD_BYTES) return
       if (this.read.has(chunk) || this.reading.has(chunk)) continue
       // It is on its way here.
       if (!content.durable.has(chunk)) return

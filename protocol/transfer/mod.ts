@@ -16,4 +16,4 @@ export {
 export { checkName, nameProblem } from './names.ts'
 export { Outgoing, type Piece } from './outgoing.ts'
 export { checkPlan, chunkBytesFor } from './plan.ts'
-export { Turns, transferPriority } from './turns.ts'
+export { IN_A_MOMENT, Turns, transferPriority } from './turns.ts'

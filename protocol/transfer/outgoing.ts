@@ -77,6 +77,11 @@ export class Outgoing {
     return this.current >= 0 ? this.current : this.first()
   }
 
+  /** Credit is left, so that something is sent as soon as it is there. */
+  get mayGoOn(): boolean {
+    return this.sentBytes < this.creditBytes
+  }
+
   /** The next chunks that will be needed, for reading ahead: at most `max`. */
   upcoming(max: number): number[] {
     const out = this.current >= 0 && max > 0 ? [this.current] : []

@@ -1,6 +1,6 @@
 import t from 'tap'
 import { PRIORITY_BULK, PRIORITY_NORMAL, PRIORITY_URGENT } from '#protocol/codec/mod.ts'
-import { Turns, transferPriority } from './turns.ts'
+import { IN_A_MOMENT, Turns, transferPriority } from './turns.ts'
 
 type Sender = { readonly name: string; readonly pieceBytes: number; leftBytes: number; sentBytes: number }
 
@@ -90,6 +90,33 @@ t.test('the line does not stand still while who goes first has nothing to send',
   t.equal(turns.turn(step), 1000)
   t.equal(urgent.sentBytes, 6000)
 })
+
+t.test(
+  'what is less urgent does not fill the line while the next urgent piece is being read, nor stand still',
+  async (t) => {
+    const turns = new Turns<Sender>()
+    const bulk = sender('bulk')
+    const urgent = sender('urgent')
+    turns.add(bulk, PRIORITY_BULK)
+    turns.add(urgent, PRIORITY_URGENT)
+    let isReading = false
+    const turn = () => turns.turn((it) => (it === urgent && isReading ? IN_A_MOMENT : step(it)))
+    let sent = 0
+    for (let i = 0; i < 10_000; i++) {
+      // Every other turn comes while it is read.
+      isReading = i % 2 === 0
+      sent += turn()
+    }
+    t.ok(urgent.sentBytes > 0.9 * sent, `urgent ${urgent.sentBytes}`)
+    t.ok(bulk.sentBytes > 0.02 * sent, `bulk ${bulk.sentBytes}`)
+    const other = sender('another urgent one')
+    turns.add(other, PRIORITY_URGENT)
+    isReading = true
+    turns.delete(bulk)
+    t.equal(turn(), 1000)
+    t.equal(other.sentBytes, 1000, 'another of its class does not wait for it')
+  },
+)
 
 t.test('one may go, and take others along, in its turn', async (t) => {
   const turns = new Turns<string>()

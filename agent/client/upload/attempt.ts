@@ -28,6 +28,7 @@ import {
   ChunkList,
   type CutSizes,
   dataFrameStart,
+  IN_A_MOMENT,
   Outgoing,
   sealManifest,
 } from '#protocol/transfer/mod.ts'
@@ -406,12 +407,12 @@ export class Attempt implements Transfer {
     }
   }
 
-  /** Sends a piece; gives its bytes on the wire. */
+  /** Sends a piece; gives its bytes on the wire, or as `step`. */
   private send({ connection, transfer, outgoing }: Session, bytesMax: number): number {
     const { pacer, counters, meter } = this.parts
     const { next } = outgoing
     const form = next < 0 ? null : this.feed.get(next)
-    if (form === null) return 0
+    if (form === null) return this.feed.isReading(next) && outgoing.mayGoOn ? IN_A_MOMENT : 0
     const { bytes, encodedBytes } = form
     const piece = outgoing.take(bytesMax, encodedBytes)
     if (piece === null) return 0

@@ -71,6 +71,11 @@ export class ChunkFeed {
     return this.here.get(chunk) ?? null
   }
 
+  /** It comes to be in memory by itself. */
+  isReading(chunk: number): boolean {
+    return this.reading.has(chunk)
+  }
+
   /** On a new connection: whether its hub takes encoded chunks. If not, such are read again as they are. */
   encoding(encode: boolean): void {
     this.encode = encode
