@@ -5,7 +5,8 @@ import { asFault, type Fault } from '#protocol/base/mod.ts'
 import { type Arrived, transferFault } from '#protocol/transfer/mod.ts'
 import type { HashPool } from '../hashing/mod.ts'
 import type { ChunkArena } from './arena.ts'
-import { COPY_BYTES_MAX } from './limits.ts'
+import { COPY_BYTES_MAX, ZERO_DIGESTS_MAX } from './limits.ts'
+import { isZeros } from './part-file.ts'
 import type { ChunkPlace, ChunkRecords } from './records.ts'
 import type { ReuseFiles } from './reuse.ts'
 import type { Session } from './session.ts'
@@ -37,6 +38,8 @@ export class Intake {
   private readonly coming = new Map<number, number>()
   /** Chunks equal to one that is coming: they are copied when it is there. */
   private readonly followers = new Map<number, number[]>()
+  /** Of chunks that turned out to be nothing but zeros: any more of them need neither be read nor hashed. */
+  private readonly zeros = new Set<string>()
   /** To be copied, in this order; those before `nextCopy` are begun. */
   private copies: ChunkPlace[] = []
   private nextCopy = 0
@@ -146,7 +149,7 @@ export class Intake {
     if (wanted.length > 0) session.want(wanted)
     if (stale < 0) return
     if (this.store === null) throw transferFault('TRANSFER_MALFORMED', { why: 'its chunks are others than before' })
-    await this.store.journal.drop(stale)
+    await this.store.drop(stale)
     session.sorted = Math.min(session.sorted, stale)
   }
 
@@ -174,7 +177,10 @@ export class Intake {
 
   private copy(chunk: ChunkPlace): void {
     this.busy.set(chunk.index, chunk)
-    this.copies.push(chunk)
+    if (this.zeros.has(chunk.digest.toString('latin1')) && this.store !== null) {
+      this.copied.add(chunk.index)
+      this.store.put({ ...chunk, bytes: null })
+    } else this.copies.push(chunk)
   }
 
   private pumpCopies(): void {
@@ -220,8 +226,10 @@ export class Intake {
   }
 
   private keep(chunk: ChunkPlace, bytes: Buffer): void {
-    if (this.stopped || this.store === null) this.arena.free(bytes)
-    else this.store.put({ ...chunk, bytes })
+    const isHole = isZeros(bytes)
+    if (isHole && this.zeros.size < ZERO_DIGESTS_MAX) this.zeros.add(chunk.digest.toString('latin1'))
+    if (isHole || this.stopped || this.store === null) this.arena.free(bytes)
+    if (!this.stopped) this.store?.put({ ...chunk, bytes: isHole ? null : bytes })
   }
 
   /** It did not come from where it was expected: the hub has to send it. */

@@ -13,6 +13,9 @@ export const ARENA_BYTES_MAX = 40 * MIB
 /** Chunks copied from files here at a time; one more than fits is let in when there is none. */
 export const COPY_BYTES_MAX = 8 * MIB
 
+/** Digests of zeros that are remembered: one a length, and the last chunk's; content can be made to have more. */
+export const ZERO_DIGESTS_MAX = 64
+
 /** Neighbours are written together up to this. */
 export const WRITE_BYTES = 4 * MIB
 /** Writes at a time: one is prepared while the disk does the other. */

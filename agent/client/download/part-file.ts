@@ -1,37 +1,47 @@
 // The file a download grows in. It has its full size from the start; chunks are written at their places, past the page cache where
 // the system, the file system and the plan allow it (measured in hub/store/direct.ts: three times the speed for a fiftieth of
-// the processor).
+// the processor). Where all is zeros nothing is written.
 
 import { constants, type FileHandle, open } from 'node:fs/promises'
 import type { ChunkArena } from './arena.ts'
 import { NO_LINKS } from './journal.ts'
 import { DISK_PAGE_BYTES } from './limits.ts'
 
+/** Compared with, and written, in such steps. */
+const ZEROS = Buffer.alloc(64 * 1024)
+
 export class PartFile {
   readonly path: string
+  /** Where nothing was written by us there are zeros. */
+  isFresh: boolean
   private readonly file: FileHandle
   /** The same file, past the page cache. */
   private readonly direct: FileHandle | null
   private directWorks: boolean
 
-  private constructor(path: string, file: FileHandle, direct: FileHandle | null) {
-    this.path = path
-    this.file = file
-    this.direct = direct
-    this.directWorks = direct !== null
+  private constructor(parts: { path: string; file: FileHandle; direct: FileHandle | null; isFresh: boolean }) {
+    this.path = parts.path
+    this.file = parts.file
+    this.direct = parts.direct
+    this.directWorks = parts.direct !== null
+    this.isFresh = parts.isFresh
   }
 
-  /** Opens it, or makes one of that size. `chunkBytes`: 0 when chunks lie anywhere. */
+  /** Makes one of that size; with `goOn` opens the one that is there. `chunkBytes`: 0 when chunks lie anywhere. */
   static async open(
     path: string,
-    { size, chunkBytes }: { size: number; chunkBytes: number },
+    { size, chunkBytes, goOn = false }: { size: number; chunkBytes: number; goOn?: boolean },
     arena: ChunkArena,
   ): Promise<PartFile> {
     const file = await open(path, constants.O_RDWR | constants.O_CREAT | NO_LINKS, 0o666)
     try {
-      if ((await file.stat()).size !== size) await file.truncate(size)
+      if (!goOn) {
+        await file.truncate(0)
+        await file.truncate(size)
+      }
       const aligned = chunkBytes > 0 && chunkBytes % DISK_PAGE_BYTES === 0 && size >= chunkBytes
-      return new PartFile(path, file, aligned ? await openDirect(path, arena) : null)
+      const direct = aligned ? await openDirect(path, arena) : null
+      return new PartFile({ path, file, direct, isFresh: !goOn })
     } catch (error) {
       await file.close()
       throw error
@@ -77,6 +87,17 @@ export class PartFile {
     }
   }
 
+  /** Makes it zeros from `offset` on: where it is not known to be so already, what is there is looked at first. */
+  async clear(offset: number, bytes: number): Promise<void> {
+    if (this.isFresh) return
+    const there = Buffer.alloc(Math.min(bytes, ZEROS.length))
+    for (let at = 0; at < bytes; at += there.length) {
+      const step = there.subarray(0, Math.min(there.length, bytes - at))
+      if ((await readAll(this.file, step, offset + at)) && isZeros(step)) continue
+      await writeAll(this.file, ZEROS.subarray(0, step.length), offset + at)
+    }
+  }
+
   /** Fills `into` from `offset` on; gives whether there was so much. */
   read(into: Buffer, offset: number): Promise<boolean> {
     return readAll(this.file, into, offset)
@@ -116,6 +137,14 @@ async function writeAll(file: FileHandle, buffer: Buffer, offset: number): Promi
   for (let at = 0; at < buffer.length; ) {
     at += (await file.write(buffer, at, buffer.length - at, offset + at)).bytesWritten
   }
+}
+
+export function isZeros(bytes: Buffer): boolean {
+  for (let at = 0; at < bytes.length; at += ZEROS.length) {
+    const step = bytes.subarray(at, at + ZEROS.length)
+    if (!step.equals(ZEROS.subarray(0, step.length))) return false
+  }
+  return true
 }
 
 /** Fills `into`; gives whether the file had so much. */

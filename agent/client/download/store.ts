@@ -11,8 +11,11 @@ import { RETRY_MS_FIRST, RETRY_MS_MAX, WRITE_BYTES, WRITES_MAX } from './limits.
 import type { PartFile } from './part-file.ts'
 import type { ChunkPlace } from './records.ts'
 
-/** A chunk that is what its digest says; `bytes` is the store's until it is durable, and `digest` is its own. */
-export type Verified = ChunkPlace & { readonly bytes: Buffer }
+/**
+ * A chunk that is what its digest says; `bytes` is the store's until it is durable, and `digest` is its own. `null`: all of it are
+ * zeros, which need no memory, and on most file systems no disk.
+ */
+export type Verified = ChunkPlace & { readonly bytes: Buffer | null }
 
 export type StoreHooks = {
   /** These are durable; their buffers are given back already. */
@@ -33,6 +36,7 @@ export class ChunkStore {
   private written: Verified[] = []
   private writes = 0
   private flushing = false
+  private scheduled = false
   private failure: Fault | null = null
   private readonly stopping = new AbortController()
   private readonly backoff: { firstMs: number; maxMs: number; random: () => number }
@@ -59,8 +63,19 @@ export class ChunkStore {
     // They come nearly in order.
     while (at > 0 && (waiting[at - 1] as Verified).offset > chunk.offset) at--
     waiting.splice(at, 0, chunk)
+    if (this.scheduled) return
+    this.scheduled = true
     // What is hashed in this turn is written together.
-    setImmediate(() => this.pump())
+    setImmediate(() => {
+      this.scheduled = false
+      this.pump()
+    })
+  }
+
+  /** What lies in its place is not this chunk. */
+  async drop(index: number): Promise<void> {
+    this.part.isFresh = false
+    await this.journal.drop(index)
   }
 
   /** Resolves when everything put is durable, or it has failed or was stopped. */
@@ -91,14 +106,16 @@ export class ChunkStore {
     if (this.isIdle) for (const resolve of this.whenIdle.splice(0)) resolve()
   }
 
-  /** Neighbours, as far as they are there. */
+  /** Neighbours, as far as they are there: all to be written, or all zeros. */
   private takeRun(): Verified[] {
     const { waiting } = this
     let count = 1
     let bytes = (waiting[0] as Verified).length
     for (; count < waiting.length; count++) {
       const [last, next] = [waiting[count - 1], waiting[count]] as [Verified, Verified]
-      if (last.offset + last.length !== next.offset || bytes + next.length > WRITE_BYTES) break
+      const isZeros = next.bytes === null
+      if (last.offset + last.length !== next.offset || isZeros !== (last.bytes === null)) break
+      if (!isZeros && bytes + next.length > WRITE_BYTES) break
       bytes += next.length
     }
     return waiting.splice(0, count)
@@ -106,11 +123,18 @@ export class ChunkStore {
 
   private async write(run: readonly Verified[]): Promise<void> {
     this.writes++
-    const buffers = run.map(({ bytes }) => bytes)
-    const good = await this.untilRoom(() => this.part.write(buffers, (run[0] as Verified).offset))
+    const good = await this.untilRoom(() => this.writeRun(run))
     this.writes--
     if (good) this.written.push(...run)
     this.pump()
+  }
+
+  private writeRun(run: readonly Verified[]): Promise<void> {
+    const { offset } = run[0] as Verified
+    const buffers = run.flatMap(({ bytes }) => bytes ?? [])
+    if (buffers.length > 0) return this.part.write(buffers, offset)
+    const bytes = run.reduce((sum, { length }) => sum + length, 0)
+    return this.part.clear(offset, bytes)
   }
 
   private async flush(): Promise<void> {
@@ -119,13 +143,13 @@ export class ChunkStore {
     this.written = []
     const good = await this.untilRoom(async (again) => {
       // A flush that failed may have thrown away what it was to write.
-      if (again) for (const { bytes, offset } of group) await this.part.write([bytes], offset)
+      if (again) for (const chunk of group) await this.writeRun([chunk])
       await this.part.sync()
       await this.journal.add(group)
     })
     this.flushing = false
     if (good) {
-      for (const { bytes } of group) this.arena.free(bytes)
+      for (const { bytes } of group) if (bytes !== null) this.arena.free(bytes)
       this.hooks.onDurable(group)
     }
     this.pump()

@@ -130,7 +130,7 @@ async function openWork(
   const left = await readJournal(place.journalPath)
   const fits = left?.id.equals(id) === true && left.size === size && left.chunkBytes === chunkBytes
   const goesOn = fits && (await PartFile.exists(place.partPath, size))
-  const part = await PartFile.open(place.partPath, plan, arena)
+  const part = await PartFile.open(place.partPath, { ...plan, goOn: goesOn }, arena)
   let journal: Journal | null = null
   try {
     journal = goesOn ? await Journal.resume(place.journalPath, left) : await Journal.create(place.journalPath, header)
