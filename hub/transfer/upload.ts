@@ -20,6 +20,7 @@ import {
 import type { Contents } from './contents.ts'
 import { hubTransferFault } from './faults.ts'
 import type { LiveContent } from './live.ts'
+import { Twins } from './twins.ts'
 
 export type UploadOptions = {
   /** Number of the transfer in its session. */
@@ -41,6 +42,7 @@ export class Upload {
   private readonly incoming: Incoming
   private readonly following: Disposable
   private readonly storedNow: number[] = []
+  private readonly twins = new Twins()
   private scheduled = false
   private ended = false
   private manifest: Buffer | null = null
@@ -82,7 +84,7 @@ export class Upload {
       }
       if (part !== null) this.keep(chunk, false)
       else if (contents.store.has(digest)) void this.link(chunk)
-      else wanted.push(chunk)
+      else if (!this.twins.waits(chunk, incoming.list)) wanted.push(chunk)
     }
     this.want(wanted)
     content.tell()
@@ -141,7 +143,7 @@ export class Upload {
     }
   }
 
-  /** The chunk is here by another content. */
+  /** The chunk is here, by another content or at another place of this one. */
   private async link(chunk: number): Promise<void> {
     const { content, contents } = this.options
     const digest = Buffer.from(this.incoming.list.digestAt(chunk))
@@ -175,6 +177,7 @@ export class Upload {
       contents.recent.keep(digest.toString('latin1'), { bytes, length })
       await contents.store.add(content.id, chunk, { digest, length, bytes, isEncoded: encodedBytes > 0 })
       this.keep(chunk, true)
+      for (const twin of this.twins.arrived(chunk, digest)) void this.link(twin)
     } catch (error) {
       this.fail(asFault(error))
     } finally {
