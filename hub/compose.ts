@@ -83,6 +83,7 @@ export async function startHub(options: {
     }),
     holds: (id) => store.contentHolds.count(id),
     keepMs: config.contents.keepMs,
+    share: config.contents.share,
     nowMs: () => systemClock.wallMs(),
     onFault: (fault) => log('error', 'contents', { fault: fault.toJSON() }),
   })

@@ -226,6 +226,10 @@ export const hubSpec = f.object({
         max: KEPT_MS_MAX,
         default: 7 * DAY_MS,
       }),
+      share: f.choice(['own', 'all'], {
+        doc: 'what an agent need not send again: chunks it has sent itself, or those that any agent has sent; with all, whoever can name a chunk learns whether the hub has it, and gets it',
+        default: 'own',
+      }),
     },
     { doc: 'large content: files and the like, in chunks beside the messages that refer to them' },
   ),

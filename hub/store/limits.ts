@@ -100,8 +100,8 @@ export const CONTENT_SEGMENT_BYTES_MIN = 16 * MIB
 export const CONTENT_TEXT_BYTES_MAX = 255
 /** A seal: a root, a signature and what they are about, with ample room; rewritten with every touch. */
 export const CONTENT_MANIFEST_BYTES_MAX = 16 * KIB
-/** Rows of a part and of its chunk, and the pages of two more trees that it changes, at most. */
-export const CONTENT_ADD_BYTES = 2 * APPEND_OVERHEAD_BYTES
+/** Rows of a part and of its chunk, and the pages of three more trees that it changes, at most. */
+export const CONTENT_ADD_BYTES = 3 * APPEND_OVERHEAD_BYTES
 /** Parts removed in one transaction: as many chunks' rows change, some 2 MiB of pages and 5 ms. */
 export const CONTENT_REMOVE_PARTS = 512
 /** Parts looked at in one go for a chunk that was lost: 5 ms of the hub's thread. */

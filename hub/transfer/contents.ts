@@ -18,6 +18,8 @@ export type ContentsOptions = {
   readonly holds: (id: string) => number
   /** How long a content is kept that nothing refers to. */
   readonly keepMs: number
+  /** Whose chunks an agent need not send again: its own (when absent), or everybody's. */
+  readonly share?: 'own' | 'all'
   readonly nowMs: () => number
   readonly onFault: (fault: Fault) => void
 }
@@ -47,6 +49,14 @@ export class Contents {
   isKnown(id: string): boolean {
     const view = this.removing.has(id) ? null : this.store.get(id)
     return view !== null && !this.isExpired(view)
+  }
+
+  /**
+   * Whether the agent need not send the chunk. A chunk that only others have sent is taken from it as if it were new: else
+   * whoever can name one would learn that the hub has it, and get it.
+   */
+  isHeld(digest: Buffer, agent: string): boolean {
+    return this.options.share === 'all' ? this.store.has(digest) : this.store.hasOf(agent, digest)
   }
 
   /** The content an OPEN_TRANSFER of `agent` means, made when it is new. Faults: `CONTENT_*`, `TRANSFER_*`, those of the store. */

@@ -21,11 +21,12 @@ function uploadOf(chunks: readonly Buffer[], chunkBytes: number) {
   const stored: number[] = []
   const contents = {
     receivedBytes: 0,
+    isHeld: () => false,
     windows: { of: () => chunkBytes },
     buffers: { take: (bytes: number) => Buffer.alloc(bytes), release: () => undefined },
     recent: { keep: () => undefined },
     hashing: { digestOf: async ({ bytes }: { bytes: Buffer }) => digestOf(bytes) },
-    store: { part: () => null, has: () => false, add: async (_id: string, chunk: number) => void stored.push(chunk) },
+    store: { part: () => null, add: async (_id: string, chunk: number) => void stored.push(chunk) },
     leave: () => undefined,
   } as unknown as Contents
   const content = {

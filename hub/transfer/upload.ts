@@ -83,7 +83,7 @@ export class Upload {
         throw hubTransferFault('CONTENT_FOREIGN', { where: `content ${content.id}, chunk ${chunk}` })
       }
       if (part !== null) this.keep(chunk, false)
-      else if (contents.store.has(digest)) void this.link(chunk)
+      else if (contents.isHeld(digest, this.options.agent)) void this.link(chunk)
       else if (!this.twins.waits(chunk, incoming.list)) wanted.push(chunk)
     }
     this.want(wanted)

@@ -88,6 +88,7 @@ export class AddWork implements Work {
     const used = this.chunks.use(digest, length, written)
     if (used === null) throw storeFault('CHUNK_UNKNOWN', { where })
     this.used = used.isUsed
+    this.chunks.own(used.number, content.origin)
     parts.put([number, index], { digest: Buffer.from(digest), length, chunk: used.number, missing: false })
     // Who adds what there was no row for seals it then.
     contents.put(number, { ...more, state: content.state, end: Math.max(content.end, index + 1) })

@@ -4,11 +4,12 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { asFault } from '#protocol/base/mod.ts'
 import { CHUNK_BYTES_MAX } from '#protocol/transfer/mod.ts'
+import type { Table } from '../disk.ts'
 import { Engine } from '../engine.ts'
 import { storeFault } from '../faults.ts'
 import { CONTENT_ROWS, CONTENT_SCAN_PARTS } from '../limits.ts'
 import { isChunk, nameOf } from './chunks.ts'
-import { type ChunkRow, type ContentRow, isHere, type PartKey, type PartRow } from './rows.ts'
+import { type ChunkRow, type ContentRow, isHere, type NamedKey, type PartKey, type PartRow } from './rows.ts'
 import { numbered, Tables } from './tables.ts'
 import { isReadable, versionOf } from './version.ts'
 
@@ -71,6 +72,7 @@ export async function checkContents(
     check.checkDigests()
     check.checkContents()
     check.checkReferences()
+    check.checkNames()
     const { contents, chunks, bytes, damaged, incomplete, problems } = check
     return {
       ok: damaged.length + problems.length === 0,
@@ -98,6 +100,8 @@ class Check {
   readonly incomplete: IncompleteContent[] = []
   readonly problems: string[] = []
   private readonly known = new Map<number, Known>()
+  /** Parts of one origin that consist of a chunk, by `chunk/origin`. */
+  private readonly owned = new Map<string, number>()
   private readonly engine: Engine
   private readonly tables: Tables
 
@@ -163,7 +167,10 @@ class Check {
       } else if (count === undefined && this.tables.removing.stored(key[0]) === null) {
         this.problems.push(`A part ${key[1]} belongs to no content.`)
       }
-      if (part !== null) this.checkPart(rows.get(key[0]) ?? null, key[1], part)
+      if (part === null) continue
+      const origin = rows.get(key[0])?.origin ?? this.tables.removing.stored(key[0]) ?? ''
+      this.owned.set(`${part.chunk}/${origin}`, (this.owned.get(`${part.chunk}/${origin}`) ?? 0) + 1)
+      this.checkPart(rows.get(key[0]) ?? null, key[1], part)
     }
     for (const [number, row] of rows) {
       const { parts, bytes, missing } = counted.get(number) ?? { parts: 0, bytes: 0, missing: 0 }
@@ -182,6 +189,18 @@ class Check {
       const digest = row.digest.toString('hex')
       this.problems.push(`The chunk ${digest} is used ${counted} times; its row says ${row.references}.`)
     }
+  }
+
+  /** Fewer than there are is no harm: an older program did not count them. */
+  checkNames(): void {
+    const { owners, readers } = this.tables
+    for (const { key, value } of allNamed(owners.table)) {
+      const count = this.sound(() => owners.decode(value, key)) ?? 0
+      const found = this.owned.get(key.join('/')) ?? 0
+      if (count <= found) continue
+      this.problems.push(`The chunk number ${key[0]} is used ${found} times by ${key[1]}; its row says ${count}.`)
+    }
+    for (const { key, value } of allNamed(readers.table)) this.sound(() => readers.decode(value, key))
   }
 
   private checkPart(content: ContentRow | null, index: number, part: PartRow): void {
@@ -236,6 +255,19 @@ function* allParts({ parts }: Tables): Generator<{ key: PartKey; value: Buffer }
       const [content, index] = key as PartKey
       from = [content, index + 1]
       yield { key: [content, index], value }
+    }
+    if (rows.length < CONTENT_SCAN_PARTS) return
+  }
+}
+
+function* allNamed(table: Table): Generator<{ key: NamedKey; value: Buffer }> {
+  let from: NamedKey = [0, '']
+  for (;;) {
+    const rows = table.range({ from, to: [Number.MAX_SAFE_INTEGER, ''], limit: CONTENT_SCAN_PARTS })
+    for (const { key, value } of rows) {
+      const [number, name] = key as NamedKey
+      from = [number, `${name}\x01`]
+      yield { key: [number, name], value }
     }
     if (rows.length < CONTENT_SCAN_PARTS) return
   }

@@ -15,10 +15,12 @@ import { READ_BYTES_MAX } from '../limits.ts'
 import type { Place } from '../segment-file.ts'
 import type { Blob } from '../segments.ts'
 import { type ChunkRow, type ChunkState, isHere } from './rows.ts'
-import { numbered, type Tables } from './tables.ts'
+import { namedKeys, numbered, type Tables } from './tables.ts'
 
 /** Chunks' rows read in one go at the start. */
 const CHUNK_ROWS = 4096
+/** More than there are agents. */
+const OWNERS_MAX = 100_000
 
 export class Chunks {
   /** In use and not given up. */
@@ -96,6 +98,24 @@ export class Chunks {
     return true
   }
 
+  /** Within a work: a part of a content of that origin consists of the chunk. */
+  own(number: number, origin: string): void {
+    const { owners } = this.tables
+    owners.put([number, origin], (sound(() => owners.get([number, origin])) ?? 0) + 1)
+  }
+
+  /** Whether one does. */
+  isOwn(number: number, origin: string): boolean {
+    return (sound(() => this.tables.owners.stored([number, origin])) ?? 0) > 0
+  }
+
+  private disown(number: number, origin: string): void {
+    const { owners } = this.tables
+    const count = sound(() => owners.get([number, origin])) ?? 0
+    if (count > 1) owners.put([number, origin], count - 1)
+    else owners.remove([number, origin])
+  }
+
   /** Within a work; `null` when there is none, or its row cannot be read. */
   stateOf(number: number): ChunkState | null {
     return sound(() => this.tables.chunks.get(number))?.state ?? null
@@ -113,20 +133,28 @@ export class Chunks {
     this.engine.segments.giveBack(blob, false)
   }
 
-  /** Within a work: a part less consists of it. Gives the place that is free when that is on the disk. */
-  leave(number: number): Place | null {
+  /** Within a work: a part less, of that origin, consists of it. Gives the place that is free when that is on the disk. */
+  leave(number: number, origin: string): Place | null {
     const { chunks, digests } = this.tables
+    this.disown(number, origin)
     const row = chunks.get(number)
     if (row === null || row.references === 0) return null
     if (row.references > 1) {
       chunks.put(number, { ...row, references: row.references - 1 })
       return null
     }
-    chunks.remove(number)
+    this.remove(number)
     // Another may have been stored under it, after the digest's row was damaged.
     const current = sound(() => digests.get(nameOf(row.digest)))
     if (current === null || current === number) digests.remove(nameOf(row.digest))
     return isHere(row) ? row.place : null
+  }
+
+  /** Within a work: no part consists of it any more. Its number may be given to another, so nothing of it stays. */
+  remove(number: number): void {
+    const { chunks, owners } = this.tables
+    chunks.remove(number)
+    for (const key of namedKeys(owners.table, number, OWNERS_MAX)) owners.remove(key)
   }
 
   /** Gives up a chunk's place: gives the work, to be repeated until it succeeds. */

@@ -8,7 +8,7 @@ import { CONTENT_REMOVE_PARTS, CONTENT_SCAN_PARTS, RETRY_MS } from '../limits.ts
 import type { Place } from '../segment-file.ts'
 import { type Chunks, sound } from './chunks.ts'
 import { type ChunkState, counted, isHere, type PartKey } from './rows.ts'
-import type { Tables } from './tables.ts'
+import { namedKeys, type Tables } from './tables.ts'
 
 type Task = {
   readonly promise: Promise<void>
@@ -100,14 +100,17 @@ export class Cleaning {
     const step: Work = {
       write: () => {
         freed = []
+        const origin = tables.removing.get(content) ?? ''
+        const readers = namedKeys(tables.readers.table, content, CONTENT_REMOVE_PARTS)
+        for (const key of readers) tables.readers.remove(key)
         const parts = tables.parts.table.range({ ...allOf(content), limit: CONTENT_REMOVE_PARTS })
         for (const { key } of parts) {
           const part = sound(() => tables.parts.get(key as PartKey))
-          const place = part === null ? null : sound(() => chunks.leave(part.chunk))
+          const place = part === null ? null : sound(() => chunks.leave(part.chunk, origin))
           if (place !== null) freed.push(place)
           tables.parts.remove(key as PartKey)
         }
-        left = parts.length === CONTENT_REMOVE_PARTS
+        left = parts.length === CONTENT_REMOVE_PARTS || readers.length === CONTENT_REMOVE_PARTS
         if (!left) tables.removing.remove(content)
       },
       done: () => chunks.freed(freed),
@@ -199,7 +202,7 @@ export class Cleaning {
         if (row === null || row.state !== seen) continue
         const isGone = row.references === 0
         if (isGone) gone.push(number)
-        if (isGone) chunks.remove(number)
+        if (isGone) this.chunks.remove(number)
         else chunks.put(number, { ...row, state: isHere(row) ? 'here' : 'lost' })
       }
     }

@@ -2,9 +2,22 @@
 
 import t from 'tap'
 import { Random, testSeed } from '#protocol/bytes/testing.ts'
+import { Engine } from '../engine.ts'
 import { recordBytes } from '../segment-file.ts'
 import type { ContentStore } from './content-store.ts'
-import { chunkOf, digestOf, idOf, infoOf, KIB, MIB, opened, randomBytes, send, wrongIn } from './contents.testing.ts'
+import {
+  chunkOf,
+  digestOf,
+  idOf,
+  infoOf,
+  KIB,
+  MIB,
+  numberedChunk,
+  opened,
+  randomBytes,
+  send,
+  wrongIn,
+} from './contents.testing.ts'
 
 const random = new Random(1)
 const some = (length = 100 * KIB) => randomBytes(random, length)
@@ -240,4 +253,57 @@ t.test('when a content expires is kept with it, and can be put off', async (t) =
   t.match(second.get(idOf(1)), { expiresAtMs: 9_007_199_254_740_991, state: 'sealed', manifest })
   await second.close()
   t.strictSame(await wrongIn(folder), [])
+})
+
+t.test('whose chunks they are: counted by origin, as long as a content of it has them', async (t) => {
+  const folder = t.testdir()
+  const store = opened(t, folder)
+  const [one, two] = [numberedChunk(1), numberedChunk(2)]
+  await send(store, [one, one, two], { id: idOf(1), origin: 'a' })
+  await send(store, [one], { id: idOf(2), origin: 'a' })
+  await send(store, [one], { id: idOf(3), origin: 'b' })
+  const owners = (of: ContentStore) =>
+    [one, two].map((chunk) => ['a', 'b', 'c'].filter((origin) => of.hasOf(origin, digestOf(chunk))).join(''))
+  t.strictSame(owners(store), ['ab', 'a'])
+  await store.add(idOf(3), 0, chunkOf(one))
+  await store.remove(idOf(3))
+  t.strictSame(owners(store), ['a', 'a'], 'a part that came again was counted once')
+  await store.remove(idOf(1))
+  t.strictSame(owners(store), ['a', ''])
+  await store.close()
+  t.strictSame(await wrongIn(folder), [])
+  const again = opened(t, folder, { onFault: () => undefined })
+  t.strictSame(owners(again), ['a', ''])
+  await again.damaged(digestOf(one))
+  t.strictSame(owners(again), ['', ''])
+  await send(again, [one], { id: idOf(4), origin: 'c' })
+  t.strictSame(owners(again), ['ac', ''])
+  for (const number of [2, 4]) await again.remove(idOf(number))
+  t.strictSame(owners(again), ['', ''])
+  await again.close()
+  t.strictSame(await wrongIn(folder), [])
+})
+
+t.test('who may read a content is kept with it', async (t) => {
+  const folder = t.testdir()
+  const store = opened(t, folder)
+  await send(store, [numberedChunk(1)], { id: idOf(1) })
+  store.readers.admit(idOf(1), 'office')
+  store.readers.admit(idOf(2), 'office')
+  t.ok(store.readers.has(idOf(1), 'office'), 'at once')
+  t.notOk(store.readers.has(idOf(1), 'desk'))
+  await store.close()
+  const again = opened(t, folder)
+  t.ok(again.readers.has(idOf(1), 'office'))
+  t.notOk(again.readers.has(idOf(2), 'office'), 'there was no such content')
+  await again.remove(idOf(1))
+  await send(again, [numberedChunk(1)], { id: idOf(1) })
+  t.notOk(again.readers.has(idOf(1), 'office'), 'another content under the same id')
+  for (let i = 0; i < 600; i++) again.readers.admit(idOf(1), `agent-${i}`)
+  await again.remove(idOf(1))
+  await again.close()
+  t.strictSame(await wrongIn(folder), [])
+  const engine = Engine.open(folder, 256 * MIB, { freeBytesMin: 0 })
+  for (const table of ['readers', 'owners']) t.strictSame(engine.table(table).keys(), [], table)
+  await engine.close()
 })

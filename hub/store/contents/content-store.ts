@@ -32,6 +32,7 @@ import {
   sealProblem,
   unknown,
 } from './info.ts'
+import { Readers } from './readers.ts'
 import type { ContentRow, PartKey } from './rows.ts'
 import { numbered, Tables } from './tables.ts'
 import { checkVersion } from './version.ts'
@@ -57,6 +58,8 @@ export class ContentStore {
   private readonly tables: Tables
   private readonly chunks: Chunks
   private readonly cleaning: Cleaning
+  /** Who may read what. */
+  readonly readers: Readers
   private contents = 0
   private nextContent: number
   /** When contents were last used, by number: what is not on the disk yet, and what is on its way there. */
@@ -73,6 +76,7 @@ export class ContentStore {
     this.tables = new Tables(engine)
     this.chunks = new Chunks(engine, this.tables)
     this.cleaning = new Cleaning(engine, this.tables, this.chunks)
+    this.readers = new Readers(engine, this.tables)
     const onFault = (fault: Fault) => this.engine.onFault(fault)
     this.cleaning.onFault = onFault
     this.cleaning.onHealed = (number) => this.healed(number)
@@ -160,6 +164,12 @@ export class ContentStore {
   /** Whether a chunk of this digest is durable here. */
   has(digest: Buffer): boolean {
     return sound(() => this.chunks.find(digest)) !== null
+  }
+
+  /** Whether it is, and by a content of that origin. */
+  hasOf(origin: string, digest: Buffer): boolean {
+    const found = sound(() => this.chunks.find(digest))
+    return found !== null && this.chunks.isOwn(found.number, origin)
   }
 
   /** What is at an index of a content; `null` when it is missing. */
@@ -310,9 +320,10 @@ export class ContentStore {
       write: () => {
         number = sound(() => ids.get(id))
         if (number === null) return
+        const origin = sound(() => contents.get(number as number))?.origin ?? ''
         ids.remove(id)
         contents.remove(number)
-        removing.put(number, true)
+        removing.put(number, origin)
       },
       done: () => {
         if (number !== null) this.contents--

@@ -301,10 +301,10 @@ t.test('bits turned over anywhere in the rows are told', async (t) => {
   await store.close()
   const file = join(folder, 'store.mdb')
   const rows = readFileSync(file)
-  // In all its versions: pages that are free now still hold earlier ones.
+  // In all its versions: pages that are free now still hold earlier ones. Its length is before it in this row alone.
   const bit = random.below(200 * 8)
   for (let at = rows.indexOf(ORIGIN); at >= 0; at = rows.indexOf(ORIGIN, at + ORIGIN.length))
-    flipBit(file, at * 8 + bit)
+    if (rows[at - 1] === ORIGIN.length) flipBit(file, at * 8 + bit)
   t.match(await wrongIn(folder), [/content number 1: something read back/])
   const again = opened(t, folder)
   t.throws(() => again.get(idOf(1)), { code: 'STORE_DAMAGED' })

@@ -10,8 +10,13 @@
 // A chunk, by number; a row of format 2 is of one that is stored encoded (protocol/transfer/coding.ts), in fewer bytes than it has:
 //   0 u8 1 or 2 · 1 u8 state · 2 u32 segment · 6 u32 offset · 10 u32 bytes · 14 u48 life · 20 u32 references ·
 //   24 digest (32) · in format 2: 56 u32 length of the chunk
-// A number, by content's id or chunk's digest (whose bytes are checked with it):
+// A number, by content's id or chunk's digest (whose bytes are checked with it); also how many parts of one origin consist of
+// a chunk, by chunk's number and origin:
 //   0 u8 1 · 1 u53 number
+// An agent that may read a content, by content's number and agent:
+//   0 u8 1 · 1 content's id (16)
+//
+// A content that is being removed, by number, without a checksum: 0 u8 1 · 1 origin
 
 import { crc32 } from 'node:zlib'
 import { readU53, writeU53 } from '#protocol/bytes/mod.ts'
@@ -31,6 +36,7 @@ const LENGTH_AT = 24 + DIGEST_BYTES
 const CHUNK_BYTES = LENGTH_AT + CRC_BYTES
 const ENCODED_CHUNK_BYTES = LENGTH_AT + 4 + CRC_BYTES
 const NUMBER_BYTES = 9 + CRC_BYTES
+const READER_BYTES = 1 + ID_BYTES + CRC_BYTES
 
 export type ContentState = 'open' | 'sealed'
 const STATES: readonly ContentState[] = ['open', 'sealed']
@@ -224,6 +230,23 @@ export function decodeNumber(bytes: Buffer, key: string): number {
   if (!sound || bytes[0] !== FORMAT) throw damaged(`number of ${key}`)
   return readU53(bytes, 1, 'number row')
 }
+
+/** The id is checked: the number may be another content's, since an older program removes no such rows. */
+export function encodeReader(id: string): Buffer {
+  const out = Buffer.allocUnsafe(READER_BYTES)
+  out[0] = FORMAT
+  out.write(id, 1, 'hex')
+  return signed(out)
+}
+
+/** Faults: `STORE_DAMAGED`. */
+export function decodeReader(bytes: Buffer, [content, agent]: NamedKey): string {
+  check(bytes, READER_BYTES, () => `reader ${agent} of content number ${content}`)
+  return bytes.toString('hex', 1, 1 + ID_BYTES)
+}
+
+/** A number of the store, and an agent's name. */
+export type NamedKey = [number, string]
 
 function signed(out: Buffer): Buffer {
   const crcAt = out.length - CRC_BYTES

@@ -13,10 +13,13 @@ import {
   decodeContent,
   decodeNumber,
   decodePart,
+  decodeReader,
   encodeChunk,
   encodeContent,
   encodeNumber,
   encodePart,
+  encodeReader,
+  type NamedKey,
   type PartKey,
   type PartRow,
 } from './rows.ts'
@@ -80,8 +83,12 @@ export class Tables {
   readonly chunks: Staged<number, ChunkRow>
   /** A chunk's number by its digest, in base64: of those that are in use and not given up. */
   readonly digests: Staged<string, number>
-  /** Contents whose parts are being removed. */
-  readonly removing: Staged<number, true>
+  /** How many parts of contents of one origin consist of a chunk. */
+  readonly owners: Staged<NamedKey, number>
+  /** Agents that were sent a message which refers to a content: its id. */
+  readonly readers: Staged<NamedKey, string>
+  /** Contents whose parts are being removed: their origin; empty when an older program began with it. */
+  readonly removing: Staged<number, string>
   private readonly all: readonly Pick<Staged<Key, unknown>, 'flush' | 'discard'>[]
 
   constructor(engine: Engine) {
@@ -91,8 +98,17 @@ export class Tables {
     this.parts = new Staged(engine.table('parts'), { encode: encodePart, decode: decodePart })
     this.chunks = new Staged(engine.table('chunks'), { encode: encodeChunk, decode: decodeChunk })
     this.digests = new Staged(engine.table('digests'), number)
-    this.removing = new Staged(engine.table('removing'), { encode: () => Buffer.from([1]), decode: () => true })
-    this.all = [this.ids, this.contents, this.parts, this.chunks, this.digests, this.removing]
+    this.owners = new Staged(engine.table('owners'), {
+      encode: (count, key) => encodeNumber(count, key.join('/')),
+      decode: (bytes, key) => decodeNumber(bytes, key.join('/')),
+    })
+    this.readers = new Staged(engine.table('readers'), { encode: encodeReader, decode: decodeReader })
+    this.removing = new Staged(engine.table('removing'), {
+      encode: (origin) => Buffer.concat([Buffer.from([1]), Buffer.from(origin)]),
+      decode: (bytes) => bytes.toString('utf8', 1),
+    })
+    const { ids, contents, parts, chunks, digests, owners, readers, removing } = this
+    this.all = [ids, contents, parts, chunks, digests, owners, readers, removing]
   }
 
   flush(): void {
@@ -115,6 +131,11 @@ export function* numbered(table: Table, limit: number): Generator<{ number: numb
     }
     if (rows.length < limit) return
   }
+}
+
+/** Keys of a number's rows in a table by number and name, so many at most. */
+export function namedKeys(table: Table, number: number, limit: number): NamedKey[] {
+  return table.range({ from: [number, ''], to: [number + 1, ''], limit }).map(({ key }) => key as NamedKey)
 }
 
 const nameOf = (key: Key): string | number => (typeof key === 'object' ? key.join('/') : key)

@@ -1,0 +1,37 @@
+// Who may read which content: agents that were sent a message which refers to it. A row for each, which goes with the content.
+
+import type { Engine } from '../engine.ts'
+import { sound } from './chunks.ts'
+import type { Tables } from './tables.ts'
+
+export class Readers {
+  private readonly engine: Pick<Engine, 'maintain'>
+  private readonly tables: Tables
+  /** On their way to the disk. */
+  private readonly admitting = new Set<string>()
+
+  constructor(engine: Pick<Engine, 'maintain'>, tables: Tables) {
+    this.engine = engine
+    this.tables = tables
+  }
+
+  /** Whether the agent may. Faults: `STORE_IO`. */
+  has(id: string, agent: string): boolean {
+    if (this.admitting.has(`${id} ${agent}`)) return true
+    const number = sound(() => this.tables.ids.stored(id))
+    return number !== null && sound(() => this.tables.readers.stored([number, agent])) === id
+  }
+
+  /** From now on it may; a little later that is on the disk. Nothing when there is no such content. Faults: `STORE_IO`. */
+  admit(id: string, agent: string): void {
+    if (this.has(id, agent)) return
+    const { ids, readers } = this.tables
+    const name = `${id} ${agent}`
+    this.admitting.add(name)
+    const write = () => {
+      const number = sound(() => ids.get(id))
+      if (number !== null) readers.put([number, agent], id)
+    }
+    void this.engine.maintain({ write, done: () => void this.admitting.delete(name) })
+  }
+}
