@@ -40,16 +40,18 @@ function hubComponents(services: { client: Client; outlet: HubOutlet } | null): 
     defineComponent({
       kind: 'source',
       type: 'hub',
-      doc: 'Messages of a queue or subscription at the hub, as rows; each takes effect once',
+      doc: 'Messages of a queue or subscription at the hub, as rows or files; each takes effect once',
       settings: hubSourceSettings,
+      carries: ({ format }) => (format === 'file' ? 'files' : 'rows'),
       create: (settings, context) => new HubSource(settings, needed(services?.client), context),
     }),
     defineComponent({
       kind: 'destination',
       type: 'hub',
-      doc: 'Rows become signed messages at the hub, by way of the spool: also while the hub is away',
+      doc: 'Rows and files become signed messages at the hub, by way of the spool: rows also while the hub is away',
       settings: hubDestinationSettings,
-      create: (settings, context) => new HubDestination(settings, needed(services?.outlet), context.flow),
+      carries: () => 'both',
+      create: (settings, context) => new HubDestination(settings, needed(services?.outlet), context),
     }),
   ]
 }
@@ -142,14 +144,24 @@ function startClient(identity: Identity, log: Log): Client {
 }
 
 function componentsOf(flow: FlowFile, entries: Entries, context: ComponentContext): FlowComponents {
-  const make = (kind: string, { type, settings }: FlowFile['source']) => {
+  const entryOf = (kind: string, type: string): ComponentEntry => {
     const entry = entries.find((candidate) => candidate.kind === kind && candidate.type === type)
     if (entry === undefined) throw agentFault('COMPONENT_UNKNOWN', { where: `${basename(flow.name)}: ${kind} ${type}` })
+    return entry
+  }
+  const make = (kind: string, { type, settings }: FlowFile['source']) => {
     try {
-      return entry.create(settings, context)
+      return entryOf(kind, type).create(settings, context)
     } catch (error) {
       throw asFault(error, `${flow.name}: ${kind} ${type}`)
     }
+  }
+  const carries = (kind: string, { type, settings }: FlowFile['source']) =>
+    entryOf(kind, type).carries?.(settings) ?? 'rows'
+  const [given, taken] = [carries('source', flow.source), carries('destination', flow.destination)]
+  if (given !== taken && taken !== 'both') {
+    const why = `source ${flow.source.type} gives ${given}, destination ${flow.destination.type} takes ${taken}`
+    throw agentFault('FLOW_ROWS_OR_FILES', { where: flow.name, why })
   }
   return {
     source: make('source', flow.source) as Source,

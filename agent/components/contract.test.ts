@@ -5,11 +5,20 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import t, { type Test } from 'tap'
 import { describeFields } from '#protocol/fields/mod.ts'
-import { type Channel, CURSOR_BYTES_MAX, type Cursor, type Destination, type Row, type Source } from './contract.ts'
+import {
+  type Channel,
+  CURSOR_BYTES_MAX,
+  type Cursor,
+  type Destination,
+  type Item,
+  type Portion,
+  type Row,
+  type Source,
+} from './contract.ts'
 import { componentFault } from './faults.ts'
 import { parseCsvRecord, textDecoder } from './formats/mod.ts'
 import { builtinComponents } from './registry.ts'
-import { collector, drain, faultOf, itemsOf, portionOf, rowsOf, settingsOf, testContext } from './support/testing.ts'
+import { collector, drain, faultOf, itemsOf, rowsOf, settingsOf, testContext } from './support/testing.ts'
 
 let folders = 0
 const rooted = new WeakSet<Test>()
@@ -37,6 +46,8 @@ function create<T>(kind: string, type: string, settings: object, root: string): 
 
 type SourceCase = {
   readonly name: string
+  /** What of its rows is the id of ROWS. */
+  readonly idOf?: (row: Row) => unknown
   prepare(root: string): void
   make(root: string): Source
   setAside(root: string): string
@@ -59,6 +70,25 @@ function prepareFiles(format: 'csv' | 'jsonl'): (root: string) => void {
       renameSync(join(root, 'w'), join(root, 'drop', `${i}.${format}`))
     }
   }
+}
+
+/** Files whole: each of ROWS is one. */
+function prepareWhole(root: string): void {
+  mkdirSync(join(root, 'drop', 'sub'), { recursive: true })
+  for (const [i, { id, name }] of ROWS.entries()) {
+    // In the order of their paths those of the sub-folder come last.
+    writeFileSync(join(root, 'drop', i < 15 ? '' : 'sub', `${id}.txt`), name as string)
+  }
+}
+
+function whyOf(root: string): string {
+  const bad = join(root, 'drop', 'bad')
+  const notes = readdirSync(bad).filter((name) => name.endsWith('.reason.txt'))
+  const lines = notes.sort().map((name) => {
+    const [, code, reason] = /^([A-Z_]+): (.*)$/m.exec(readFileSync(join(bad, name), 'utf8')) ?? []
+    return JSON.stringify({ code, reason, file: name, there: readdirSync(bad).length === 2 * notes.length })
+  })
+  return `${lines.join('\n')}\n`
 }
 
 const table = { file: 'x.db', key: 'id', batchRows: 4, once: true }
@@ -101,11 +131,19 @@ const sources: SourceCase[] = [
     make: (root) => create('source', 'directory', { ...folder, format: 'jsonl' }, root),
     setAside: badOf,
   },
+  {
+    name: 'directory file',
+    idOf: ({ name }) => /(\d+)\.txt$/.exec(String(name))?.[1],
+    prepare: prepareWhole,
+    make: (root) => create('source', 'directory', { ...folder, format: 'file', subfolders: true }, root),
+    setAside: whyOf,
+  },
 ]
 
-const idsOf = (rows: readonly Row[]): unknown[] => rows.map((row) => row.id)
-
 for (const each of sources) {
+  const idOf = (row: Row): unknown => row.id ?? each.idOf?.(row)
+  const idsOf = (rows: readonly Row[]): unknown[] => rows.map(idOf)
+
   t.test(`source ${each.name}`, async (t) => {
     await t.test('gives every row once, in order, in bounded portions, and says when it ends', async (t) => {
       const root = fresh(t)
@@ -160,14 +198,14 @@ for (const each of sources) {
       await source.open(null)
       for (let portion = await source.next(signal); portion !== null; portion = await source.next(signal)) {
         const rejects = portion.items
-          .filter((item) => item.row.id === '0005' || item.row.id === '0009')
+          .filter((item) => idOf(item.row) === '0005' || idOf(item.row) === '0009')
           .map((item) => ({ item, fault }))
         for (let i = 0; i < 2; i += 1) await source.reject(rejects)
         await source.committed(portion.cursor)
       }
       await source.close()
       const kept = each.setAside(root).trimEnd().split('\n')
-      t.equal(kept.length, 2)
+      t.equal(kept.length, 2, kept.join(' '))
       for (const [i, id] of ['0005', '0009'].entries()) {
         t.match(kept[i], /"code":"SQLITE_ROW_REFUSED","reason":"[^"]*for the test/)
         t.ok(kept[i]?.includes(id))
@@ -229,6 +267,9 @@ for (const each of channels) {
     const channel = each.make(fresh(t))
     const { good, bad } = each
     const items = itemsOf([good, bad, good, good, bad])
+    const content = { kind: 'bytes', bytes: Buffer.from('x') } as const
+    const [carried] = await channel.process([{ row: good, ref: 1, content }], () => t.fail())
+    t.equal(carried?.content, content, 'a content is passed on')
     const before = JSON.stringify(items)
     for (let i = 0; i < 2; i += 1) {
       const { rejects, reject } = collector()
@@ -253,6 +294,8 @@ for (const each of channels) {
 
 type DestinationCase = {
   readonly name: string
+  /** The rows as it takes them. */
+  readonly itemsOf?: (rows: readonly Row[]) => Item[]
   make(root: string): Destination
   read(root: string): Row[]
   readonly bad: Row
@@ -310,23 +353,44 @@ const destinations: DestinationCase[] = [
     read: readFiles,
     bad: { id: 'x', name: '𠮷' },
   },
+  {
+    name: 'directory file',
+    itemsOf: (rows) =>
+      itemsOf(rows).map(({ row, ref }) => ({
+        row: { name: `${row.id}.txt` },
+        ref,
+        content: { kind: 'bytes', bytes: Buffer.from(String(row.name)) },
+      })),
+    make: (root) => create('destination', 'directory', { path: 'out', format: 'file' }, root),
+    read: (root) =>
+      readdirSync(join(root, 'out'))
+        .filter((name) => !name.startsWith('.'))
+        .sort()
+        .map((name) => ({ id: name.slice(0, -4), name: readFileSync(join(root, 'out', name), 'utf8') })),
+    bad: { id: '../x', name: 'out of here' },
+  },
 ]
 
 for (const each of destinations) {
+  const portionOf = (rows: readonly Row[], cursor: Cursor): Portion => ({
+    items: (each.itemsOf ?? itemsOf)(rows),
+    cursor,
+  })
+
   t.test(`destination ${each.name}`, async (t) => {
     await t.test('commits rows and cursor; both survive reopening', async (t) => {
       const root = fresh(t)
       const first = each.make(root)
       await first.open()
       t.equal(await first.position(), null)
-      await first.write(portionOf(ROWS.slice(0, 10), 'c1'), () => t.fail())
+      await first.write(portionOf(ROWS.slice(0, 10), 'c1'), () => t.fail(), signal)
       t.equal(await first.position(), 'c1')
       await first.close()
       const second = each.make(root)
       await second.open()
       t.equal(await second.position(), 'c1')
-      await second.write(portionOf([], 'c2'), () => t.fail())
-      await second.write(portionOf(ROWS.slice(10), 'c3'), () => t.fail())
+      await second.write(portionOf([], 'c2'), () => t.fail(), signal)
+      await second.write(portionOf(ROWS.slice(10), 'c3'), () => t.fail(), signal)
       await second.close()
       t.same(each.read(root), ROWS)
     })
@@ -336,13 +400,13 @@ for (const each of destinations) {
       // Never closed: as a killed process leaves it.
       const killed = each.make(root)
       await killed.open()
-      await killed.write(portionOf(ROWS.slice(0, 5), 'c1'), () => t.fail())
-      await killed.write(portionOf(ROWS.slice(5, 9), 'c2'), () => t.fail())
+      await killed.write(portionOf(ROWS.slice(0, 5), 'c1'), () => t.fail(), signal)
+      await killed.write(portionOf(ROWS.slice(5, 9), 'c2'), () => t.fail(), signal)
       const after = each.make(root)
       await after.open()
       t.equal(await after.position(), 'c2')
-      await after.write(portionOf(ROWS.slice(5, 9), 'c2'), () => t.fail())
-      await after.write(portionOf(ROWS.slice(9), 'c3'), () => t.fail())
+      await after.write(portionOf(ROWS.slice(5, 9), 'c2'), () => t.fail(), signal)
+      await after.write(portionOf(ROWS.slice(9), 'c3'), () => t.fail(), signal)
       t.same(each.read(root), ROWS)
       await after.close()
       await killed.close()
@@ -354,12 +418,12 @@ for (const each of destinations) {
       await destination.open()
       const { rejects, reject } = collector()
       const rows = [ROWS[0] as Row, each.bad, ROWS[1] as Row]
-      await destination.write(portionOf(rows, 'c1'), reject)
+      await destination.write(portionOf(rows, 'c1'), reject, signal)
       t.same(
         rejects.map(({ item }) => item.ref),
         [2],
       )
-      await destination.write(portionOf([each.bad], 'c2'), reject)
+      await destination.write(portionOf([each.bad], 'c2'), reject, signal)
       t.equal(rejects.length, 2)
       t.equal(await destination.position(), 'c2', 'a portion of nothing but rejects moves on too')
       await destination.close()
@@ -371,7 +435,7 @@ for (const each of destinations) {
       const cursor = `"${'中'.repeat(Math.floor((CURSOR_BYTES_MAX - 2) / 3))}"`
       const destination = each.make(root)
       await destination.open()
-      await destination.write({ items: [], cursor }, () => t.fail())
+      await destination.write({ items: [], cursor }, () => t.fail(), signal)
       await destination.close()
       await destination.close()
       const again = each.make(root)

@@ -21,8 +21,53 @@ export type Value =
 /** One record: field name → value, in the source's field order. */
 export type Row = { readonly [field: string]: Value }
 
-/** A row with the place it came from, in the source's terms (line number, primary key, queue position). */
-export type Item = { readonly row: Row; readonly ref: string | number }
+/**
+ * What a file holds, beside the row that says its name: no component needs it in memory. It is the source's, and stays where it
+ * is until the portion is committed.
+ */
+export type Content = LocalFile | BodyBytes | HubContent
+
+/**
+ * A file here that has come to rest. Whoever reads it makes sure that it is still what is said here, else refuses the item with
+ * `FILE_STILL_WRITTEN`: the source then gives it again when it rests.
+ */
+export type LocalFile = {
+  readonly kind: 'local'
+  readonly path: string
+  readonly size: number
+  readonly changedMs: number
+  readonly inode: number
+}
+
+/** Small enough to have come in a message. */
+export type BodyBytes = { readonly kind: 'bytes'; readonly bytes: Uint8Array }
+
+/** Large content at the hub, by its id. */
+export type HubContent = {
+  readonly kind: 'hub'
+  readonly id: string
+  /** As the message says; 0 when it says nothing. */
+  readonly size: number
+  /**
+   * Brings it into the file `path`, in constant memory. What has arrived beside that file is not fetched again, nor what `reuse`
+   * (earlier versions) has of it. Gives what its origin signed. Faults: those of `Client.download`.
+   */
+  download(options: {
+    readonly path: string
+    readonly reuse: readonly string[]
+    readonly signal: AbortSignal
+  }): Promise<{ readonly name: string; readonly mediaType: string; readonly size: number }>
+}
+
+/**
+ * A row with the place it came from, in the source's terms (line number, primary key, queue position). With `content` it is a
+ * file: the row then has `name` (a path with `/`, or null for the name of the content itself), `size`, `modified` (ISO 8601 or
+ * null) and `mediaType` (or null). Channels may change the row, and with it the name, and pass the content on.
+ */
+export type Item = { readonly row: Row; readonly ref: string | number; readonly content?: Content }
+
+/** What the items of a source are, and what a destination takes. */
+export type Carries = 'rows' | 'files' | 'both'
 
 /** A source's position: JSON text, opaque to everyone but the source that made it; at most `CURSOR_BYTES_MAX`. */
 export type Cursor = string
@@ -53,6 +98,11 @@ export type ComponentContext = {
  * `open`, then any of `next` / `reject` / `committed`, then `close` (also after a failure).
  */
 export type Source = {
+  /**
+   * What is committed is let go here only when it has arrived: the flow awaits `Destination.arrived` before `committed`, and
+   * before `open` with a position.
+   */
+  readonly keepsUntilArrived?: boolean
   /** `position` is the cursor of the last portion the destination committed, or `null` at the very first start. */
   open(position: Cursor | null): Promise<void>
   /** The next portion, or `null` when there is nothing now; then the flow calls `idle`. At most a few MiB at once. */
@@ -71,7 +121,7 @@ export type Source = {
   close(): Promise<void>
 }
 
-/** Changes rows on their way. Stateless unless its documentation says otherwise; a failing row goes to `reject`, the others pass. */
+/** Changes rows on their way, and leaves contents with them. Stateless unless its documentation says otherwise; a failing row goes to `reject`, the others pass. */
 export type Channel = {
   process(items: readonly Item[], reject: (reject: Reject) => void): readonly Item[] | Promise<readonly Item[]>
 }
@@ -85,9 +135,14 @@ export type Destination = {
    * Commits the rows and the cursor as one. Rows that the destination can never take (constraint, type) go to `reject`
    * and the others are committed; what `reject` gives back is awaited before the commit, so that no crash between the two
    * loses a refused row. A passing condition (locked, full, away) throws a fault whose `details.retry` is true:
-   * the flow waits and repeats the same portion.
+   * the flow waits and repeats the same portion. When `signal` aborts, what may take long ends with its reason.
    */
-  write(portion: Portion, reject: (reject: Reject) => unknown): Promise<void>
+  write(portion: Portion, reject: (reject: Reject) => unknown, signal: AbortSignal): Promise<void>
+  /**
+   * Resolves when everything committed is where it is to be for good: at the hub, not only in the spool. Absent: it is, once it
+   * is committed. Throws as `write` does.
+   */
+  arrived?(signal: AbortSignal): Promise<void>
   close(): Promise<void>
 }
 

@@ -22,6 +22,20 @@ export const componentFault = declareFaults('components', {
       'Only messages with content type application/json and an object as body become rows; take others with the library',
   },
 
+  HUB_MESSAGE_NOT_A_FILE: {
+    meaning: 'a message is no file',
+    remedy:
+      'Files have a header `:file` or refer to large content; take other messages with `format: rows` or the library',
+  },
+  HUB_REFUSES: {
+    meaning: 'the hub does not take what this flow has sent',
+    remedy: "Read the hub's reason; the files stay where they are, and the flow tries again by itself",
+  },
+  FILE_NOT_SENT: {
+    meaning: 'the content of the file could not be brought to the hub yet',
+    remedy: 'Nothing is lost: the flow tries again, and goes on where it was',
+  },
+
   SQLITE_FILE_MISSING: {
     meaning: 'the database file does not exist',
     remedy: 'Check `file`; a relative path starts at the folder of the flow file',
@@ -141,6 +155,28 @@ export const componentFault = declareFaults('components', {
       'Write files under another name and rename them when complete, or raise `stableMs`; the rows not yet taken must be dropped again',
   },
   FILE_UNREADABLE: { meaning: 'the file cannot be read', remedy: 'Check its rights and the disk, then drop it again' },
+
+  FILE_STILL_WRITTEN: {
+    meaning: 'the file was written while it was being sent',
+    remedy:
+      'Nothing to do: it was put back, and is sent when it rests. Write files under another name and rename them when complete, or raise `stableMs`',
+  },
+  FILE_NAMELESS: {
+    meaning: 'the file has no name',
+    remedy: 'Give the field `name` a text in a `map` channel',
+  },
+  FILE_WITHOUT_CONTENT: {
+    meaning: 'the row comes without the content of a file',
+    remedy: 'Use `format: file` at the source too, or csv or jsonl here',
+  },
+  FILE_NAME_TAKEN: {
+    meaning: 'the file cannot have this path here',
+    remedy: 'Give it another in a `map` channel (field `name`), or move away what is in its place',
+  },
+  FILE_NOT_FETCHED: {
+    meaning: 'the content of the file could not be brought here yet',
+    remedy: 'Nothing is lost: the flow tries again, and what has arrived is kept',
+  },
 
   CSV_COLUMNS: {
     meaning: 'the row has the wrong number of columns',

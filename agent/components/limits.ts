@@ -26,6 +26,31 @@ export const KEY_VALUE_CHARS_MAX = 1_000
 /** Names looked at in one scan of a drop folder (about 10 MB of names), and files observed for stability at once. */
 export const SCAN_NAMES_MAX = 100_000
 export const SCAN_STABLE_MAX = 1_000
+/**
+ * Files whole (format `file`): seen in a drop folder and not taken yet, 250 bytes each: 16 MB. As they rest for `stableMs` before
+ * they are taken, so many pass in that time at most: with 2 s 32,000 a second.
+ */
+export const OBSERVED_FILES_MAX = 65_536
+/** Names read from a folder at a time. */
+export const SCAN_READ_NAMES = 1_024
+/** Sub-folders below one another; a path of so many with names of 255 bytes is longer than systems take. */
+export const FOLDER_DEPTH_MAX = 32
+/** Folders of a destination known to be there: 100 bytes each. */
+export const FOLDERS_KNOWN_MAX = 10_000
+/** Calls to the file system under way; Node has four threads for them. */
+export const FILES_AT_ONCE = 32
+/** Files of one portion end with the one that reaches this: small ones share a commit, a large one has its own. */
+export const PORTION_FILES_BYTES_MAX = 4 * MIB
+/** Larger ones go one by one beside a few others: copies of them, uploads and downloads. */
+export const SMALL_FILE_BYTES_MAX = 64 * KIB
+export const LARGE_FILES_AT_ONCE = 4
+/** Of a smaller one the hashes are made again sooner than they are read. */
+export const JOURNAL_FILE_BYTES_MIN = 4 * MIB
+/** Read at once from a large file. */
+export const COPY_BYTES = MIB
+/** Parts of contents that nobody asked for again for so long are not kept any more. */
+export const PARTS_KEPT_MS = 7 * 86_400_000
+
 /** Changes in a drop folder come in bursts (create, write, write, close): one scan for all within this time. */
 export const WATCH_SETTLE_MS = 25
 /** Tries to find a free name in done/ or bad/ before giving up: `name.2` … */

@@ -3,10 +3,14 @@
 import type { Field } from '#protocol/fields/mod.ts'
 import { FilterChannel, filterSettings } from './channel/filter/mod.ts'
 import { MapChannel, mapSettings } from './channel/map/mod.ts'
-import type { Channel, ComponentContext, ComponentKind, Destination, Source } from './contract.ts'
-import { DirectoryDestination, directoryDestinationSettings } from './destination/directory/mod.ts'
+import type { Carries, Channel, ComponentContext, ComponentKind, Destination, Source } from './contract.ts'
+import {
+  DirectoryDestination,
+  DirectoryFilesDestination,
+  directoryDestinationSettings,
+} from './destination/directory/mod.ts'
 import { SqliteDestination, sqliteDestinationSettings } from './destination/sqlite/mod.ts'
-import { DirectorySource, directorySourceSettings } from './source/directory/mod.ts'
+import { DirectoryFilesSource, DirectorySource, directorySourceSettings } from './source/directory/mod.ts'
 import { SqliteSource, sqliteSourceSettings } from './source/sqlite/mod.ts'
 
 export type Component = { readonly source: Source; readonly channel: Channel; readonly destination: Destination }
@@ -21,6 +25,8 @@ export type ComponentEntry<K extends ComponentKind = ComponentKind> = {
     readonly type: string
     readonly doc: string
     readonly settings: Field
+    /** `rows` when left out. */
+    carries?(settings: unknown): Carries
     create(settings: unknown, context: ComponentContext): Component[Kind]
   }
 }[K]
@@ -31,6 +37,7 @@ export function defineComponent<K extends ComponentKind, S>(entry: {
   readonly type: string
   readonly doc: string
   readonly settings: Field<S>
+  readonly carries?: (settings: S) => Carries
   readonly create: (settings: S, context: ComponentContext) => Component[K]
 }): ComponentEntry<K> {
   return entry as unknown as ComponentEntry<K>
@@ -47,9 +54,11 @@ export const builtinComponents: readonly ComponentEntry[] = [
   defineComponent({
     kind: 'source',
     type: 'directory',
-    doc: 'Rows of CSV and JSON Lines files dropped in a folder; broken rows go to bad/, finished files to done/',
+    doc: 'Files dropped in a folder, whole or row by row (CSV, JSON Lines); what is broken goes to bad/, finished files to done/',
     settings: directorySourceSettings,
-    create: (settings, context) => new DirectorySource(settings, context),
+    carries: ({ format }) => (format === 'file' ? 'files' : 'rows'),
+    create: (settings, context) =>
+      settings.format === 'file' ? new DirectoryFilesSource(settings, context) : new DirectorySource(settings, context),
   }),
   defineComponent({
     kind: 'channel',
@@ -75,8 +84,12 @@ export const builtinComponents: readonly ComponentEntry[] = [
   defineComponent({
     kind: 'destination',
     type: 'directory',
-    doc: 'Writes each portion as one CSV or JSON Lines file, whole or not at all',
+    doc: 'Writes files into a folder, whole or not at all: those it is given, or each portion of rows as one (CSV, JSON Lines)',
     settings: directoryDestinationSettings,
-    create: (settings, context) => new DirectoryDestination(settings, context),
+    carries: ({ format }) => (format === 'file' ? 'files' : 'rows'),
+    create: (settings, context) =>
+      settings.format === 'file'
+        ? new DirectoryFilesDestination(settings, context)
+        : new DirectoryDestination(settings, context),
   }),
 ]

@@ -212,10 +212,10 @@ t.test('the next portion is made while one is written', async (t) => {
   const destination: Destination = {
     ...parts.destination,
     // Would never end if the next portion were made only afterwards.
-    write: async (portion, reject) => {
+    write: async (portion, reject, signal) => {
       await nextDone[writes]?.promise
       writes += 1
-      await parts.destination.write(portion, reject)
+      await parts.destination.write(portion, reject, signal)
     },
   }
   await runFlow({ ...options(process, stop.signal), components: () => ({ ...parts, source, destination }) })

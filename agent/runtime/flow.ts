@@ -8,7 +8,8 @@
 //   3. write           rows and cursor commit as one. A row refused here goes to `source.reject` as well; the promise
 //                      that `reject` gives back is fulfilled when it is durable, and the destination awaits it before
 //                      it commits
-//   4. committed       the source may settle what lies before the cursor; after a crash it learns the same by `open`
+//   4. arrived         only for a source that keeps what it gave until then: it is at the hub, not only in the spool
+//   5. committed       the source may settle what lies before the cursor; after a crash it learns the same by `open`
 //
 // So a refused row is put aside before the position passes it. When the write is repeated (after a crash, or after a
 // fault worth repeating) it is put aside again, which sources recognise. A row refused in one try and taken in the next
@@ -34,6 +35,7 @@ import {
 import type {
   Channel,
   ComponentContext,
+  Content,
   Cursor,
   Destination,
   Item,
@@ -61,7 +63,7 @@ export type FlowStatus = {
   readonly rowsOut: number
   /** Rows put aside with a reason. */
   readonly rejected: number
-  /** Size of the committed values: text in characters, numbers as 8 bytes. A measure of the load, not of a file. */
+  /** Size of the committed values (text in characters, numbers as 8 bytes) and contents. A measure of the load. */
   readonly bytes: number
   readonly portions: number
   /** How often a step had to be repeated after waiting. */
@@ -192,6 +194,7 @@ class FlowRun {
       try {
         await parts.destination.open()
         this.#committed = await parts.destination.position()
+        if (this.#committed !== null) await this.#arrived(parts)
         sourceTouched = true
         await parts.source.open(this.#committed)
       } catch (error) {
@@ -267,6 +270,7 @@ class FlowRun {
   async #deliver(portion: Portion, items: readonly Item[]): Promise<void> {
     const rejects = await this.#write({ items, cursor: portion.cursor })
     this.#committed = portion.cursor
+    await this.#attempt('destination.arrived', () => this.#arrived(this.#inUse()))
     await this.#ahead
     await this.#attempt('source.committed', () => this.#inUse().source.committed(portion.cursor))
     const refused = new Set(rejects.map(({ item }) => item))
@@ -274,7 +278,7 @@ class FlowRun {
     this.#tell({
       rowsOut: this.#status.rowsOut + landed.length,
       rejected: this.#status.rejected + rejects.length,
-      bytes: this.#status.bytes + landed.reduce((sum, { row }) => sum + sizeOf(row), 0),
+      bytes: this.#status.bytes + landed.reduce((sum, { row, content }) => sum + sizeOf(row) + bytesOf(content), 0),
       portions: this.#status.portions + 1,
       lastPortionAt: this.#options.clock.wallMs(),
     })
@@ -294,7 +298,7 @@ class FlowRun {
       repeated = true
       aside = new PutAside(put)
       try {
-        await destination.write(portion, aside.reject)
+        await destination.write(portion, aside.reject, this.#signal)
       } catch (error) {
         await aside.done()
         // The destination may have wrapped what the source threw.
@@ -304,6 +308,10 @@ class FlowRun {
     // For a destination that did not await, or whose last try did commit: put aside what was not.
     await this.#attempt('source.reject', () => aside.complete())
     return aside.rejects
+  }
+
+  async #arrived({ source, destination }: FlowComponents): Promise<void> {
+    if (source.keepsUntilArrived === true) await destination.arrived?.(this.#signal)
   }
 
   // ---- supervision ----
@@ -360,6 +368,11 @@ class FlowRun {
     this.#status = { ...this.#status, ...changes }
     this.#options.onProgress?.(this.#status)
   }
+}
+
+function bytesOf(content: Content | undefined): number {
+  if (content === undefined) return 0
+  return content.kind === 'bytes' ? content.bytes.byteLength : content.size
 }
 
 function sizeOf(value: Value | undefined): number {

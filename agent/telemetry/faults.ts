@@ -31,6 +31,10 @@ export const agentFault = declareFaults('agent', {
     meaning: 'there is no such component',
     remedy: 'Check the flow with causeway-agent flow lint FILE',
   },
+  FLOW_ROWS_OR_FILES: {
+    meaning: 'the source of the flow gives what its destination does not take',
+    remedy: 'Set `format: file` at both, or at neither; a database takes rows only',
+  },
   MESSAGES_IN_THE_WAY: {
     meaning: 'the queue has so many messages without files that those with files do not get through',
     remedy: 'Take them out with causeway-agent receive, or give files a queue or topic of their own',

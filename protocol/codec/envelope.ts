@@ -17,6 +17,10 @@ export const HEADER_CONTENT_TYPE = ':content-type'
 export const HEADER_REPLY_TO = ':reply-to'
 export const HEADER_CORRELATION = ':correlation'
 export const HEADER_DEADLINE_MS = ':deadline'
+/** The message is a file: its path below some folder, with `/`. Its content is the body, or what the message refers to. */
+export const HEADER_FILE = ':file'
+/** When the file was last changed, by its sender's clock: milliseconds since 1970. */
+export const HEADER_FILE_CHANGED_MS = ':file-changed'
 
 // Plain MessagePack: no record extension, so that any implementation reads it.
 const packr = new Packr({ useRecords: false, mapsAsObjects: true, variableMapSize: true })

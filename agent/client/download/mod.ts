@@ -1,3 +1,3 @@
 export { Download, type DownloadHost, type DownloadOptions, startDownload } from './download.ts'
-export type { Overwrite } from './place.ts'
+export { indexPath, numberedName, type Overwrite } from './place.ts'
 export type { Downloaded, DownloadProgress, DownloadState } from './progress.ts'

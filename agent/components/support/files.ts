@@ -1,11 +1,11 @@
 // Durable steps on files. The order is always: write, flush the file, rename, flush the folder.
 
 import type { FileHandle } from 'node:fs/promises'
-import { lstat, mkdir, open, readFile, rename, rm } from 'node:fs/promises'
+import { link, lstat, mkdir, open, readFile, rename, rm } from 'node:fs/promises'
 import { dirname, join, parse } from 'node:path'
 import { Fault } from '#protocol/base/mod.ts'
 import { componentFault } from '../faults.ts'
-import { NAME_BYTES_MAX, NAME_TRIES_MAX } from '../limits.ts'
+import { FILES_AT_ONCE, NAME_BYTES_MAX, NAME_TRIES_MAX } from '../limits.ts'
 
 export function errorCode(error: unknown): string {
   const code = (error as { code?: unknown } | null)?.code
@@ -100,10 +100,83 @@ export async function moveInto(source: string, folder: string, wanted: string): 
   return name
 }
 
-async function reserveName(folder: string, wanted: string): Promise<string> {
+/**
+ * As `moveInto`, for many: nothing is flushed, and readers never see an empty file of the name. When it is repeated after a
+ * crash it finds what it did. `nameOf(n)`: the name, when n - 1 are taken.
+ */
+export async function moveToFree(source: string, folder: string, nameOf: (n: number) => string): Promise<string> {
+  for (let n = 1; n < NAME_TRIES_MAX; n += 1) {
+    const name = nameOf(n)
+    if (await linkFree(source, join(folder, name))) {
+      await removeIfThere(source)
+      return name
+    }
+  }
+  throw componentFault('DIRECTORY_IO', { where: join(folder, nameOf(1)), why: 'every name is taken', retry: true })
+}
+
+/** Gives `to` to the same file, or the file to `to`; false when another file has that name. */
+async function linkFree(from: string, to: string): Promise<boolean> {
+  try {
+    await link(from, to)
+    return true
+  } catch (error) {
+    switch (errorCode(error)) {
+      case 'EEXIST':
+        return await isSameFile(from, to)
+      case 'ENOENT':
+      case 'EACCES':
+      case 'ENOSPC':
+      case 'EXDEV':
+        throw error
+      default:
+        // No second names on this file system: between the look and the move somebody else could come.
+        if (await exists(to)) return false
+        await rename(from, to)
+        return true
+    }
+  }
+}
+
+async function isSameFile(a: string, b: string): Promise<boolean> {
+  const [one, two] = await Promise.all([lstat(a), lstat(b).catch(() => null)])
+  return two !== null && one.isFile() && one.ino === two.ino && one.dev === two.dev
+}
+
+/** `name.2.csv` when `name.csv` is taken, cut to what a file system can hold. */
+export function pointedName(wanted: string, n: number): string {
   const { name: stem, ext } = parse(shortened(wanted))
+  return n === 1 ? stem + ext : `${stem}.${n}${ext}`
+}
+
+/** Does the same with all of them, `limit` at a time; gives the results in their order. The first failure is thrown at the end. */
+export async function atOnce<T, R>(
+  items: readonly T[],
+  act: (item: T, index: number) => Promise<R>,
+  limit = FILES_AT_ONCE,
+): Promise<R[]> {
+  const results: R[] = []
+  let next = 0
+  let failed: { readonly error: unknown } | null = null
+  const work = async (): Promise<void> => {
+    while (next < items.length && failed === null) {
+      const index = next
+      next += 1
+      try {
+        results[index] = await act(items[index] as T, index)
+      } catch (error) {
+        failed ??= { error }
+      }
+    }
+  }
+  await Promise.all(Array.from({ length: Math.min(limit, items.length) }, work))
+  if (failed !== null) throw (failed as { readonly error: unknown }).error
+  return results
+}
+
+async function reserveName(folder: string, wanted: string): Promise<string> {
   for (let i = 1; i < NAME_TRIES_MAX; i += 1) {
-    const name = i === 1 ? stem + ext : `${stem}.${i}${ext}`
+    const name = pointedName(wanted, i)
     let file: FileHandle
     try {
       file = await open(join(folder, name), 'wx')

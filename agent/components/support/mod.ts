@@ -1,17 +1,21 @@
 // What adapters share besides text formats: durable files, rows set aside, SQLite, waiting.
 
 export {
+  atOnce,
   errorCode,
   exists,
   fileFault,
   flushFolder,
   makeFolder,
   moveInto,
+  moveToFree,
+  pointedName,
   readIfThere,
   removeIfThere,
   replaceFile,
   writeFlushed,
 } from './files.ts'
+export { checkLocal, copyLocal, readSmall, stillWritten } from './local-file.ts'
 export { reportAll } from './rejecting.ts'
 export { boundedText, type RejectEntry, RejectFile, reasonOf } from './rejects.ts'
 export {

@@ -4,7 +4,10 @@ import { f } from '#protocol/fields/mod.ts'
 import { type CsvOptions, ENCODINGS } from '../formats/mod.ts'
 
 export const textSettings = {
-  format: f.choice(['csv', 'jsonl'], { doc: 'csv (RFC 4180) or jsonl (one JSON object per line)', default: 'csv' }),
+  format: f.choice(['csv', 'jsonl', 'file'], {
+    doc: 'Rows in csv (RFC 4180) or jsonl (one JSON object per line), or each file as it is, whatever it holds',
+    default: 'csv',
+  }),
   encoding: f.choice(ENCODINGS, { doc: 'Encoding of the files', default: 'utf-8' }),
   delimiter: f.text({ doc: 'CSV: the character between values; `tab` for the tabulator', maxLength: 3, default: ',' }),
   quote: f.text({

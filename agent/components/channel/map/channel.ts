@@ -36,7 +36,7 @@ export class MapChannel implements Channel {
         const row = this.#direct(item.row)
         // From the first row that needs it on, the general way; it awaits.
         if (row === null) return this.#processOn(items, i, done, reject)
-        done.push({ row, ref: item.ref })
+        done.push(withRow(item, row))
       } catch (error) {
         reject({ item, fault: asFault(error) })
       }
@@ -53,7 +53,7 @@ export class MapChannel implements Channel {
     for (let i = from; i < items.length; i += 1) {
       const item = items[i] as Item
       try {
-        done.push({ row: this.#direct(item.row) ?? (await this.#general(item.row)), ref: item.ref })
+        done.push(withRow(item, this.#direct(item.row) ?? (await this.#general(item.row))))
       } catch (error) {
         reject({ item, fault: asFault(error) })
       }
@@ -80,6 +80,9 @@ export class MapChannel implements Channel {
     return changed
   }
 }
+
+const withRow = ({ ref, content }: Item, row: Row): Item =>
+  content === undefined ? { row, ref } : { row, ref, content }
 
 function reshaper(settings: MapSettings): Reshape {
   const { keep, drop = [], rename = {}, constants = {}, expressions = {} } = settings

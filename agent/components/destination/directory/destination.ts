@@ -14,29 +14,18 @@
 import { readdir, rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { ComponentContext, Cursor, Destination, Portion, Reject } from '../../contract.ts'
-import { componentFault } from '../../faults.ts'
 import {
   exists,
   fileFault,
   flushFolder,
   makeFolder,
-  readIfThere,
   removeIfThere,
-  replaceFile,
   reportAll,
   writeFlushed,
 } from '../../support/mod.ts'
+import { type Position, PositionFile, prefixOf, WORK_FOLDER } from './position.ts'
 import { renderRows } from './rendering.ts'
 import type { DirectoryDestinationSettings } from './settings.ts'
-
-/** `file` is the one that the last commit with rows published; `seq` counts those. */
-type Position = {
-  readonly flow: string
-  readonly seq: number
-  readonly file: string | null
-  readonly rows: number
-  readonly cursor: Cursor | null
-}
 
 export class DirectoryDestination implements Destination {
   readonly #settings: DirectoryDestinationSettings
@@ -44,23 +33,23 @@ export class DirectoryDestination implements Destination {
   readonly #path: string
   readonly #prefix: string
   readonly #workPath: string
-  readonly #positionPath: string
+  readonly #positionFile: PositionFile
   #position: Position | null = null
 
   constructor(settings: DirectoryDestinationSettings, context: ComponentContext) {
     this.#settings = settings
     this.#context = context
     this.#path = context.resolvePath(settings.path)
-    this.#prefix = settings.prefix ?? context.flow.replace(/[/\\\0]/g, '_').replace(/^\./, '_')
-    this.#workPath = join(this.#path, '.causeway')
-    this.#positionPath = join(this.#workPath, `${this.#prefix}.position.json`)
+    this.#prefix = prefixOf(settings, context.flow)
+    this.#workPath = join(this.#path, WORK_FOLDER)
+    this.#positionFile = new PositionFile({ folder: this.#path, prefix: this.#prefix, flow: context.flow })
   }
 
   async open(): Promise<void> {
     try {
       await makeFolder(this.#path)
       await makeFolder(this.#workPath)
-      this.#position = await this.#readPosition()
+      this.#position = await this.#positionFile.read()
       await this.#publish()
       await this.#sweep(this.#position)
     } catch (error) {
@@ -87,7 +76,7 @@ export class DirectoryDestination implements Destination {
         await flushFolder(this.#workPath)
       }
       const after = { flow: before.flow, seq, file, rows: before.rows + (repeated ? 0 : rows), cursor: portion.cursor }
-      await replaceFile(this.#positionPath, `${JSON.stringify({ v: 1, ...after })}\n`)
+      await this.#positionFile.replace(after)
       this.#position = after
     } catch (error) {
       throw fileFault(error, this.#path)
@@ -134,42 +123,12 @@ export class DirectoryDestination implements Destination {
     await flushFolder(this.#workPath)
   }
 
-  async #readPosition(): Promise<Position> {
-    const text = await readIfThere(this.#positionPath)
-    const flow = this.#context.flow
-    if (text === null) return { flow, seq: 0, file: null, rows: 0, cursor: null }
-    const position = parsePosition(text, this.#positionPath)
-    if (position.flow === flow) return position
-    const why = `\`prefix: ${this.#prefix}\` is used in ${this.#path} by flow ${position.flow}`
-    throw componentFault('COMPONENT_SETTINGS', {
-      where: this.#positionPath,
-      why,
-      todo: 'Give each flow a prefix of its own',
-    })
-  }
-
   /** Removes what a crash before the commit left behind. */
   async #sweep({ seq }: Position): Promise<void> {
     const next = this.#nameOf(seq + 1)
     for (const name of await readdir(this.#workPath)) {
-      if (name === `${next}.part` || name === `${this.#prefix}.position.json.tmp`)
+      if (name === `${next}.part` || name === this.#positionFile.leftover)
         await removeIfThere(join(this.#workPath, name))
     }
   }
-}
-
-function parsePosition(text: string, path: string): Position {
-  const damaged = (why: string): Error => componentFault('DIRECTORY_POSITION_DAMAGED', { where: path, why })
-  let parsed: Partial<Record<string, unknown>>
-  try {
-    parsed = JSON.parse(text) as Partial<Record<string, unknown>>
-  } catch (error) {
-    throw damaged((error as Error).message)
-  }
-  const { v, flow, seq, file, rows, cursor } = parsed
-  const counts = Number.isSafeInteger(seq) && Number.isSafeInteger(rows)
-  const named = typeof file === 'string' ? !/[/\\]/.test(file) : file === null
-  if (v !== 1 || typeof flow !== 'string' || typeof cursor !== 'string' || !counts || !named)
-    throw damaged('it has another form')
-  return { flow, seq: seq as number, file: file as string | null, rows: rows as number, cursor }
 }

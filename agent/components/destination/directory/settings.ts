@@ -8,7 +8,7 @@ export const directoryDestinationSettings = f.object(
   {
     path: f.text({ doc: 'Folder to write files in' }),
     prefix: f.text({
-      doc: 'Files are named <prefix>-<number>.csv or .jsonl; the name of the flow when left out',
+      doc: 'Files of rows are named <prefix>-<number>.csv or .jsonl; the name of the flow when left out',
       maxLength: 100,
       pattern: /^[^./\\\0][^/\\\0]*$/,
       optional: true,

@@ -6,22 +6,23 @@ import { openBatch } from '#protocol/codec/mod.ts'
 import { KEY } from '#protocol/codec/testing.ts'
 import type { Row } from '../../contract.ts'
 import { collector, portionOf, settingsOf } from '../../support/testing.ts'
-import { HubDestination } from './destination.ts'
+import { HubDestination, type HubOutlet } from './destination.ts'
 import { hubDestinationSettings } from './settings.ts'
 
 async function sent(settings: object, rows: readonly Row[]) {
+  const context = { flow: 'flow', dataDir: 'none' }
   const entries: SpoolEntry[] = []
   const append = async (entry: SpoolEntry) => void entries.push(entry)
   const stream = { name: 'flow', epoch: 1, nextSeq: 1, cursor: null, append } as unknown as SpoolStream
   const outlet = { agent: 'me', key: KEY, openStream: () => stream, wallMs: () => 0, onSealed: () => undefined }
   const destination = new HubDestination(
     settingsOf(hubDestinationSettings, { topic: 'rows', ...settings }),
-    outlet,
-    'flow',
+    outlet as unknown as HubOutlet,
+    context,
   )
   await destination.open()
   const { reject, rejects } = collector()
-  await destination.write(portionOf(rows, 'cursor'), reject)
+  await destination.write(portionOf(rows, 'cursor'), reject, AbortSignal.timeout(60_000))
   const batches = entries.flatMap((entry) => entry.batches.map(({ bytes }) => openBatch(Buffer.from(bytes))))
   const headers = batches.flatMap((batch) => {
     const message = batch.messages()

@@ -1,8 +1,10 @@
-// Destination `hub`: rows become messages, sealed into batches and put into the spool together with the source's cursor. From
-// there a sender brings them to the hub, now or when it is back. The source is done as soon as the spool has them on disk.
+// Destination `hub`: rows and files become messages, sealed into batches and put into the spool together with the source's cursor.
+// From there a sender brings them to the hub, now or when it is back. The source is done with rows as soon as the spool has them on
+// disk, with files when the hub has acknowledged them.
 
+import type { Upload, UploadOptions } from '#agent/client/mod.ts'
 import type { SpoolStream } from '#agent/spool/mod.ts'
-import { asFault, type Fault } from '#protocol/base/mod.ts'
+import { asFault, Fault } from '#protocol/base/mod.ts'
 import {
   attributesOf,
   BatchBuilder,
@@ -17,9 +19,11 @@ import {
   NO_HEADERS,
 } from '#protocol/codec/mod.ts'
 import type { SigningKey } from '#protocol/crypto/mod.ts'
-import type { Cursor, Destination, Item, Portion, Reject, Row } from '../../contract.ts'
+import type { ComponentContext, Cursor, Destination, Item, Portion, Reject, Row } from '../../contract.ts'
+import { componentFault } from '../../faults.ts'
 import { formatJsonRecord } from '../../formats/mod.ts'
 import { reportAll } from '../../support/rejecting.ts'
+import { type FileMessage, FileMessages } from './files.ts'
 import type { HubDestinationSettings } from './settings.ts'
 import { compileTemplate, type Template } from './template.ts'
 
@@ -31,6 +35,10 @@ export type HubOutlet = {
   openStream(name: string): SpoolStream
   wallMs(): number
   onSealed(rawBytes: number): void
+  /** See `Client.upload`. */
+  upload(options: UploadOptions): Pick<Upload, 'sealed' | 'leave' | 'cancel'>
+  /** Resolves with `null` when the hub has acknowledged all of a stream, with the fault when it refuses it, at the latest when `signal` aborts. */
+  acknowledged(stream: string, signal: AbortSignal): Promise<Fault | null>
 }
 
 /** Headers the hub reads: a row without a value for one leaves it out. */
@@ -55,14 +63,20 @@ export class HubDestination implements Destination {
   readonly #commonHeaders: Headers
   readonly #headerSets = new Map<string, Headers>()
   readonly #builder = new BatchBuilder()
+  readonly #files: FileMessages
   #lastRow: Row | null = null
   #lastHeaders: Headers = NO_HEADERS
   #stream: SpoolStream | null = null
 
-  constructor(settings: HubDestinationSettings, outlet: HubOutlet, flow: string) {
+  constructor(
+    settings: HubDestinationSettings,
+    outlet: HubOutlet,
+    context: Pick<ComponentContext, 'flow' | 'dataDir'>,
+  ) {
     this.#settings = settings
     this.#outlet = outlet
-    this.#name = flow
+    this.#name = context.flow
+    this.#files = new FileMessages(settings, outlet, context.dataDir)
     this.#topic = compileTemplate(settings.topic)
     this.#headerFields = Object.entries(settings.headers)
     this.#commonHeaders = {
@@ -81,8 +95,9 @@ export class HubDestination implements Destination {
     return this.#opened().cursor
   }
 
-  async write(portion: Portion, reject: (reject: Reject) => void): Promise<void> {
+  async write(portion: Portion, reject: (reject: Reject) => unknown, signal: AbortSignal): Promise<void> {
     const stream = this.#opened()
+    const files = await this.#files.prepare(portion.items, signal)
     const batches: { bytes: Buffer; count: number }[] = []
     const rejects: Reject[] = []
     let seq = stream.nextSeq
@@ -92,8 +107,9 @@ export class HubDestination implements Destination {
       batches.push({ bytes: this.#seal(stream, seq), count })
       seq += count
     }
-    for (const item of portion.items) {
-      const fault = this.#add(item, seal)
+    for (const [i, item] of portion.items.entries()) {
+      const file = files[i] ?? null
+      const fault = file instanceof Fault ? file : this.#add(item, file, seal)
       if (fault !== null) rejects.push({ item, fault })
     }
     if (this.#builder.count > 0) seal()
@@ -101,21 +117,33 @@ export class HubDestination implements Destination {
     await stream.append({ batches, cursor: portion.cursor })
   }
 
+  async arrived(signal: AbortSignal): Promise<void> {
+    for (;;) {
+      const refused = await this.#outlet.acknowledged(this.#name, signal)
+      signal.throwIfAborted()
+      if (refused === null) return
+      if (refused.details.hubCode === 'CONTENT_MISSING' && (await this.#files.sendAgain(signal))) continue
+      throw componentFault('HUB_REFUSES', { why: refused.message, todo: refused.remedy, retry: true, cause: refused })
+    }
+  }
+
   async close(): Promise<void> {
     this.#stream = null
   }
 
-  /** Adds one row; gives why it cannot become a message. */
-  #add({ row }: Item, seal: () => void): Fault | null {
+  /** Adds one row, or a file; gives why it cannot become a message. */
+  #add({ row }: Item, file: FileMessage | null, seal: () => void): Fault | null {
     try {
-      const body = formatJsonRecord(row)
+      const body = file === null ? formatJsonRecord(row) : file.body
       const { key: keyField, batchBytes } = this.#settings
       const keyValue = keyField === undefined ? null : (row[keyField] ?? null)
       const key = keyValue === null ? null : String(keyValue)
       // A character is at most three bytes in UTF-8.
-      const full = this.#builder.rawBytes >= batchBytes || !this.#builder.fits(3 * body.length, 3 * (key?.length ?? 0))
+      const bodyBytes = typeof body === 'string' ? 3 * body.length : body.length
+      const full = this.#builder.rawBytes >= batchBytes || !this.#builder.fits(bodyBytes, 3 * (key?.length ?? 0))
       if (full && this.#builder.count > 0) seal()
-      this.#builder.add(this.#topic(row), this.#headersOf(row), key, body)
+      const headers = this.#headersOf(row)
+      this.#builder.add(this.#topic(row), file === null ? headers : { ...headers, ...file.headers }, key, body)
       return null
     } catch (error) {
       return asFault(error)

@@ -1,7 +1,7 @@
 // The agent's way out: producer streams in the spool, each with a sender that empties it through the client. Knows which of
 // them the hub refuses, and when one is empty.
 
-import type { Client, StreamSender } from '#agent/client/mod.ts'
+import type { Client, StreamSender, Upload, UploadOptions } from '#agent/client/mod.ts'
 import type { Spool, SpoolStream } from '#agent/spool/mod.ts'
 import type { Fault } from '#protocol/base/mod.ts'
 import type { SigningKey } from '#protocol/crypto/mod.ts'
@@ -52,6 +52,10 @@ export class Outbox implements HubOutlet {
     this.rawBytes += rawBytes
   }
 
+  upload(options: UploadOptions): Upload {
+    return this.#client.upload(options)
+  }
+
   /** Streams the hub refuses at present, with its reason. */
   refused(): ReadonlyMap<string, Fault> {
     const found = new Map<string, Fault>()
@@ -73,12 +77,19 @@ export class Outbox implements HubOutlet {
   async drained(name: string, signal: AbortSignal): Promise<Fault | null> {
     const line = this.#lines.get(name)
     while (line !== undefined && !signal.aborted) {
-      if (line.stream.releasedSeq === line.stream.nextSeq - 1) return null
+      if (isDrained(line)) return null
       if (line.refused !== null && line.refused.details.retry !== true) return line.refused
-      await new Promise<void>((resolve) => {
-        signal.addEventListener('abort', () => resolve(), { once: true })
-        line.moved.push(resolve)
-      })
+      await nextMove(line, signal)
+    }
+    return null
+  }
+
+  /** As `drained`, but also resolves with the next refusal that may pass. */
+  async acknowledged(name: string, signal: AbortSignal): Promise<Fault | null> {
+    const line = this.#lines.get(name)
+    while (line !== undefined && !signal.aborted && !isDrained(line)) {
+      await nextMove(line, signal)
+      if (line.refused !== null) return line.refused
     }
     return null
   }
@@ -116,4 +127,18 @@ export class Outbox implements HubOutlet {
     line.moved = []
     for (const resolve of waiting) resolve()
   }
+}
+
+const isDrained = ({ stream }: Line): boolean => stream.releasedSeq === stream.nextSeq - 1
+
+/** Resolves when something was acknowledged or refused, or `signal` aborts. */
+function nextMove(line: Line, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      signal.removeEventListener('abort', done)
+      resolve()
+    }
+    signal.addEventListener('abort', done, { once: true })
+    line.moved.push(done)
+  })
 }

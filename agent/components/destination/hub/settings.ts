@@ -2,6 +2,7 @@
 
 import { ATTRIBUTE_MS_MAX } from '#protocol/codec/mod.ts'
 import { f, type Infer } from '#protocol/fields/mod.ts'
+import { BODY_BYTES_MAX } from '#protocol/frame/mod.ts'
 
 const field = f.text({ doc: 'a field of the rows', maxLength: 128 })
 
@@ -39,6 +40,11 @@ export const hubDestinationSettings = f.object({
   proof: f.choice(['message', 'batch'] as const, {
     doc: 'What the signature proves: each message by itself, or only the batch as a whole (faster)',
     default: 'message',
+  }),
+  inlineBytes: f.bytes({
+    doc: 'Files up to this size travel in their messages; larger ones as large content, to which the message refers',
+    max: BODY_BYTES_MAX,
+    default: 64 * 1024,
   }),
   batchBytes: f.bytes({ doc: 'Size at which a batch is sealed', min: 1024, max: 1024 * 1024, default: 256 * 1024 }),
 })

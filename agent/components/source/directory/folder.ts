@@ -216,7 +216,7 @@ export class DropFolder {
 }
 
 /** The name under which this flow claims: kept in its data folder, so that another agent on the folder has another. */
-async function claimOwner(dataDir: string, known: string | null): Promise<string> {
+export async function claimOwner(dataDir: string, known: string | null): Promise<string> {
   const path = join(dataDir, 'claim-owner')
   const kept = (await readIfThere(path))?.trim()
   if (kept !== undefined && /^[0-9a-f]{16}$/.test(kept)) return kept

@@ -48,3 +48,8 @@ export function fileReasonText(
     '\n',
   )
 }
+
+/** Of a file that was to be sent as it is. */
+export function wholeReasonText(name: string, { code, reason }: Pick<RejectEntry, 'code' | 'reason'>): string {
+  return [`${name} was set aside; nothing of it was sent.`, `${code}: ${reason}`, ''].join('\n')
+}

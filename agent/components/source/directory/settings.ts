@@ -15,6 +15,10 @@ export const directorySourceSettings = f.object(
       check: globProblem,
     }),
     ...textSettings,
+    subfolders: f.boolean({
+      doc: 'file: take files of sub-folders too, each under its path from here',
+      default: false,
+    }),
     header: f.boolean({ doc: 'CSV: the first record names the columns', default: true }),
     columns: f.list(f.text({ doc: 'a column', maxLength: 128 }), {
       doc: 'CSV: the names of the columns of files without a header; with one, the columns it must have',
@@ -28,7 +32,12 @@ export const directorySourceSettings = f.object(
       max: 3_600_000,
       default: 2_000,
     }),
-    batchRows: f.integer({ doc: 'Rows in one portion', min: 1, max: BATCH_ROWS_MAX, default: BATCH_ROWS_DEFAULT }),
+    batchRows: f.integer({
+      doc: 'Rows, or files, in one portion',
+      min: 1,
+      max: BATCH_ROWS_MAX,
+      default: BATCH_ROWS_DEFAULT,
+    }),
     pollMs: f.duration({
       doc: 'How often to look when the system reports no changes (network shares)',
       min: 50,
@@ -39,8 +48,8 @@ export const directorySourceSettings = f.object(
   },
   {
     check: (settings) => {
-      if (settings.format === 'jsonl')
-        return settings.columns === undefined ? null : '`columns` goes with `format: csv`'
+      if (settings.subfolders && settings.format !== 'file') return '`subfolders` goes with `format: file`'
+      if (settings.format !== 'csv') return settings.columns === undefined ? null : '`columns` goes with `format: csv`'
       if (!settings.header && settings.columns === undefined) return 'files without a header need `columns`'
       const { columns = [] } = settings
       const twice = columns.find((name, i) => columns.indexOf(name) !== i)

@@ -73,7 +73,7 @@ export class DirectorySource implements Source {
     this.#context = context
     this.#path = context.resolvePath(settings.path)
     this.#format = {
-      kind: settings.format,
+      kind: settings.format === 'jsonl' ? 'jsonl' : 'csv',
       encoding: settings.encoding,
       csv: csvOptions(settings),
       header: settings.header,

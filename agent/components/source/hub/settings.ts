@@ -39,6 +39,10 @@ const policySettings = {
 
 export const hubSourceSettings = f.object(
   {
+    format: f.choice(['rows', 'file'] as const, {
+      doc: 'Each message is a row in JSON; or a file, which it holds or refers to',
+      default: 'rows',
+    }),
     queue: f.text({ doc: 'A queue of the hub, shared with other consumers', maxLength: 200, optional: true }),
     subscribe: f.object(
       {

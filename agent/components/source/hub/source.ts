@@ -1,4 +1,4 @@
-// Source `hub`: messages of a queue or subscription become rows again. Every message has a position in a lane of its queue; the
+// Source `hub`: messages of a queue or subscription become rows again, or files. Every message has a position in a lane of its queue; the
 // cursor says which positions the destination has committed, so what the hub delivers twice is recognised and only settled.
 //
 //   taken       positions handed on in portions, committed or not
@@ -19,6 +19,7 @@ import { parseJsonRecord } from '../../formats/mod.ts'
 import { PORTION_BYTES_MAX } from '../../limits.ts'
 import { RejectFile, reasonOf } from '../../support/rejects.ts'
 import { waitFor } from '../../support/wait.ts'
+import { fileItems } from './files.ts'
 import { Identities } from './identities.ts'
 import { decodeHubPosition, encodeHubPosition, LanePositions, placeOf, refOf } from './position.ts'
 import type { HubSourceSettings } from './settings.ts'
@@ -28,8 +29,14 @@ const POLL_MS = 5000
 const GIVEN_MAX = 16
 /** Rows of one portion; deliveries are joined up to it, so that many small batches share one commit. */
 const PORTION_ROWS_MAX = 4000
+/** Files of one portion have so much together: what is there of them is seen, and settled, when all are there. */
+const PORTION_CONTENT_BYTES_MAX = 16 * 2 ** 20
+/** Messages sent ahead when they are files, each of which may take long: others at the same queue get the rest. */
+const FILES_AHEAD_MAX = 512
 
 export class HubSource implements Source {
+  /** A content stays at the hub as long as a message refers to it: until that which replaces this one is there. */
+  readonly keepsUntilArrived: boolean
   readonly #settings: HubSourceSettings
   readonly #client: Client
   readonly #context: ComponentContext
@@ -56,6 +63,7 @@ export class HubSource implements Source {
   #closed = false
 
   constructor(settings: HubSourceSettings, client: Client, context: ComponentContext) {
+    this.keepsUntilArrived = settings.format === 'file'
     this.#settings = settings
     this.#client = client
     this.#context = context
@@ -84,15 +92,17 @@ export class HubSource implements Source {
     const items: Item[] = []
     let moved = false
     let bytes = 0
-    while (items.length < PORTION_ROWS_MAX && bytes < PORTION_BYTES_MAX) {
+    const room = this.#room()
+    while (items.length < PORTION_ROWS_MAX && bytes < PORTION_BYTES_MAX && !room.isFull) {
       // One that could not be taken (its broken messages could not be put aside) is the next again.
       this.#held ??= this.#subscription?.tryNext() ?? null
       const delivery = this.#held
       if (delivery === null) break
       // What the destination has in hand may still be refused, by position: positions change their meaning after it only.
       if (this.#isElsewhere(delivery) && (moved || this.#given.length > 0)) break
-      moved = (await this.#take(delivery, items)) || moved
-      this.#held = null
+      const taken = await this.#take(delivery, items, room)
+      moved = taken.moved || moved
+      if (taken.whole) this.#held = null
       bytes += delivery.rawBytes
     }
     if (!moved) return null
@@ -172,7 +182,10 @@ export class HubSource implements Source {
     if (this.#subscribing !== null || this.#closed) return
     const { queue, subscribe } = this.#settings
     this.#subscribing = this.#client
-      .subscribe(queue === undefined ? subscriptionOf(subscribe) : { queue })
+      .subscribe({
+        ...(queue === undefined ? subscriptionOf(subscribe) : { queue }),
+        ...(this.#settings.format === 'file' ? { creditMessages: FILES_AHEAD_MAX } : {}),
+      })
       .then((subscription) => {
         if (this.#closed) return subscription.close()
         this.#subscription = subscription
@@ -198,35 +211,45 @@ export class HubSource implements Source {
     this.#wake?.()
   }
 
-  /** Takes what is new in a delivery; true when the position moved. */
-  async #take(delivery: Delivery, items: Item[]): Promise<boolean> {
+  /** Takes what is new in a delivery, as far as there is room; says whether the position moved, and whether that was all. */
+  async #take(delivery: Delivery, items: Item[], room: Room): Promise<{ moved: boolean; whole: boolean }> {
     if (this.#isElsewhere(delivery)) this.#startOver(delivery)
     const { lane, position, count, floor } = delivery
     const taken = this.#taken.of(lane)
     const open = taken.missing(position, position + count)
     const done = this.#former.of(delivery)
+    const handled: [number, number][] = []
     const fresh: Item[] = []
     const freshRuns: [number, number][] = []
     const broken: Reject[] = []
     let recognised = 0
+    let whole = true
     for (const [from, to] of open) {
-      for (let at = from; at < to; at++) {
+      let at = from
+      for (; at < to && !room.isFull; at++) {
         const seq = delivery.seqOf(at - position)
         if (seq !== null && done?.has(seq) === true) {
           recognised++
           continue
         }
-        const item = itemAt(delivery, at)
-        if ('fault' in item) {
-          broken.push(item)
+        const made = this.#itemsAt(delivery, at)
+        if ('fault' in made) {
+          broken.push(made)
           continue
         }
-        fresh.push(item)
+        for (const item of made) {
+          fresh.push(item)
+          room.take(item)
+        }
         const last = freshRuns.at(-1)
         if (seq === null) continue
         if (last?.[1] === seq) last[1]++
         else freshRuns.push([seq, seq + 1])
       }
+      if (at > from) handled.push([from, at])
+      if (at === to) continue
+      whole = false
+      break
     }
     if (!this.#open.includes(delivery)) this.#open.push(delivery)
     if (broken.length > 0) await this.reject(broken)
@@ -234,22 +257,47 @@ export class HubSource implements Source {
     this.#recognised += recognised
     for (const item of fresh) items.push(item)
     for (const [from, to] of freshRuns) this.#fresh.add(delivery, from, to)
-    for (const [from, to] of open) taken.add(from, to)
+    for (const [from, to] of handled) taken.add(from, to)
     // What the hub counts as settled needs no memory here: the set stays at a few numbers.
     if (floor > 0) taken.raise(Math.min(floor, position))
-    if (open.length > 0) return true
+    if (open.length > 0) return { moved: handled.length > 0, whole }
     if (this.#settle(delivery)) this.#open = this.#open.filter((one) => one !== delivery)
-    return false
+    return { moved: false, whole: true }
   }
 
-  /** Settles what is committed of a delivery; true when nothing of it is left. */
+  /** Settles what is committed of a delivery; true when nothing of it is left. Of files each by itself, since they may take long. */
   #settle(delivery: Delivery): boolean {
     const from = delivery.position
     const to = from + delivery.count
     const waiting = this.#committed.of(delivery.lane).missing(from, to)
-    if (waiting.length > 0) return false
-    delivery.settleOpen()
-    return true
+    if (waiting.length === 0) {
+      delivery.settleOpen()
+      return true
+    }
+    if (this.#settings.format === 'file') {
+      let at = from
+      for (const [first, behind] of [...waiting, [to, to] as const]) {
+        for (; at < first; at++) if (delivery.isOpen(at - from)) delivery.settle(at - from, 1)
+        at = behind
+      }
+    }
+    return false
+  }
+
+  #room(): Room {
+    return this.#settings.format === 'file' ? new FilesRoom() : ROWS_ROOM
+  }
+
+  /** The message at a position as items, or why it is none: also when its origin sealed something unreadable. */
+  #itemsAt(delivery: Delivery, position: number): readonly Item[] | Reject {
+    const ref = refOf(delivery.lane, position)
+    try {
+      const message = delivery.message(position - delivery.position)
+      if (this.#settings.format === 'file') return fileItems(message, { ref, client: this.#client })
+      return rowItems(message, ref)
+    } catch (error) {
+      return { item: { row: {}, ref }, fault: asFault(error, `from ${delivery.origin}`) }
+    }
   }
 
   #isElsewhere({ storeId, queue }: Delivery): boolean {
@@ -279,17 +327,7 @@ function subscriptionOf(settings: HubSourceSettings['subscribe']): SubscribeOpti
   return { name, topics, where, policy }
 }
 
-/** The message at a position as a row, or why it is none: also when its origin sealed something unreadable. */
-function itemAt(delivery: Delivery, position: number): Item | Reject {
-  const ref = refOf(delivery.lane, position)
-  try {
-    return itemOf(delivery.message(position - delivery.position), ref)
-  } catch (error) {
-    return { item: { row: {}, ref }, fault: asFault(error, `from ${delivery.origin}`) }
-  }
-}
-
-function itemOf({ envelope, body }: MessageView, ref: Item['ref']): Item | Reject {
+function rowItems({ envelope, body }: MessageView, ref: Item['ref']): readonly Item[] | Reject {
   const type = envelope.headers[HEADER_CONTENT_TYPE] ?? 'application/json'
   const refused = (why: string): Reject => ({
     item: { row: { topic: envelope.topic, body: body.toString('base64') }, ref },
@@ -297,5 +335,26 @@ function itemOf({ envelope, body }: MessageView, ref: Item['ref']): Item | Rejec
   })
   if (type !== 'application/json') return refused(`its content type is ${String(type)}`)
   const record = parseJsonRecord(body.toString('utf8'))
-  return record.ok ? { row: record.row, ref } : refused(record.why)
+  return record.ok ? [{ row: record.row, ref }] : refused(record.why)
+}
+
+/** What still fits a portion, beside its number of rows and their bytes. */
+type Room = { readonly isFull: boolean; take(item: Item): void }
+
+const ROWS_ROOM: Room = { isFull: false, take: () => undefined }
+
+class FilesRoom implements Room {
+  #files = 0
+  #bytes = 0
+
+  get isFull(): boolean {
+    return this.#files >= PORTION_ROWS_MAX || this.#bytes >= PORTION_CONTENT_BYTES_MAX
+  }
+
+  take({ content }: Item): void {
+    this.#files += 1
+    if (content?.kind === 'bytes') this.#bytes += content.bytes.byteLength
+    // Of whose size nothing is said may have any.
+    else if (content !== undefined) this.#bytes += content.size > 0 ? content.size : PORTION_CONTENT_BYTES_MAX
+  }
 }

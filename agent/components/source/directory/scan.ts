@@ -1,0 +1,191 @@
+// Finds files that have come to rest, in a folder with any number of them, in bounded memory: names come from the folder as they
+// are wanted, some ten thousand are observed at a time, and each is looked at twice, `stableMs` apart.
+//
+//   folder → observed (seen, since when it looks so) → resting (long enough, by name) → taken
+//
+// One pass reads every folder once; what is dropped behind it is found by the next one.
+
+import type { Dir, Dirent, Stats } from 'node:fs'
+import { lstat, opendir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { FILES_AT_ONCE, FOLDER_DEPTH_MAX, OBSERVED_FILES_MAX, SCAN_READ_NAMES } from '../../limits.ts'
+import { atOnce, errorCode } from '../../support/mod.ts'
+
+/** A file that rests. `name` is its path below the folder, with `/`. */
+export type Found = { readonly name: string; readonly size: number; readonly changedMs: number; readonly inode: number }
+
+/** What a file looked like, and since when (monotonic) it has looked so. */
+type Observed = Found & { readonly sinceMs: number }
+
+export type ScanOptions = {
+  readonly path: string
+  readonly matches: (name: string) => boolean
+  readonly stableMs: number
+  /** Whether files of sub-folders are taken too. */
+  readonly subfolders: boolean
+  /** Names at the top that are not the users': what is taken goes there. */
+  readonly reserved: ReadonlySet<string>
+}
+
+export class FileScan {
+  readonly #options: ScanOptions
+  /** Folders this pass has still to read, deepest first. */
+  #folders: string[] = []
+  #open: { readonly dir: Dir; readonly folder: string } | null = null
+  /** In the order of `sinceMs`. */
+  readonly #observed = new Map<string, Observed>()
+  /** Rested long enough, by name, the last one first. */
+  #resting: Observed[] = []
+  /** Names of this pass that are not text in UTF-8: nobody could say which file is meant. */
+  unreadableNames = 0
+  /** What reading the folder has taken in this pass. */
+  readMs = 0
+
+  constructor(options: ScanOptions) {
+    this.#options = options
+  }
+
+  /** Whether every name of this pass was read. */
+  get passed(): boolean {
+    return this.#open === null && this.#folders.length === 0
+  }
+
+  /** Files seen and not taken, resting or not. */
+  get waiting(): number {
+    return this.#observed.size + this.#resting.length
+  }
+
+  /** Milliseconds until the first of the files observed may have come to rest; `null` when none is observed. */
+  restsInMs(nowMs: number): number | null {
+    for (const { sinceMs } of this.#observed.values()) return Math.max(0, sinceMs + this.#options.stableMs - nowMs)
+    return null
+  }
+
+  /** Reads the folder again from its beginning. */
+  async beginPass(): Promise<void> {
+    await this.close()
+    this.#folders = ['']
+    this.unreadableNames = 0
+    this.readMs = 0
+  }
+
+  /**
+   * The next files that rest, by name as far as they were seen together: at most `filesMax`, and no more once they have
+   * `bytesMax` together. None: nothing rests now.
+   */
+  async take(nowMs: number, limits: { filesMax: number; bytesMax: number }): Promise<Found[]> {
+    await this.#observe(nowMs)
+    if (this.#resting.length === 0) this.#rest(nowMs)
+    const taken: Found[] = []
+    let bytes = 0
+    while (taken.length < limits.filesMax && bytes < limits.bytesMax && this.#resting.length > 0) {
+      const group: Observed[] = []
+      while (group.length < FILES_AT_ONCE && taken.length + group.length < limits.filesMax) {
+        const next = this.#resting.pop()
+        if (next === undefined) break
+        group.push(next)
+        bytes += next.size
+        if (bytes >= limits.bytesMax) break
+      }
+      const looks = await atOnce(group, (file) => this.#look(file.name))
+      for (const [i, file] of group.entries()) {
+        const now = looks[i] ?? null
+        if (now === null) continue
+        if (this.#options.stableMs === 0 || isSame(file, now)) taken.push(now)
+        // It is being written after all.
+        else this.#observed.set(file.name, { ...now, sinceMs: nowMs })
+      }
+    }
+    return taken
+  }
+
+  async close(): Promise<void> {
+    const open = this.#open
+    this.#open = null
+    this.#folders = []
+    await open?.dir.close()
+  }
+
+  /** Reads on in the folder as far as memory allows. */
+  async #observe(nowMs: number): Promise<void> {
+    const beganMs = performance.now()
+    while (!this.passed && this.waiting < OBSERVED_FILES_MAX) {
+      const names = await this.#read()
+      const looks = await atOnce(names, (name) => this.#look(name))
+      for (const [i, name] of names.entries()) {
+        const now = looks[i] ?? null
+        if (now === null) {
+          if (name.includes('\ufffd')) this.unreadableNames += 1
+          continue
+        }
+        const before = this.#observed.get(name)
+        if (before !== undefined && isSame(before, now)) continue
+        // Behind the others: since when it looks so is later than theirs.
+        this.#observed.delete(name)
+        this.#observed.set(name, { ...now, sinceMs: nowMs })
+      }
+    }
+    this.readMs += performance.now() - beganMs
+  }
+
+  #rest(nowMs: number): void {
+    for (const [name, file] of this.#observed) {
+      if (nowMs - file.sinceMs < this.#options.stableMs) break
+      this.#observed.delete(name)
+      this.#resting.push(file)
+    }
+    this.#resting.sort((a, b) => (a.name < b.name ? 1 : -1))
+  }
+
+  /** Some names of files, none at the end of the pass. */
+  async #read(): Promise<string[]> {
+    const names: string[] = []
+    for (let read = 0; read < SCAN_READ_NAMES; read += 1) {
+      this.#open ??= await this.#next()
+      if (this.#open === null) break
+      const entry = await this.#open.dir.read()
+      if (entry !== null) this.#sort(this.#open.folder, entry, names)
+      else {
+        await this.#open.dir.close()
+        this.#open = null
+      }
+    }
+    return names
+  }
+
+  #sort(folder: string, entry: Dirent, names: string[]): void {
+    const name = folder === '' ? entry.name : `${folder}/${entry.name}`
+    if (folder === '' && this.#options.reserved.has(entry.name)) return
+    // Links are not followed: they could name any file of this machine.
+    if (entry.isSymbolicLink() || entry.name.startsWith('.')) return
+    if (!entry.isDirectory()) {
+      if (this.#options.matches(entry.name)) names.push(name)
+    } else if (this.#options.subfolders && name.split('/').length < FOLDER_DEPTH_MAX) this.#folders.push(name)
+  }
+
+  async #next(): Promise<{ readonly dir: Dir; readonly folder: string } | null> {
+    for (;;) {
+      const folder = this.#folders.pop()
+      if (folder === undefined) return null
+      try {
+        return { dir: await opendir(join(this.#options.path, folder), { bufferSize: SCAN_READ_NAMES }), folder }
+      } catch (error) {
+        // A sub-folder may go while we look; the folder itself may not.
+        if (folder === '' || errorCode(error) !== 'ENOENT') throw error
+      }
+    }
+  }
+
+  async #look(name: string): Promise<Found | null> {
+    let stats: Stats
+    try {
+      stats = await lstat(join(this.#options.path, name))
+    } catch (error) {
+      if (errorCode(error) === 'ENOENT' || errorCode(error) === 'ENOTDIR') return null
+      throw error
+    }
+    return stats.isFile() ? { name, size: stats.size, changedMs: stats.mtimeMs, inode: stats.ino } : null
+  }
+}
+
+const isSame = (a: Found, b: Found): boolean => a.size === b.size && a.changedMs === b.changedMs && a.inode === b.inode
