@@ -89,6 +89,8 @@ export class Download implements Transfer {
   private wireBytes = 0
   private state: DownloadState = 'connecting'
   private fault: Fault | null = null
+  /** Why nothing can be written at the moment, whatever else it is doing. */
+  private full: Fault | null = null
   private paused = false
   private over = false
   private retry: NodeJS.Timeout | null = null
@@ -124,7 +126,7 @@ export class Download implements Transfer {
       bytesPerSecond,
       secondsLeft: fetched === null ? null : secondsLeft(size - (work?.records.bytes ?? 0), bytesPerSecond),
       state: this.shownState,
-      fault,
+      fault: this.full ?? fault,
     }
   }
 
@@ -283,7 +285,18 @@ export class Download implements Transfer {
       this.sort()
       this.checkDone()
     } catch (error) {
-      this.giveUp(asFault(error))
+      this.notOpened(session, asFault(error))
+    }
+  }
+
+  /** It could not be: where there was no room it is tried again later. */
+  private notOpened(session: Session, fault: Fault): void {
+    if (fault.code !== 'TARGET_FULL') this.giveUp(fault)
+    else if (!this.over && session === this.session) {
+      this.opening = null
+      session.end(fault)
+      this.leave()
+      this.again(fault)
     }
   }
 
@@ -307,7 +320,10 @@ export class Download implements Transfer {
           this.checkDone()
         },
         onDamaged: (session, chunk) => this.guarded(() => session.damaged(chunk)),
-        onFull: (fault) => this.setState(fault === null ? 'receiving' : 'waiting', fault),
+        onFull: (fault) => {
+          this.full = fault
+          this.tell({ now: true })
+        },
         onFailed: (fault) => this.giveUp(fault),
       },
     })
@@ -374,6 +390,7 @@ export class Download implements Transfer {
   }
 
   private get shownState(): DownloadState {
+    if (this.full !== null && !this.over) return 'waiting'
     if (this.state !== 'receiving') return this.state
     if (this.paused) return 'paused'
     return this.line.rate < 0 || this.pacer.rate < 0 ? 'window' : 'receiving'
@@ -437,6 +454,7 @@ export class Download implements Transfer {
   private end(fault: Fault, { forget = false } = {}): void {
     if (this.over) return
     this.over = true
+    this.full = null
     if (fault.code === 'TRANSFER_CANCELLED') this.session?.end(null)
     this.setState('failed', fault)
     this.tidy()

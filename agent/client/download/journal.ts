@@ -47,16 +47,26 @@ export class Journal {
   static async create(path: string, header: JournalHeader): Promise<Journal> {
     const flags = constants.O_RDWR | constants.O_CREAT | constants.O_TRUNC | NO_LINKS
     const file = await open(path, flags, 0o600)
-    await file.write(encodeHeader(header), 0, JOURNAL_HEADER_BYTES, 0)
-    return new Journal(file, new ChunkRecords(), JOURNAL_HEADER_BYTES)
+    try {
+      await file.write(encodeHeader(header), 0, JOURNAL_HEADER_BYTES, 0)
+      return new Journal(file, new ChunkRecords(), JOURNAL_HEADER_BYTES)
+    } catch (error) {
+      await file.close()
+      throw error
+    }
   }
 
   /** Goes on with what `readJournal` gave. */
   static async resume(path: string, { records, end }: JournalContents): Promise<Journal> {
     const file = await open(path, constants.O_RDWR | NO_LINKS)
-    // A record that was cut short is written over; what is behind it is not to be taken for records later.
-    await file.truncate(end)
-    return new Journal(file, records, end)
+    try {
+      // A record that was cut short is written over; what is behind it is not to be taken for records later.
+      await file.truncate(end)
+      return new Journal(file, records, end)
+    } catch (error) {
+      await file.close()
+      throw error
+    }
   }
 
   /** Durable when it resolves; only then `records` knows them. When it fails it can be called again with the same. */

@@ -91,13 +91,17 @@ export class Place {
     return join(this.folder, INDEX_FOLDER)
   }
 
-  /** The journal becomes the index of the complete file. */
+  /** The journal becomes the index of the complete file; without one, where it cannot be kept, more is fetched later. */
   async keepIndex(path: string): Promise<void> {
     const index = indexPath(path)
-    await mkdir(dirname(index)).catch(ignore('EEXIST'))
-    // Somebody's link would lead the index elsewhere.
-    if ((await lstat(dirname(index))).isDirectory()) await rename(this.journalPath, index)
-    else await unlink(this.journalPath)
+    try {
+      await mkdir(dirname(index)).catch(ignore('EEXIST'))
+      // Somebody's link would lead the index elsewhere.
+      if ((await lstat(dirname(index))).isDirectory()) await rename(this.journalPath, index)
+      else await unlink(this.journalPath)
+    } catch {
+      await rm(this.journalPath, { force: true }).catch(() => undefined)
+    }
   }
 
   async removeLeftovers(): Promise<void> {
