@@ -3,7 +3,7 @@
 import { mkdirSync, readdirSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
-import { Client } from '#agent/client/mod.ts'
+import { Client, type TransferLimits } from '#agent/client/mod.ts'
 import {
   builtinComponents,
   type Channel,
@@ -19,6 +19,7 @@ import {
   Outbox,
   type Source,
 } from '#agent/components/mod.ts'
+import { loadAgentConfig, transferLimitsOf } from '#agent/config/mod.ts'
 import { type Identity, loadIdentity } from '#agent/identity/mod.ts'
 import { type FlowComponents, type FlowFile, type FlowRegistry, parseFlowFile, Supervisor } from '#agent/runtime/mod.ts'
 import { openSpool } from '#agent/spool/mod.ts'
@@ -97,7 +98,7 @@ export async function startAgent(options: {
   await using undo = new AsyncDisposableStack()
   const spool = await openSpool({ path: join(paths.dataDir, 'spool'), bytesMax: options.spoolBytesMax })
   undo.defer(() => spool.close())
-  const client = startClient(identity, log)
+  const client = startClient(identity, transferLimitsOf(loadAgentConfig(paths.dataDir)), log)
   undo.defer(() => client.close())
   const outbox = new Outbox({ spool, client, wallMs: () => systemClock.wallMs(), log })
   const entries: Entries = [...builtinComponents, ...hubComponents({ client, outlet: outbox })]
@@ -134,9 +135,10 @@ export function flowPaths(flowsDir: string): string[] {
     .map((name) => join(flowsDir, name))
 }
 
-function startClient(identity: Identity, log: Log): Client {
+function startClient(identity: Identity, transfers: TransferLimits, log: Log): Client {
   return Client.start({
     identity,
+    transfers,
     onConnected: () => log('info', 'connected', { hub: identity.hubName }),
     onDisconnected: (fault) => log('warn', 'not connected', { fault: fault.toJSON() }),
     onUnproven: (fault) => log('error', 'not what its origin sealed', { fault: fault.toJSON() }),

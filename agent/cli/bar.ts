@@ -3,47 +3,40 @@
 /** A terminal of 80 columns wraps what fills the last one. */
 const COLUMNS_MAX = 79
 const CELLS = 20
-/** The rate is that of the last seconds: what one sees is what is going on. */
-const RATE_MS = 5000
 
 export type BarState = {
   readonly size: number
   readonly doneBytes: number
-  readonly rateBytes: number
-  /** Instead of rate and time left. */
-  readonly note?: string
+  readonly bytesPerSecond: number
+  /** `null`: nobody knows. */
+  readonly secondsLeft: number | null
+  /** Instead of rate and time left; `null`: none. */
+  readonly note: string | null
 }
 
 /** `[##########----------]  50% 512.0 MiB of 1.0 GiB, 98.1 MiB/s, 5s left`, at most 79 columns. */
-export function barLine({ size, doneBytes, rateBytes, note }: BarState): string {
+export function barLine({ size, doneBytes, bytesPerSecond, secondsLeft, note }: BarState): string {
   const part = size === 0 ? 0 : Math.min(1, doneBytes / size)
   const full = Math.floor(part * CELLS)
   const bar = `[${'#'.repeat(full)}${'-'.repeat(CELLS - full)}]`
   const percent = `${Math.floor(part * 100)}%`.padStart(4)
-  const left = rateBytes > 0 ? `, ${roughTime((size - doneBytes) / rateBytes)} left` : ''
-  const going = note ?? `${roughBytes(rateBytes)}/s${left}`
+  const left = secondsLeft === null ? '' : `, ${roughTime(secondsLeft)} left`
+  const going = note ?? `${roughBytes(bytesPerSecond)}/s${left}`
   return `${bar} ${percent} ${roughBytes(doneBytes)} of ${roughBytes(size)}, ${going}`.slice(0, COLUMNS_MAX)
 }
 
 /** Draws on a terminal; where there is none it does nothing. */
 export class Bar {
   private readonly out: NodeJS.WriteStream
-  private readonly samples: { readonly atMs: number; readonly doneBytes: number }[] = []
   private drawn = 0
 
   constructor(out: NodeJS.WriteStream) {
     this.out = out
   }
 
-  draw({ size, doneBytes, note }: Omit<BarState, 'rateBytes'>, nowMs = performance.now()): void {
+  draw(state: BarState): void {
     if (!this.out.isTTY) return
-    const { samples } = this
-    samples.push({ atMs: nowMs, doneBytes })
-    while ((samples[0] as { atMs: number }).atMs < nowMs - RATE_MS && samples.length > 2) samples.shift()
-    const first = samples[0] as { atMs: number; doneBytes: number }
-    const seconds = (nowMs - first.atMs) / 1000
-    const rateBytes = seconds > 0 ? Math.max(0, doneBytes - first.doneBytes) / seconds : 0
-    const line = barLine({ size, doneBytes, rateBytes, ...(note === undefined ? {} : { note }) })
+    const line = barLine(state)
     this.out.write(`\r${line.padEnd(this.drawn)}`)
     this.drawn = line.length
   }

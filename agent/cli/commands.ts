@@ -4,10 +4,11 @@ import { readFileSync } from 'node:fs'
 import { enroll as enrollAgent } from '#agent/client/mod.ts'
 import { command, EXIT_FAILED, EXIT_OK, EXIT_USAGE, f, faultsText } from '#protocol/fields/mod.ts'
 import { readFlow, startAgent, tryComponents } from '../compose.ts'
-import { type AgentStatus, openLog, readStatus } from '../telemetry/mod.ts'
+import { openLog } from '../telemetry/mod.ts'
 import { data, identityPath, json } from './common.ts'
 import { receiveFile, sendFile } from './files.ts'
 import { receive, send } from './messages.ts'
+import { status } from './status.ts'
 
 export { data, json }
 
@@ -48,16 +49,6 @@ const enroll = command({
       console.log(`Enrolled as "${name}" at hub "${hubName}" (${addresses.join(', ')}).`)
       console.log(`Next: causeway-agent start --data ${settings.data} --flows FOLDER`)
     }
-    return EXIT_OK
-  },
-})
-
-const status = command({
-  summary: 'what the running agent is doing',
-  spec: f.object({ data, json }),
-  run: async (settings) => {
-    const now = readStatus(settings.data)
-    console.log(settings.json ? JSON.stringify(now) : statusText(now))
     return EXIT_OK
   },
 })
@@ -118,31 +109,6 @@ const run = command({
     }
   },
 })
-
-const mib = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(1)} MiB`
-
-function statusText(now: AgentStatus): string {
-  const state = now.connected
-    ? 'connected'
-    : `not connected${now.lastFault === null ? '' : `: ${String(now.lastFault.message)}`}`
-  const lines = [
-    `Agent ${now.name} of hub ${now.hub}, process ${now.pid}, ${state}`,
-    `Spool: ${now.spool.messages} messages, ${mib(now.spool.bytes)} of ${mib(now.spool.bytesMax)}; memory ${Math.round(now.rssBytes / 2 ** 20)} MiB`,
-    '',
-    `${'FLOW'.padEnd(28)} ${'STATE'.padEnd(9)} ${'ROWS IN'.padStart(11)} ${'ROWS OUT'.padStart(11)} ${'SET ASIDE'.padStart(10)}`,
-  ]
-  for (const [name, flow] of Object.entries(now.flows)) {
-    lines.push(
-      `${name.padEnd(28)} ${flow.state.padEnd(9)} ${String(flow.rowsIn).padStart(11)} ${String(flow.rowsOut).padStart(11)} ${String(flow.rejected).padStart(10)}`,
-    )
-    if (flow.lastFault !== null) lines.push(`  ${String(flow.lastFault.code)}: ${String(flow.lastFault.message)}`)
-  }
-  for (const [stream, fault] of Object.entries(now.refused)) {
-    lines.push('', `The hub refuses what ${stream} sends: ${String(fault.message)}`, `  ${String(fault.remedy)}`)
-  }
-  for (const fault of Object.values(now.lost ?? {})) lines.push('', String(fault.message), `  ${String(fault.remedy)}`)
-  return lines.join('\n')
-}
 
 export const commands = {
   enroll,

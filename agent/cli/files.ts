@@ -3,14 +3,15 @@
 import { mkdirSync } from 'node:fs'
 import { basename, join, resolve } from 'node:path'
 import { type Client, contentsOf, type Delivery, type Downloaded, type Upload } from '#agent/client/mod.ts'
+import { RATE_MAX, rateOf, windowProblem } from '#agent/config/mod.ts'
 import { asFault, type Fault } from '#protocol/base/mod.ts'
 import { ATTRIBUTE_MS_MAX } from '#protocol/codec/mod.ts'
 import { command, EXIT_FAILED, EXIT_OK, EXIT_USAGE, f, faultsText } from '#protocol/fields/mod.ts'
-import { agentFault } from '../telemetry/mod.ts'
+import { agentFault, tellCommand, transfersOf } from '../telemetry/mod.ts'
 import { Bar, roughBytes, roughTime } from './bar.ts'
 import { connect, data, json } from './common.ts'
 import { armed, receiveProblem, sourceOf, sources, watched, wishes } from './messages.ts'
-import { rateOf, windowProblem } from './window.ts'
+import { codeOf, holdOf } from './standing.ts'
 
 /** Messages without files that are held until the command ends; more would keep the ones with files away. */
 const HELD_MAX = 16
@@ -26,9 +27,13 @@ export const sendFile = command({
       doc: 'send the message when the hub begins to take the file, not when it has it',
       default: false,
     }),
-    rate: f.bytes({ doc: 'bytes a second at most; 0 for no limit', max: 2 ** 40, default: 0 }),
+    rate: f.bytes({
+      doc: 'bytes a second at most, below what agent.yaml allows; 0 for no limit',
+      max: RATE_MAX,
+      default: 0,
+    }),
     window: f.text({
-      doc: 'send only at this time of the day here',
+      doc: 'send only at this time of the day here, and within the windows of agent.yaml',
       example: '22:00-06:00',
       check: windowProblem,
       optional: true,
@@ -52,30 +57,38 @@ export const sendFile = command({
       max: ATTRIBUTE_MS_MAX,
       default: 0,
     }),
+    expires: f.duration({
+      doc: 'so long from now message and file are worth anything; then both go from the hub. 0: they do not expire',
+      max: ATTRIBUTE_MS_MAX,
+      default: 0,
+    }),
     json,
   }),
   run: async (settings) => {
     const client = await connect(settings.data)
+    const telling = tellCommand(settings.data, { command: 'send file', transfers: () => transfersOf(client) })
     const bar = new Bar(process.stderr)
     const interrupt = () => void client.close()
     process.once('SIGINT', interrupt).once('SIGTERM', interrupt)
     const startMs = performance.now()
     try {
-      const { early, contentDefined, compress, mediaType = '', keep: keepMs } = settings
+      const { early, contentDefined, compress, mediaType = '', keep: keepMs, expires: expiresMs, priority } = settings
       let published: string | null = null
       const upload = client.upload({
         path: settings.path,
         mediaType,
         keepMs,
+        expiresMs,
+        priority,
         journalDir: join(settings.data, 'transfers'),
         cut: contentDefined ? 'content' : 'fixed',
         compress,
-        bytesPerSecondMax: rateOf(settings),
-        onProgress: ({ size, storedBytes, state }) => {
-          const note =
-            state === 'waiting' ? 'waiting for the hub' : state === 'paused' ? 'waiting for its time' : undefined
-          bar.draw({ size, doneBytes: storedBytes, ...(note === undefined ? {} : { note }) })
-        },
+        bytesPerSecondMax: rateOf({
+          rate: settings.rate,
+          windows: settings.window === undefined ? [] : [settings.window],
+        }),
+        onProgress: (now) =>
+          bar.draw({ ...now, doneBytes: now.storedBytes, note: holdOf(now.state, codeOf(now.fault)) }),
         onRestart: () => {
           // The message that was sent refers to what will never be whole.
           if (published !== null) void upload.cancel()
@@ -83,7 +96,9 @@ export const sendFile = command({
       })
       await (early ? upload.opened : upload.sealed)
       published = upload.id
-      const unrouted = await announce(client, upload, settings)
+      // Message and file go together.
+      const ttlMs = expiresMs === 0 ? 0 : Math.max(1, Math.ceil(startMs + expiresMs - performance.now()))
+      const unrouted = await announce(client, upload, { ...settings, ttlMs })
       await upload.sealed
       bar.clear()
       tellSent(upload, { settings, unrouted, seconds: (performance.now() - startMs) / 1000 })
@@ -96,6 +111,7 @@ export const sendFile = command({
       return EXIT_FAILED
     } finally {
       process.off('SIGINT', interrupt).off('SIGTERM', interrupt)
+      telling.stop()
       await client.close()
     }
   },
@@ -111,9 +127,11 @@ type SendFileSettings = {
   readonly json: boolean
 }
 
+type Announcement = SendFileSettings & { readonly ttlMs: number }
+
 /** Publishes the message that refers to the content; gives how many messages no queue wanted: one or none. */
-async function announce(client: Client, upload: Upload, settings: SendFileSettings): Promise<number> {
-  const { path, topic, key, header: headers, priority, mediaType = '' } = settings
+async function announce(client: Client, upload: Upload, settings: Announcement): Promise<number> {
+  const { path, topic, key, header: headers, priority, ttlMs, mediaType = '' } = settings
   const { size } = upload.progress
   const publisher = client.publisher({ stream: `send-file-${process.pid}-${Date.now()}`, proof: 'message' })
   await watched(publisher, async () => {
@@ -121,6 +139,7 @@ async function announce(client: Client, upload: Upload, settings: SendFileSettin
       topic,
       headers,
       priority,
+      ttlMs,
       ...(key === undefined ? {} : { key: Buffer.from(key) }),
       body: Buffer.from(JSON.stringify({ name: basename(path), size, mediaType })),
       contents: [upload.id],
@@ -178,6 +197,7 @@ export const receiveFile = command({
     const folder = resolve(settings.to)
     mkdirSync(folder, { recursive: true })
     const client = await connect(settings.data)
+    const telling = tellCommand(settings.data, { command: 'receive file', transfers: () => transfersOf(client) })
     try {
       // Others at the same queue get the rest: a file may take long.
       const subscription = await client.subscribe({ ...sourceOf(client, source), creditMessages: HELD_MAX })
@@ -202,6 +222,7 @@ export const receiveFile = command({
       const few = settings.count > 0 && receiver.received < settings.count
       return few || receiver.rejected > 0 ? EXIT_FAILED : EXIT_OK
     } finally {
+      telling.stop()
       await client.close()
     }
   },
@@ -252,10 +273,9 @@ class Receiver {
       id,
       to,
       signal,
-      onProgress: ({ size, storedBytes, state, fault }) => {
-        const note = state === 'waiting' ? (fault?.code ?? state) : state === 'connecting' ? 'connecting' : undefined
-        this.bar.draw({ size, doneBytes: storedBytes, ...(note === undefined ? {} : { note }) })
-      },
+      priority: delivery.priority,
+      onProgress: (now) =>
+        this.bar.draw({ ...now, doneBytes: now.storedBytes, note: holdOf(now.state, codeOf(now.fault)) }),
     })
     const done = await download.done
     this.bar.clear()

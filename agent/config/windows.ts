@@ -1,4 +1,4 @@
-// When large content may be sent: a window of the day in local time, with a rate inside it.
+// When large content may travel, and how fast: windows of the day in local time, with a rate inside and one outside of them.
 
 const WINDOW = /^(\d{1,2}):([0-5]\d)-(\d{1,2}):([0-5]\d)$/
 
@@ -9,24 +9,36 @@ export function windowProblem(text: string): string | null {
   return window.from === window.to ? 'it begins when it ends' : null
 }
 
-/** Bytes a second for uploads and downloads: 0 for no limit, -1 outside the window. */
-export function rateOf(
-  { rate, window }: { readonly rate: number; readonly window?: string | undefined },
-  now = () => new Date(),
-): number | (() => number) {
-  const span = window === undefined ? null : parseWindow(window)
-  if (span === null) return rate
-  const { from, to } = span
+export type Schedule = {
+  /** Bytes a second, 0 for no limit: always, or inside the windows. */
+  readonly rate: number
+  /** None: always. */
+  readonly windows?: readonly string[]
+  /** Bytes a second outside of them; 0: nothing. */
+  readonly rateOutside?: number
+}
+
+/** Bytes a second as uploads and downloads take them: 0 for no limit, -1 for nothing at this time. */
+export function rateOf(schedule: Schedule, now = () => new Date()): number | (() => number) {
+  const { rate, windows = [], rateOutside = 0 } = schedule
+  const spans = windows.map(parseWindow).filter((span) => span !== null)
+  if (spans.length === 0) return rate
   return () => {
     const at = now()
     const minute = 60 * at.getHours() + at.getMinutes()
-    const isInside = from < to ? minute >= from && minute < to : minute >= from || minute < to
-    return isInside ? rate : -1
+    if (spans.some((span) => isInside(minute, span))) return rate
+    return rateOutside > 0 ? rateOutside : -1
   }
 }
 
 /** Minutes of the day. */
-function parseWindow(text: string): { readonly from: number; readonly to: number } | null {
+type Span = { readonly from: number; readonly to: number }
+
+/** Over midnight when it ends before it begins. */
+const isInside = (minute: number, { from, to }: Span): boolean =>
+  from < to ? minute >= from && minute < to : minute >= from || minute < to
+
+function parseWindow(text: string): Span | null {
   const match = WINDOW.exec(text)
   if (match === null) return null
   const [hourFrom, minuteFrom, hourTo, minuteTo] = match.slice(1).map(Number) as [number, number, number, number]

@@ -2,7 +2,7 @@
 
 import { existsSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { Client } from '#agent/client/mod.ts'
+import type { Client, TransferReport } from '#agent/client/mod.ts'
 import type { Outbox } from '#agent/components/mod.ts'
 import type { Identity } from '#agent/identity/mod.ts'
 import type { Supervisor } from '#agent/runtime/mod.ts'
@@ -12,7 +12,7 @@ import { agentFault } from './faults.ts'
 
 const WRITE_MS = 500
 /** A status older than this comes from an agent that hangs or is gone. */
-const SILENT_MS = 20 * WRITE_MS
+export const SILENT_MS = 20 * WRITE_MS
 
 export type AgentStatus = {
   readonly pid: number
@@ -46,7 +46,18 @@ export type AgentStatus = {
   readonly wire: { readonly bytesIn: number; readonly bytesOut: number }
   /** Uncompressed bytes of messages received and sealed. */
   readonly raw: { readonly bytesIn: number; readonly bytesOut: number }
+  /** Large content that is sent or received, or waits for it. */
+  readonly transfers: readonly TransferStatus[]
 }
+
+export type TransferStatus = Omit<TransferReport, 'fault'> & {
+  /** Why it waits, where there is a reason. */
+  readonly fault: Readonly<Record<string, unknown>> | null
+}
+
+/** Of a client's transfers that are not over. */
+export const transfersOf = (client: Client): TransferStatus[] =>
+  client.transferReports().map(({ fault, ...report }) => ({ ...report, fault: fault?.toJSON() ?? null }))
 
 export function statusOf(parts: {
   identity: Identity
@@ -79,6 +90,7 @@ export function statusOf(parts: {
     lost: Object.fromEntries([...outbox.lost()].map(([name, fault]) => [name, fault.toJSON()])),
     wire: { bytesIn: client.bytesIn, bytesOut: client.bytesOut },
     raw: { bytesIn: client.rawBytesIn, bytesOut: outbox.rawBytes },
+    transfers: transfersOf(client),
   }
 }
 
@@ -110,7 +122,7 @@ export function isRunning(dataDir: string): boolean {
   }
 }
 
-function isAlive(processId: number): boolean {
+export function isAlive(processId: number): boolean {
   try {
     process.kill(processId, 0)
     return true
@@ -119,16 +131,16 @@ function isAlive(processId: number): boolean {
   }
 }
 
-/** Writes the status beside itself and renames, so that a reader never sees half of it. */
-export class StatusFile {
+/** Writes a status beside itself and renames, so that a reader never sees half of it. */
+export class StatusFile<T> {
   readonly #path: string
-  readonly #read: () => AgentStatus
+  readonly #read: () => T
   readonly #onFault: (fault: Fault | null) => void
   readonly #timer: NodeJS.Timeout
   #failing = false
 
   /** `onFault` hears once that it cannot be written (a full disk), and with `null` that it can be again. */
-  constructor(path: string, read: () => AgentStatus, onFault: (fault: Fault | null) => void) {
+  constructor(path: string, read: () => T, onFault: (fault: Fault | null) => void) {
     this.#path = path
     this.#read = read
     this.#onFault = onFault

@@ -51,6 +51,7 @@ export const FLOORS: Readonly<Record<string, readonly string[]>> = {
     'client',
     'spool',
     'identity',
+    'config',
   ],
 }
 

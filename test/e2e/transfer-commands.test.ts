@@ -1,0 +1,98 @@
+// What the commands for files keep to and tell: agent.yaml, the status, how long a file is worth anything.
+
+import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
+import t from 'tap'
+import { readCommands } from '#agent/telemetry/mod.ts'
+import { ask, run, start } from './cli.ts'
+import { eventually, localHub } from './support.ts'
+
+const MIB = 2 ** 20
+const hub = await localHub(t, { queues: [{ name: 'files', topics: ['files/#'] }] })
+const rights = { publish: ['files/#'], consume: ['files'] }
+
+function fileOf(name: string, bytes: number): string {
+  const path = join(hub.dir, name)
+  writeFileSync(path, randomBytes(bytes))
+  return path
+}
+
+/** A window of the day that is not now, and not soon. */
+function another(): string {
+  const hour = (ahead: number) => `${(new Date().getHours() + ahead) % 24}:00`
+  return `${hour(3)}-${hour(5)}`
+}
+
+t.test('outside the windows of agent.yaml a file waits, and the status says so', async (t) => {
+  await hub.enroll('desk', rights)
+  const data = join(hub.dir, 'desk')
+  const path = fileOf('plan.dwg', 3 * MIB)
+  const config = join(data, 'agent.yaml')
+  const send = ['send', 'file', path, '--data', data, '--topic', 'files/plan', '--priority', 'urgent', '--json']
+  writeFileSync(config, `transfers: { windows: ["${another()}-"] }`)
+  t.match(await run('agent', send), { code: 1, stderr: /FIELD_CHECK.*agent\.yaml:1:\d+ transfers\.windows\[0\]/s })
+
+  writeFileSync(config, `transfers: { windows: ["${another()}"] }`)
+  const waiting = start('agent', send)
+  t.teardown(() => void waiting.kill('SIGKILL'))
+  const errors = text(waiting.stderr)
+  const ended = once(waiting, 'close')
+  await eventually('it waits', () => readCommands(data)[0]?.transfers[0]?.state === 'window')
+  const status = await run('agent', ['status', '--data', data, '--json'])
+  t.match(JSON.parse(status.stdout), {
+    running: false,
+    commands: [
+      {
+        pid: waiting.pid,
+        command: 'send file',
+        transfers: [
+          { direction: 'upload', name: 'plan.dwg', priority: 'urgent', size: 3 * MIB, doneBytes: 0, fault: null },
+        ],
+      },
+    ],
+  })
+  const { stdout } = await run('agent', ['status', '--data', data])
+  t.match(stdout, /^plan\.dwg +upload +0% +3\.0 MiB {2}waiting for its time of day, urgent$/m)
+  const other = await run('agent', ['send', '--data', data, '--topic', 'files/x', '--body', 'x'])
+  t.match(other, { code: 1, stderr: new RegExp(`AGENT_RUNNING.*send file, process ${waiting.pid}`, 's') })
+  waiting.kill('SIGINT')
+  await ended
+  t.match(await errors, /Interrupted/)
+  t.match(await ask('agent', ['status', '--data', data]), { code: 1, stderr: /AGENT_NOT_RUNNING/ })
+
+  rmSync(config)
+  const sent = await run('agent', send)
+  t.equal(sent.code, 0, sent.stderr)
+  t.match(JSON.parse(sent.stdout), { sentBytes: 3 * MIB, hashedAgainBytes: 0 })
+})
+
+t.test('message and file go together when their time is over', async (t) => {
+  await hub.enroll('brief', rights)
+  const office = await hub.client('office', rights)
+  const data = join(hub.dir, 'brief')
+  const before = hub.queue('files').depth
+  const send = ['send', 'file', fileOf('offer.pdf', 100_000), '--data', data, '--topic', 'files/offer', '--json']
+  const sent = await run('agent', [...send, '--expires', '4s'])
+  t.equal(sent.code, 0, sent.stderr)
+  const { id } = JSON.parse(sent.stdout)
+  const to = join(hub.dir, 'in')
+  mkdirSync(to)
+  const there = await office.download({ id, to }).done
+  t.equal(there.size, 100_000)
+  t.equal(hub.queue('files').depth, before + 1)
+  await eventually('the message has gone', () => hub.queue('files').depth === before)
+  rmSync(there.path)
+  await t.rejects(office.download({ id, to }).done, { code: 'REQUEST_REFUSED', message: /CONTENT_EXPIRED/ })
+})
+
+t.test('what cannot be sent in its time is given up', async (t) => {
+  const client = await hub.client('late', rights)
+  const path = fileOf('late.bin', MIB)
+  const limited = client.upload({ path, expiresMs: 300, bytesPerSecondMax: 100_000 })
+  await t.rejects(limited.sealed, { code: 'TRANSFER_EXPIRED', where: path })
+  t.match(limited.progress, { state: 'failed', fault: { code: 'TRANSFER_EXPIRED' } })
+  await t.rejects(client.upload({ path, expiresMs: 1, bytesPerSecondMax: -1 }).sealed, { code: 'TRANSFER_EXPIRED' })
+})
