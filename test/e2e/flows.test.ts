@@ -1,12 +1,11 @@
 // Records on their whole way: out of one database, through spool and hub, into another, with everything on it that breaks.
 
-import { once } from 'node:events'
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import t from 'tap'
-import type { AgentStatus } from '#agent/telemetry/mod.ts'
-import { run, start } from './cli.ts'
+import { Agents } from './agents.ts'
+import { run } from './cli.ts'
 import { eventually, inTime, localHub } from './support.ts'
 
 const hub = await localHub(t, {
@@ -59,49 +58,11 @@ const fromHub = (of: { flow: string; source: Record<string, unknown>; file: stri
   retry: { firstMs: 20, maxMs: 100 },
 })
 
-/** An agent's folder with one flow file. */
-function writeFlow(agent: string, flow: { flow: string }): string {
-  const path = join(hub.dir, agent, 'flows', `${flow.flow}.yaml`)
-  mkdirSync(dirname(path), { recursive: true })
-  // JSON is YAML.
-  writeFileSync(path, JSON.stringify(flow))
-  return path
-}
-
-const dataOf = (agent: string): string => join(hub.dir, agent)
-
-function statusOf(agent: string): AgentStatus | undefined {
-  const path = join(dataOf(agent), 'status.json')
-  return existsSync(path) ? (JSON.parse(readFileSync(path, 'utf8')) as AgentStatus) : undefined
-}
-
-/** `causeway-agent start`, killed at the end of the test. */
-function startAgent(agent: string, ...more: string[]) {
-  const child = start('agent', ['start', '--data', dataOf(agent), '--flows', join(dataOf(agent), 'flows'), ...more])
-  let ending = false
-  t.teardown(() => {
-    ending = true
-    child.kill('SIGKILL')
-  })
-  let said = ''
-  for (const stream of [child.stdout, child.stderr]) {
-    stream.on('data', (chunk: Buffer) => {
-      said = `${said}${chunk}`.slice(-4000)
-    })
-  }
-  const exited = once(child, 'exit')
-  child.once('exit', (code) => {
-    if (!ending) t.fail(`agent ${agent} ended by itself (${code}): ${said}`)
-  })
-  return {
-    async end(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
-      ending = true
-      child.kill(signal)
-      await inTime(exited, 'the agent ends')
-      if (signal === 'SIGTERM' && child.exitCode !== 0) throw new Error(`exit ${child.exitCode}: ${said}`)
-    },
-  }
-}
+const agents = new Agents(t, hub)
+const writeFlow = (agent: string, flow: { flow: string }): string => agents.writeFlow(agent, flow)
+const dataOf = (agent: string): string => agents.dataOf(agent)
+const statusOf = (agent: string) => agents.statusOf(agent)
+const startAgent = (agent: string, ...more: string[]) => agents.start(agent, ...more)
 
 t.test('rows cross the hub unaltered; running the flow again sends nothing twice', async (t) => {
   await hub.enroll('sender')

@@ -65,6 +65,7 @@ export class FileMessages {
     const results: (FileMessage | Fault | undefined)[] = new Array(items.length).fill(undefined)
     const sent: Sent[] = []
     try {
+      this.#secret ??= await secretOf(join(this.#dataDir, 'content-key'))
       const prepare = async (place: number): Promise<void> => {
         results[place] = await this.#prepareOne(items[place] as Item, sent, signal)
       }
@@ -127,7 +128,7 @@ export class FileMessages {
           const named = namedBy(item, where)
           if (!this.#isLarge(item)) return inline(named, await readSmall(content, where))
           const { name, mediaType } = named
-          const id = await this.#idOf(content)
+          const id = this.#idOf(content)
           const keepJournal = content.size >= JOURNAL_FILE_BYTES_MIN
           await this.#upload({ id, path: content.path, name, mediaType }, { keepJournal, where, signal })
           await checkLocal(content, where)
@@ -175,8 +176,8 @@ export class FileMessages {
     }
   }
 
-  async #idOf({ path, size, changedMs, inode }: LocalFile): Promise<string> {
-    this.#secret ??= await secretOf(join(this.#dataDir, 'content-key'))
+  #idOf({ path, size, changedMs, inode }: LocalFile): string {
+    if (this.#secret === null) throw new Error('nothing was prepared')
     const digest = createHmac('sha256', this.#secret)
       .update(JSON.stringify([path, size, changedMs, inode]))
       .digest()

@@ -1,0 +1,269 @@
+// Flows that carry files from the folder of one machine into that of another, whatever their size: through a hub, over kills of the
+// agents, each once and as it was.
+
+import { createHash, randomBytes } from 'node:crypto'
+import {
+  closeSync,
+  existsSync,
+  fstatSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readSync,
+  renameSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs'
+import { dirname, join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import t from 'tap'
+import { Random, testSeed } from '#protocol/bytes/testing.ts'
+import { Agents } from './agents.ts'
+import { eventually, localHub } from './support.ts'
+
+const KIB = 1024
+const MIB = 1024 * KIB
+
+const hub = await localHub(t, { queues: [{ name: 'files', topics: ['files/#'] }] })
+const agents = new Agents(t, hub)
+const retry = { firstMs: 20, maxMs: 100 }
+
+function toHub(agent: string, more: Record<string, unknown> = {}): string {
+  const path = join(agents.dataOf(agent), 'drop')
+  mkdirSync(path, { recursive: true })
+  agents.writeFlow(agent, {
+    flow: 'out',
+    source: { directory: { path, format: 'file', subfolders: true, stableMs: 50, pollMs: 50, ...more } },
+    destination: { hub: { topic: `files/${agent}` } },
+    retry,
+  } as { flow: string })
+  return path
+}
+
+function fromHub(agent: string, source: Record<string, unknown> = { queue: 'files' }): string {
+  const path = join(agents.dataOf(agent), 'in')
+  agents.writeFlow(agent, {
+    flow: 'in',
+    source: { hub: { format: 'file', ...source } },
+    destination: { directory: { path, format: 'file' } },
+    retry,
+  } as { flow: string })
+  return path
+}
+
+/** Writes a tree aside and drops it, so that no file is seen half. */
+function drop(folder: string, files: ReadonlyMap<string, Buffer>): void {
+  for (const [name, bytes] of files) {
+    const path = join(folder, name)
+    mkdirSync(dirname(path), { recursive: true })
+    writeFileSync(join(dirname(path), '.part'), bytes)
+    renameSync(join(dirname(path), '.part'), path)
+  }
+}
+
+const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex')
+
+/** Digests of the files others see, by their paths. */
+function seen(folder: string): Record<string, string> {
+  const out: Record<string, string> = {}
+  for (const entry of readdirSync(folder, { recursive: true, withFileTypes: true })) {
+    const path = join(entry.parentPath, entry.name).slice(folder.length + 1)
+    if (!entry.isFile() || path.split('/').some((name) => name.startsWith('.'))) continue
+    out[path] = sha256(readFileSync(join(folder, path)))
+  }
+  return out
+}
+
+const digests = (files: ReadonlyMap<string, Buffer>): Record<string, string> =>
+  Object.fromEntries([...files].map(([name, bytes]) => [name, sha256(bytes)]))
+
+/** What the destination keeps beside the files, but for what it knows of their chunks. */
+const workFiles = (folder: string): string[] =>
+  readdirSync(join(folder, '.causeway'), { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile() && !entry.name.endsWith('.chunks'))
+    .map(({ name }) => name)
+
+/** A file whose writer does not care that it was moved. */
+function fileToAppend(path: string) {
+  const fd = openSync(path, 'a+')
+  return {
+    append: (bytes: Buffer): void => void writeSync(fd, bytes),
+    bytes: (): Buffer => {
+      const bytes = Buffer.alloc(fstatSync(fd).size)
+      readSync(fd, bytes, 0, bytes.length, 0)
+      return bytes
+    },
+    [Symbol.dispose]: () => closeSync(fd),
+  }
+}
+
+/** Many small ones, some in between, one large. */
+function tree(largeBytes: number): Map<string, Buffer> {
+  const files = new Map<string, Buffer>()
+  for (let i = 0; i < 300; i++) files.set(`small/${i % 7}/记录 ${i}.txt`, Buffer.from(`record ${i} `.repeat(i)))
+  for (let i = 0; i < 12; i++) files.set(`scans/${i}.tif`, randomBytes(100 * KIB + i))
+  files.set('empty', Buffer.alloc(0))
+  files.set('one.bin', Buffer.from([7]))
+  files.set('at the limit.bin', randomBytes(64 * KIB))
+  files.set('above it.bin', randomBytes(64 * KIB + 1))
+  files.set('plans/site.dwg', randomBytes(largeBytes))
+  return files
+}
+
+/** Every file dropped is there once and as it was, and its sender knows. */
+async function landed(of: { files: ReadonlyMap<string, Buffer>; from: string; to: string; queue?: string }) {
+  const { files, from, to, queue = 'files' } = of
+  await eventually('all are at the hub and settled', () => {
+    const { tail, depth } = hub.queue(queue)
+    return tail >= files.size && depth === 0
+  })
+  await eventually('all are done', () => {
+    const done = join(from, 'done')
+    return existsSync(done) && Object.keys(seen(done)).length >= files.size
+  })
+  return { there: seen(to), done: seen(join(from, 'done')), sent: digests(files) }
+}
+
+t.test('a tree of files goes from one folder to another, unaltered', async (t) => {
+  await hub.enroll('desk')
+  await hub.enroll('office')
+  const from = toHub('desk')
+  const to = fromHub('office')
+  const files = tree(50 * MIB)
+  drop(from, files)
+  const [desk, office] = [agents.start('desk'), agents.start('office')]
+  const { there, done, sent } = await landed({ files, from, to })
+  t.strictSame(there, sent)
+  t.strictSame(done, sent)
+  t.strictSame(readdirSync(join(from, 'bad')), [])
+  t.match(agents.statusOf('desk')?.flows.out, { lastFault: null, rejected: 0 })
+  await Promise.all([desk.end(), office.end()])
+  t.strictSame(workFiles(to), ['in.position.json'], 'nothing is left over')
+})
+
+t.test('agents that are killed on the way go on where they were: each file once', async (t) => {
+  const seed = testSeed()
+  t.comment(`SEED=${seed}`)
+  const random = new Random(seed)
+  await hub.enroll('killed-desk')
+  await hub.enroll('killed-office')
+  const from = toHub('killed-desk', { batchRows: 40 })
+  const to = fromHub('killed-office', { subscribe: { name: 'all', topics: ['files/killed-desk'] } })
+  let office = agents.start('killed-office')
+  const queue = 'killed-office:all'
+  await eventually('subscribed', () =>
+    hub.status().queues.some(({ name, consumers }) => name === queue && consumers > 0),
+  )
+  const files = tree(50 * MIB)
+  drop(from, files)
+  for (let kills = 0; kills < 4; kills++) {
+    const desk = agents.start('killed-desk')
+    // An agent takes half a second to start.
+    await sleep(500 + random.below(700))
+    await Promise.all([desk.end('SIGKILL'), office.end('SIGKILL')])
+    office = agents.start('killed-office')
+  }
+  const desk = agents.start('killed-desk')
+  const { there, done, sent } = await landed({ files, from, to, queue })
+  t.strictSame(there, sent)
+  t.strictSame(done, sent)
+  t.equal(hub.queue(queue).tail, files.size, 'the hub stored none twice')
+  await Promise.all([desk.end(), office.end()])
+})
+
+t.test('while the hub is away files stay where they are; an agent can be stopped meanwhile', async (t) => {
+  await hub.enroll('patient')
+  const from = toHub('patient')
+  const files = new Map([
+    ['small.txt', Buffer.from('small')],
+    ['large.bin', randomBytes(2 * MIB)],
+  ])
+  drop(from, files)
+  const before = hub.queue('files').tail
+  await hub.stop()
+  const away = agents.start('patient')
+  await eventually('they are claimed', () => !existsSync(join(from, 'small.txt')))
+  await away.end()
+  t.strictSame(readdirSync(join(from, 'done')), [])
+  await hub.start()
+  const back = agents.start('patient')
+  await eventually('they are done', () => Object.keys(seen(join(from, 'done'))).length === 2)
+  t.equal(hub.queue('files').tail, before + 2)
+  await back.end()
+})
+
+t.test('a file that is written while it is sent is sent when it rests, whole and once', async (t) => {
+  await hub.enroll('writer')
+  await hub.enroll('reader')
+  const from = toHub('writer', { stableMs: 150 })
+  const to = fromHub('reader', { subscribe: { name: 'all', topics: ['files/writer'] } })
+  const reader = agents.start('reader')
+  await eventually('subscribed', () =>
+    hub.status().queues.some(({ name, consumers }) => name === 'reader:all' && consumers > 0),
+  )
+  const path = join(from, 'growing.bin')
+  writeFileSync(path, randomBytes(30 * MIB))
+  drop(from, new Map([['neighbour.txt', Buffer.from('rests')]]))
+  using growing = fileToAppend(path)
+  const writer = agents.start('writer')
+  await eventually('it is claimed', () => !existsSync(path))
+  await eventually('it is given up', () => {
+    growing.append(randomBytes(10))
+    return (agents.statusOf('writer')?.flows.out?.rejected ?? 0) > 0
+  })
+  const bytes = growing.bytes()
+  await eventually('both are there', () => hub.queue('reader:all').tail >= 2 && hub.queue('reader:all').depth === 0)
+  t.strictSame(seen(to), { 'growing.bin': sha256(bytes), 'neighbour.txt': sha256(Buffer.from('rests')) })
+  await eventually('both are done', () => Object.keys(seen(join(from, 'done'))).length === 2)
+  t.strictSame(readdirSync(join(from, 'bad')), [])
+  await Promise.all([writer.end(), reader.end()])
+})
+
+t.test('what has no name here is refused, what is no file too; their neighbours are there', async (t) => {
+  await hub.enroll('careful')
+  const to = fromHub('careful', { subscribe: { name: 'all', topics: ['files/hostile'] } })
+  const careful = agents.start('careful')
+  const queue = 'careful:all'
+  await eventually('subscribed', () =>
+    hub.status().queues.some(({ name, consumers }) => name === queue && consumers > 0),
+  )
+  const dead = hub.queue('$dead').depth
+  const sender = await hub.client('hostile')
+  const publisher = sender.publisher({ stream: 's', proof: 'message' })
+  const send = (headers: Record<string, string>, body = 'x', contents: readonly string[] = []) =>
+    publisher.publish({
+      topic: 'files/hostile',
+      headers,
+      body: Buffer.from(body),
+      ...(contents.length > 0 ? { contents } : {}),
+    })
+  const path = join(hub.dir, 'content.bin')
+  const bytes = randomBytes(MIB)
+  writeFileSync(path, bytes)
+  const [content, twin] = [sender.upload({ path }), sender.upload({ path, name: 'twin.bin' })]
+  await Promise.all([content.sealed, twin.sealed])
+  const hostile = ['../out.txt', 'a/../../out.txt', '/etc/out.txt', 'con.txt', '.hidden', 'a//b', 'good.txt/below']
+  await send({ ':file': 'good.txt' }, 'one')
+  await send({ ':file': 'good.txt' }, 'two')
+  await eventually('a file has the name of a folder to come', () => existsSync(join(to, 'good (2).txt')))
+  for (const name of hostile) await send({ ':file': name })
+  await send({ ':file': '../out.bin' }, '{}', [content.id])
+  await send({}, 'no file')
+  await send({ ':file': 'sub/known.bin' }, '{"size":1048576}', [content.id])
+  // As the library and `send file` send them.
+  await send({}, 'two of them', [content.id, twin.id])
+  await send({ ':file': 'last.txt' }, 'last')
+  await eventually('nothing waits', () => hub.queue(queue).depth === 0)
+  await careful.end()
+  t.strictSame(seen(to), {
+    'good.txt': sha256(Buffer.from('one')),
+    'good (2).txt': sha256(Buffer.from('two')),
+    'sub/known.bin': sha256(bytes),
+    'content.bin': sha256(bytes),
+    'twin.bin': sha256(bytes),
+    'last.txt': sha256(Buffer.from('last')),
+  })
+  t.equal(hub.queue('$dead').depth, dead + hostile.length + 2)
+  t.notOk(existsSync(join(agents.dataOf('careful'), 'out.txt')))
+})
