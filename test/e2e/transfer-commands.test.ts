@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import t from 'tap'
 import { readCommands } from '#agent/telemetry/mod.ts'
+import { Agents } from './agents.ts'
 import { ask, run, start } from './cli.ts'
 import { eventually, localHub } from './support.ts'
 
@@ -67,6 +68,34 @@ t.test('outside the windows of agent.yaml a file waits, and the status says so',
   const sent = await run('agent', send)
   t.equal(sent.code, 0, sent.stderr)
   t.match(JSON.parse(sent.stdout), { sentBytes: 3 * MIB, hashedAgainBytes: 0 })
+})
+
+t.test('the status of an agent shows what its flows transfer, and agent.yaml holds for them', async (t) => {
+  await hub.enroll('archive', rights)
+  const agents = new Agents(t, hub)
+  const data = agents.dataOf('archive')
+  const path = join(data, 'drop')
+  mkdirSync(path)
+  agents.writeFlow('archive', {
+    flow: 'out',
+    source: { directory: { path, format: 'file', stableMs: 50, pollMs: 50 } },
+    destination: { hub: { topic: 'files/archive', priority: 'bulk' } },
+  } as { flow: string })
+  writeFileSync(join(data, 'agent.yaml'), `transfers: { windows: ["${another()}"] }`)
+  writeFileSync(join(path, 'scan.tif'), randomBytes(5 * MIB))
+  const agent = agents.start('archive')
+  await eventually('it waits', () => agents.statusOf('archive')?.transfers?.[0]?.state === 'window')
+  const { stdout } = await run('agent', ['status', '--data', data])
+  t.match(stdout, /^scan\.tif +upload +0% +5\.0 MiB {2}waiting for its time of day, bulk$/m)
+  const json = JSON.parse((await run('agent', ['status', '--data', data, '--json'])).stdout)
+  t.match(json, { running: true, name: 'archive', commands: [], transfers: [{ name: 'scan.tif', priority: 'bulk' }] })
+  await agent.end()
+  rmSync(join(data, 'agent.yaml'))
+  const depth = hub.queue('files').depth
+  const again = agents.start('archive')
+  await eventually('it has arrived', () => hub.queue('files').depth === depth + 1)
+  await eventually('nothing is under way', () => agents.statusOf('archive')?.transfers.length === 0)
+  await again.end()
 })
 
 t.test('message and file go together when their time is over', async (t) => {
