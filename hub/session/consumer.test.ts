@@ -71,6 +71,7 @@ class Bench {
       outlet: {
         writable: true,
         introduce: () => undefined,
+        onDelivered: () => undefined,
         onSetAside: (fault) => this.setAside.push(fault.code),
         fail: (fault) => {
           throw fault

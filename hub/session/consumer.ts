@@ -27,6 +27,8 @@ export type Outlet = {
   sendParts(first: Buffer, second: Buffer): void
   /** Makes sure the peer has the origin's certificate before its first batch. */
   introduce(head: BatchHead): void
+  /** Messages are about to go out. */
+  onDelivered(lease: Lease): void
   /** Messages could not be delivered to anybody and were set aside. */
   onSetAside(fault: Fault): void
   /** A defect of ours: the connection ends, the hub goes on. */
@@ -108,6 +110,7 @@ export class Consumer {
     const { lane } = lease
     this.leasesOf(lane).add(lease)
     this.outlet.introduce(head)
+    this.outlet.onDelivered(lease)
     const start = deliverFrameStart(
       CHANNELS[lane.priority] as number,
       {

@@ -19,7 +19,7 @@ export const hubSessionFault = declareFaults('hub-session', {
     remedy: 'Send only batches sealed by this agent, on the stream they were sealed for',
   },
   CONTENT_MISSING: {
-    meaning: 'a message refers to a large content that the hub does not have',
+    meaning: 'a message refers to a large content that the hub does not have, or that its sender may not fetch itself',
     remedy:
       'Nothing is lost: the sender keeps the batch and offers it again until the content is there. If it never comes, look whether its transfer goes on; send a content before the messages that refer to it',
   },

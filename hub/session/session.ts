@@ -1,7 +1,7 @@
 // One agent's session after the handshake: frames to store, queues to frames. The connection itself is the listener's.
 
 import { type KeyObject, X509Certificate } from 'node:crypto'
-import type { HubStore, Queue } from '#hub/store/mod.ts'
+import type { HubStore, Queue, QueueInfo } from '#hub/store/mod.ts'
 import { DEFAULT_POLICY, inboxOf, OWNER_HUB, receiptsOf, retains, storeFault } from '#hub/store/mod.ts'
 import { type Contents, TransferDesk } from '#hub/transfer/mod.ts'
 import { asFault, type Fault } from '#protocol/base/mod.ts'
@@ -44,6 +44,7 @@ import {
 } from '#protocol/schema/mod.ts'
 import { sessionFault } from '#protocol/session/mod.ts'
 import { Consumer, type Outlet } from './consumer.ts'
+import { ContentRights } from './content-rights.ts'
 import type { CreditPool } from './credit.ts'
 import type { Dispatcher } from './dispatcher.ts'
 import { hubSessionFault } from './faults.ts'
@@ -118,6 +119,7 @@ export class Session {
   private readonly tally: Tally
   private readonly consumers = new Map<number, Consumer>()
   private readonly introduced = new Set<string>()
+  private readonly rights: ContentRights
   private nextConsumer = 1
   private closed = false
 
@@ -133,6 +135,9 @@ export class Session {
     this.limits = options.limits
     this.tally = this.context.tally(this.agent.name)
     this.tally.sessions++
+    const { agent, context } = this
+    const mayConsume = (queue: QueueInfo) => this.mayConsumeQueue(queue)
+    this.rights = new ContentRights({ agent: agent.name, context, mayConsume })
   }
 
   /** Made for the first stream: most agents of a large hub are idle, and a key takes memory. */
@@ -149,7 +154,7 @@ export class Session {
       publishPatterns: agent.publish,
       store: context.store,
       route: context.route,
-      contentKnown: (id) => context.contentKnown?.(id) ?? false,
+      contentKnown: (id) => context.contentKnown?.(id) === true && this.rights.mayRead(id),
       streamsMax: this.limits.streamsMax,
       credit: context.credit,
       tally: this.tally,
@@ -174,6 +179,7 @@ export class Session {
         if (agent.publish.some((pattern) => pattern !== REPLY_PATTERN)) return
         throw hubSessionFault('RIGHT_MISSING', { where: `agent ${agent.name}`, why: 'publish anything' })
       },
+      mayRead: (id) => this.rights.mayRead(id),
       // As with a producer: who takes the content is shown the certificate, perhaps when this session is long over.
       publicKey: () => this.rememberedKey(),
       bulkWritable: () => connection.bulkWritable && !this.closed,
@@ -368,6 +374,14 @@ export class Session {
     }
   }
 
+  /** Whether SUBSCRIBE would give it to the agent, or has. */
+  private mayConsumeQueue({ name, owner, rule }: QueueInfo): boolean {
+    const covers = (wanted: string) => this.agent.consume.some((pattern) => patternCovers(pattern, wanted))
+    if (owner === null || owner === OWNER_HUB) return covers(name)
+    if (owner !== this.agent.name) return false
+    return name === inboxOf(owner) || name === receiptsOf(owner) || rule.topics.every(covers)
+  }
+
   private mayConsume(what: string, allows: (pattern: string) => boolean): void {
     if (this.agent.consume.some(allows)) return
     throw hubSessionFault('RIGHT_MISSING', { where: `agent ${this.agent.name}`, why: `consume ${what}` })
@@ -430,6 +444,7 @@ export class Session {
       },
       sendParts: (first, second) => connection.sendParts(first, second),
       introduce: (head) => this.introduce(head),
+      onDelivered: (lease) => this.rights.delivered(lease),
       onSetAside: (fault) => this.context.log('warn', 'messages set aside', { fault: fault.toJSON() }),
       fail: (fault) => connection.close(fault),
     }

@@ -67,6 +67,16 @@ export class ContentHolds {
     for (const { id, count } of this.contents.values()) yield [id, count]
   }
 
+  /** The batches that hold a content, stored or on their way. */
+  *batchesOf(id: string): Generator<number> {
+    let left = this.count(id)
+    for (const [seq, held] of left === 0 ? [] : this.byBatch) {
+      if (!held.some((content) => content.id === id)) continue
+      yield seq
+      if (--left === 0) return
+    }
+  }
+
   /** Whether a stored batch holds anything. */
   has(seq: number): boolean {
     return this.byBatch.size > 0 && this.byBatch.has(seq)

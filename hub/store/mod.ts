@@ -3,7 +3,7 @@ export { checkStore, type DamagedBatch, describeDamage, type StoreReport } from 
 export { type CompactResult, compactStore } from './compact.ts'
 export type { ContentHolds } from './content-holds.ts'
 export * from './contents/mod.ts'
-export { type Entry, placesOf, type Selection } from './entry.ts'
+export { type Entry, placesOf, type Selection, selectionOf } from './entry.ts'
 export { storeFault } from './faults.ts'
 export type { Lane, Lease } from './lane.ts'
 export * from './policy.ts'

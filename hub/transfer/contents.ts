@@ -83,11 +83,11 @@ export class Contents {
     return content
   }
 
-  /** Faults: `CONTENT_ABSENT`, `CONTENT_EXPIRED`. */
-  find(content: Uint8Array): LiveContent {
+  /** What whoever `mayRead` may not is as if it were not there. Faults: `CONTENT_ABSENT`, `CONTENT_EXPIRED`. */
+  find(content: Uint8Array, mayRead: (id: string) => boolean = () => true): LiveContent {
     const id = idOf(content)
     const view = this.removing.has(id) ? null : this.store.get(id)
-    if (view === null) throw hubTransferFault('CONTENT_ABSENT', { where: id })
+    if (view === null || !mayRead(id)) throw hubTransferFault('CONTENT_ABSENT', { where: id })
     if (this.isExpired(view)) throw hubTransferFault('CONTENT_EXPIRED', { where: id })
     return this.enliven(view)
   }

@@ -43,6 +43,8 @@ export type DeskOptions = {
   readonly agent: string
   /** May it send at all? Faults: `RIGHT_MISSING`. */
   readonly checkMaySend: () => void
+  /** May it fetch this content? */
+  mayRead(id: string): boolean
   readonly publicKey: () => KeyObject
   readonly contents: Contents
   /** Encoded chunks were agreed on. */
@@ -189,7 +191,7 @@ export class TransferDesk {
     const { contents } = this.options
     try {
       this.checkRoom()
-      const content = contents.find(id)
+      const content = contents.find(id, (content) => this.options.mayRead(content))
       const number = this.nextNumber++
       const { origin, name, mediaType, size, chunkBytes } = content.view
       const answer = { request, transfer: number, origin, name, mediaType, size, chunkBytes }

@@ -2,9 +2,9 @@ import { declareFaults } from '#protocol/base/mod.ts'
 
 export const hubTransferFault = declareFaults('hub-transfer', {
   CONTENT_ABSENT: {
-    meaning: 'the hub has no content of that name',
+    meaning: 'the hub has no content of that name for this agent',
     remedy:
-      'It was never sent here, or was removed because it expired or no message referred to it any more; ask its sender to send it again',
+      'It was never sent here, or was removed because it expired or no message referred to it any more: then ask its sender to send it again. Or no message that refers to it was sent where this agent may consume it: then ask its sender for one',
   },
   CONTENT_EXPIRED: {
     meaning: 'the time for which its sender wanted the content to be kept is over',

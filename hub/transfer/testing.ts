@@ -58,6 +58,7 @@ export class Stage {
     const desk = new TransferDesk({
       agent: 'desk',
       checkMaySend: () => undefined,
+      mayRead: () => true,
       publicKey: () => testKey('desk').publicKey,
       contents: this.contents,
       encoded: false,

@@ -2,7 +2,7 @@
 // contents it refers to. Times are counted from its acceptance by the hub's clock, so a wrong clock at the sender does no
 // harm.
 
-import type { Batch } from './batch.ts'
+import type { Batch, Run } from './batch.ts'
 import type { Headers, HeaderValue } from './envelope.ts'
 import { codecFault } from './faults.ts'
 import { CONTENTS_PER_MESSAGE_MAX } from './limits.ts'
@@ -62,15 +62,28 @@ export function attributesOf(headers: Headers): Attributes {
   }
 }
 
-/** The contents all messages of a batch refer to, each once. Faults: `ATTRIBUTE_INVALID` and those of its index. */
-export function contentsIn(batch: Batch): readonly string[] {
+/**
+ * The contents that messages of a batch refer to, each once: all its messages, or those of a selection (pairs: from, count).
+ * Faults: `ATTRIBUTE_INVALID` and those of its index.
+ */
+export function contentsIn(batch: Batch, selection: readonly number[] | null = null): readonly string[] {
+  const { envelopes, runs } = batch.index()
   let found: Set<string> | null = null
-  for (const { headers } of batch.index().envelopes) {
+  for (const [i, { headers }] of envelopes.entries()) {
     if (headers[HEADER_CONTENT] === undefined) continue
+    if (selection !== null && !runs.some((run) => run.envelope === i && meets(run, selection))) continue
     found ??= new Set()
     for (const id of attributesOf(headers).contents) found.add(id)
   }
   return found === null ? NO_CONTENTS : [...found]
+}
+
+function meets({ from, count }: Run, selection: readonly number[]): boolean {
+  for (let i = 0; i < selection.length; i += 2) {
+    const first = selection[i] as number
+    if (first < from + count && first + (selection[i + 1] as number) > from) return true
+  }
+  return false
 }
 
 function priorityOf(value: HeaderValue | undefined): Priority {

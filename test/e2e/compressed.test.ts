@@ -16,10 +16,10 @@ import { FRAME_ORIGIN } from '#protocol/frame/mod.ts'
 import { FEATURE_ENCODED_CHUNKS, FEATURE_TRANSFERS, hasFeature } from '#protocol/handshake/mod.ts'
 import { CountingLine } from '../crash/counting-line.ts'
 import { run } from './cli.ts'
-import { localHub } from './support.ts'
+import { localHub, refer } from './support.ts'
 
 const MIB = 2 ** 20
-const rights = { publish: ['files/#'], consume: ['files'] }
+const rights = { publish: ['files/#', 'shared'], consume: ['files', '$unrouted'] }
 const hub = await localHub(t, { queues: [{ name: 'files', topics: ['files/#'] }] })
 
 const lines = (bytes: number, salt: number): Buffer => {
@@ -57,6 +57,7 @@ t.test('text travels in a fraction of its size on both lines, and takes as littl
   const before = hub.status().contents.bytes
   const upload = desk.client.upload({ path: fileOf('log.jsonl', bytes) })
   await upload.sealed
+  await refer(desk.client, upload.id)
   const download = office.client.download({ id: upload.id, to: folderOf('in') })
   const { path } = await download.done
   t.ok(readFileSync(path).equals(bytes))
@@ -74,6 +75,7 @@ t.test('what does not compress travels in its own size', async (t) => {
   const bytes = randomBytes(10 * MIB)
   const upload = desk.client.upload({ path: fileOf('noise.bin', bytes) })
   await upload.sealed
+  await refer(desk.client, upload.id)
   const { path } = await office.client.download({ id: upload.id, to: folderOf('in-2') }).done
   t.ok(readFileSync(path).equals(bytes))
   t.strictSame([desk.line.bytes, office.line.bytes], [bytes.length, bytes.length])
@@ -84,6 +86,7 @@ t.test('a transfer whose hub restarts goes on with what lies there', async (t) =
   const bytes = lines(40 * MIB, 104_729)
   const upload = desk.client.upload({ path: fileOf('history.jsonl', bytes), bytesPerSecondMax: 4 * MIB })
   await upload.opened
+  await refer(desk.client, upload.id)
   const download = office.client.download({ id: upload.id, to: folderOf('in-3') })
   for (const storedBytes of [8 * MIB, 20 * MIB]) {
     while (download.progress.storedBytes < storedBytes) await new Promise((resolve) => setTimeout(resolve, 2))
@@ -131,6 +134,7 @@ t.test('an older agent gets chunks as they are, and what it sends is handed on a
   const upload = client.upload({ path: fileOf('new.jsonl', bytes) })
   await upload.sealed
   t.ok(line.bytes < bytes.length / 4)
+  await refer(client, upload.id)
   const download = startDownload({ id: upload.id, to: folderOf('in-4') }, older)
   t.ok(readFileSync((await download.done).path).equals(bytes))
   t.match(download.progress, { receivedBytes: bytes.length, wireBytes: bytes.length })
@@ -140,6 +144,7 @@ t.test('an older agent gets chunks as they are, and what it sends is handed on a
   await sent.sealed
   t.equal(sent.progress.wireBytes, other.length)
   line.bytes = 0
+  await refer(await hub.client('old', rights), sent.id)
   const back = await client.download({ id: sent.id, to: folderOf('in-5') }).done
   t.ok(readFileSync(back.path).equals(other))
   t.equal(line.bytes, other.length)

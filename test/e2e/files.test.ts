@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import t from 'tap'
 import { contentsOf } from '#agent/client/mod.ts'
 import { run } from './cli.ts'
-import { localHub, nextOf } from './support.ts'
+import { localHub, nextOf, refer } from './support.ts'
 
 const MIB = 2 ** 20
 const hub = await localHub(t, { queues: [{ name: 'files', topics: ['files/#'] }] })
@@ -15,7 +15,7 @@ const folder = (name: string) => {
   mkdirSync(path)
   return path
 }
-const rights = { publish: ['files/#', 'plain'], consume: ['files'] }
+const rights = { publish: ['files/#', 'plain', 'shared'], consume: ['files', '$unrouted'] }
 
 t.test('a file goes from one agent to another, by the message that refers to it', async (t) => {
   const [desk, office] = [await hub.client('desk', rights), await hub.client('office', rights)]
@@ -44,6 +44,7 @@ t.test('a file goes from one agent to another, by the message that refers to it'
   writeFileSync(path, bytes)
   const second = desk.upload({ path })
   await second.sealed
+  await refer(desk, second.id)
   const download = office.download({ id: second.id, to, overwrite: 'replace' })
   await download.done
   t.ok(readFileSync(join(to, 'plan.dwg')).equals(bytes))
@@ -59,7 +60,7 @@ t.test('a download goes on while the hub restarts', async (t) => {
   writeFileSync(path, bytes)
   const upload = desk.upload({ path })
   await upload.sealed
-  // Content nobody refers to is kept for a while: long enough here.
+  await refer(desk, upload.id)
   const to = folder('in-2')
   const download = office.download({ id: upload.id, to, bytesPerSecondMax: 64 * MIB })
   while (download.progress.storedBytes < 8 * MIB) await new Promise((resolve) => setTimeout(resolve, 5))
@@ -149,6 +150,7 @@ t.test('a chunk damaged at the hub is named, is not handed on, and comes again w
   writeFileSync(path, bytes)
   const first = desk.upload({ path })
   await first.sealed
+  await refer(desk, first.id)
   await hub.stop()
   const segments = join(hub.dataDir, 'contents', 'segments')
   // The 9th MiB of the file, wherever that lies.

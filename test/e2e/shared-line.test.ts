@@ -6,11 +6,11 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import type { Client, ClientOptions, Download, Upload } from '#agent/client/mod.ts'
 import { SlowLine } from './slow-line.ts'
-import { eventually, localHub, nextOf } from './support.ts'
+import { eventually, localHub, nextOf, refer } from './support.ts'
 
 const MIB = 2 ** 20
 const hub = await localHub(t, { queues: [{ name: 'notes', topics: ['notes'] }] })
-const rights = { publish: ['notes'], consume: ['notes'] }
+const rights = { publish: ['notes', 'shared'], consume: ['notes', '$unrouted'] }
 
 function fileOf(name: string, bytes: number): string {
   const path = join(hub.dir, name)
@@ -43,6 +43,7 @@ async function atHub(path: string): Promise<string> {
   const sender = await agent()
   const upload = sender.upload({ path })
   await upload.sealed
+  await refer(sender, upload.id)
   return upload.id
 }
 

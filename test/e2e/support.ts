@@ -205,6 +205,12 @@ export async function nextOf(subscription: Subscription): Promise<Delivery> {
   return delivery
 }
 
+/** Publishes a message that refers to a content and that no queue wants: who may consume $unrouted may fetch it. */
+export async function refer(client: Client, content: string): Promise<void> {
+  const publisher = client.publisher({ stream: `refers to ${content}` })
+  await publisher.publish({ topic: 'shared', body: Buffer.alloc(0), contents: [content] })
+}
+
 /** Bodies of the next `count` messages, settled. */
 export async function bodiesOf(subscription: Subscription, count: number): Promise<string[]> {
   const bodies: string[] = []

@@ -5,7 +5,7 @@ import { createCipheriv } from 'node:crypto'
 import { mkdirSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { localHub } from './support.ts'
+import { localHub, refer } from './support.ts'
 
 const MIB = 2 ** 20
 const SIZE = 48 * MIB
@@ -40,6 +40,7 @@ async function travel(t: Test, agents: Awaited<ReturnType<typeof agentsOf>>, byt
   const before = hub.status().wire
   const upload = desk.upload({ path, cut: 'content' })
   await upload.sealed
+  await refer(desk, upload.id)
   const sent = hub.status().wire
   const download = office.download({ id: upload.id, to })
   const done = await download.done
@@ -81,6 +82,7 @@ t.test('of a sparse file one chunk of zeros travels, however it is cut, and it s
     const before = hub.status().wire
     const upload = desk.upload({ path, cut, compress: 'off' })
     await upload.sealed
+    await refer(desk, upload.id)
     const download = office.download({ id: upload.id, to })
     const done = await download.done
     const { bytesIn, bytesOut } = hub.status().wire

@@ -4,7 +4,7 @@ import { asFault } from '#protocol/base/mod.ts'
 import { HEADER_CORRELATION } from '#protocol/codec/mod.ts'
 import type { Delivery, OutgoingMessage, Publisher, SubscribeOptions, Subscription } from '#agent/client/mod.ts'
 import type { SimAgent, Stage } from '../simulation/stage.ts'
-import { StoryDownload, StoryUpload } from './content.ts'
+import { idOf, StoryDownload, StoryUpload } from './content.ts'
 import { type Command, durationMs } from './story.ts'
 
 /** A message in hand: delivered, and held until the story says what becomes of it. */
@@ -230,11 +230,13 @@ function messageOf(topic: string, body: string, settings: Command['settings']): 
   const priority = settings.get('priority') as 'urgent' | 'bulk' | undefined
   const ms = (name: string) => (settings.has(name) ? durationMs(settings.get(name) as string) : undefined)
   const [ttlMs, delayMs] = [ms('ttl'), ms('delay')]
+  const content = settings.get('content')
   return {
     topic,
     body: Buffer.from(body),
     ...(key === undefined ? {} : { key: Buffer.from(key) }),
     ...(priority === undefined ? {} : { priority }),
+    ...(content === undefined ? {} : { contents: [idOf(content).toString('hex')] }),
     ...(ttlMs === undefined ? {} : { ttlMs }),
     ...(delayMs === undefined ? {} : { delayMs }),
   }

@@ -54,7 +54,7 @@ const PIECE_BYTES = CHUNK_BYTES_MIN / 2
 type Tell = (text: string) => void
 type Ranges = readonly { readonly from: number; readonly count: number }[]
 
-const idOf = (name: string): Buffer => hash('sha256', name, 'buffer').subarray(0, 16)
+export const idOf = (name: string): Buffer => hash('sha256', name, 'buffer').subarray(0, 16)
 const chunkOf = (letter: string): Buffer => Buffer.alloc(CHUNK_BYTES_MIN, letter)
 const numbersIn = (ranges: Ranges): number[] =>
   ranges.flatMap(({ from, count }) => Array.from({ length: count }, (_, i) => from + i))

@@ -5,12 +5,12 @@ import { sound } from './chunks.ts'
 import type { Tables } from './tables.ts'
 
 export class Readers {
-  private readonly engine: Pick<Engine, 'maintain'>
+  private readonly engine: Pick<Engine, 'maintain' | 'readable'>
   private readonly tables: Tables
   /** On their way to the disk. */
   private readonly admitting = new Set<string>()
 
-  constructor(engine: Pick<Engine, 'maintain'>, tables: Tables) {
+  constructor(engine: Pick<Engine, 'maintain' | 'readable'>, tables: Tables) {
     this.engine = engine
     this.tables = tables
   }
@@ -22,9 +22,9 @@ export class Readers {
     return number !== null && sound(() => this.tables.readers.stored([number, agent])) === id
   }
 
-  /** From now on it may; a little later that is on the disk. Nothing when there is no such content. Faults: `STORE_IO`. */
+  /** From now on it may; a little later that is on the disk. Nothing when there is no such content. */
   admit(id: string, agent: string): void {
-    if (this.has(id, agent)) return
+    if (this.engine.readable && this.has(id, agent)) return
     const { ids, readers } = this.tables
     const name = `${id} ${agent}`
     this.admitting.add(name)

@@ -1,0 +1,121 @@
+// Large content at the hub: who may send and fetch it.
+
+import { randomBytes } from 'node:crypto'
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import t from 'tap'
+import { HubConnection } from '#agent/client/connection.ts'
+import { clientFault } from '#agent/client/faults.ts'
+import type { Client } from '#agent/client/mod.ts'
+import { CHANNEL_CONTROL, FRAME_FETCH, FRAME_OPEN_TRANSFER } from '#protocol/frame/mod.ts'
+import { FEATURE_ENCODED_CHUNKS, FEATURE_TRANSFERS } from '#protocol/handshake/mod.ts'
+import { encodeFetch, encodeOpenTransfer } from '#protocol/schema/mod.ts'
+import { eventually, inTime, localHub, nextOf } from './support.ts'
+
+const MIB = 2 ** 20
+const hub = await localHub(t, { queues: [{ name: 'files', topics: ['files/#'] }] })
+const rights = { publish: ['files/#', 'nobody/#'], consume: ['files'] }
+
+t.test('frames of transfers that were not agreed on end the session', async (t) => {
+  const identity = await hub.enroll('old', rights)
+  const connect = (features: readonly number[]) => {
+    const nothing = () => undefined
+    return HubConnection.open({ address: hub.tcpAddress, identity, features, onDrain: nothing, onBytes: nothing })
+  }
+  const content = Buffer.alloc(16, 7)
+  const fetch = (request: number) => encodeFetch({ request, content, creditBytes: 1, priority: 0 })
+  const about = { name: '', mediaType: '', size: 1, chunkBytes: 65536, keepMs: 0, expiresMs: 0 }
+  const frames: [number, Uint8Array][] = [
+    [FRAME_FETCH, fetch(1)],
+    [FRAME_OPEN_TRANSFER, encodeOpenTransfer({ request: 1, content, ...about })],
+  ]
+  for (const [kind, body] of frames) {
+    for (const features of [[], [FEATURE_ENCODED_CHUNKS]]) {
+      const connection = await connect(features)
+      connection.send(kind, CHANNEL_CONTROL, body)
+      t.match(await inTime(connection.closed, 'the end of the session'), { message: /SESSION_FRAME_UNEXPECTED/ })
+    }
+  }
+  const connection = await connect([FEATURE_TRANSFERS])
+  await t.rejects(connection.request(FRAME_FETCH, fetch), { message: /CONTENT_ABSENT/ })
+  t.ok(connection.alive)
+  connection.close(clientFault('CONNECTION_LOST'))
+})
+
+/** What an agent sent of a file of 1 MiB. */
+async function sent(client: Client, path: string): Promise<number> {
+  const upload = client.upload({ path })
+  await upload.sealed
+  return upload.progress.sentBytes
+}
+
+t.test('a chunk that another agent has sent is sent as if the hub had it not, and stored once', async (t) => {
+  const path = join(hub.dir, 'form.pdf')
+  const bytes = randomBytes(MIB)
+  writeFileSync(path, bytes)
+  const [first, second] = [await hub.client('first', rights), await hub.client('second', rights)]
+  t.strictSame([await sent(first, path), await sent(first, path)], [MIB, 0])
+  const stored = hub.status().contents.bytes
+  t.strictSame([await sent(second, path), await sent(second, path)], [MIB, 0])
+  t.ok(hub.status().contents.bytes - stored < MIB / 2, 'but not twice')
+})
+
+t.test('with contents.share: all it is not sent again', async (t) => {
+  const shared = await localHub(t, { config: { contents: { share: 'all' } } })
+  const path = join(shared.dir, 'form.pdf')
+  writeFileSync(path, randomBytes(MIB))
+  const [first, second] = [await shared.client('first', rights), await shared.client('second', rights)]
+  t.strictSame([await sent(first, path), await sent(second, path)], [MIB, 0])
+})
+
+/** At the hub, whole; nobody was told. */
+async function atHub(client: Client, name: string): Promise<string> {
+  const path = join(hub.dir, name)
+  writeFileSync(path, randomBytes(1000))
+  const upload = client.upload({ path })
+  await upload.sealed
+  return upload.id
+}
+
+const taken = async (client: Client, id: string): Promise<string> =>
+  (await client.download({ id, to: folder() }).done).name
+let folders = 0
+const folder = () => {
+  const path = join(hub.dir, `in-${++folders}`)
+  mkdirSync(path)
+  return path
+}
+
+t.test('a content goes to whoever gets, or may get, a message that refers to it, and stays with him', async (t) => {
+  const [desk, office] = [await hub.client('desk', rights), await hub.client('office', rights)]
+  const stranger = await hub.client('stranger', { publish: ['files/#', 'to/#'], consume: ['other', '$unrouted'] })
+  const [one, two] = [await atHub(desk, 'one.pdf'), await atHub(desk, 'two.pdf')]
+  t.equal(await taken(desk, one), 'one.pdf', 'its sender has it anyway')
+  await t.rejects(taken(office, one), { message: /CONTENT_ABSENT/ })
+  const publisher = desk.publisher({ stream: 's' })
+  // In one batch, to different receivers.
+  await publisher.publishAll([
+    { topic: 'files/one', body: Buffer.from('1'), contents: [one] },
+    { topic: 'nobody/two', body: Buffer.from('2'), contents: [two] },
+  ])
+  t.equal(await taken(office, one), 'one.pdf', 'it may receive it')
+  await t.rejects(taken(office, two), { message: /CONTENT_ABSENT/ })
+  t.equal(await taken(stranger, two), 'two.pdf')
+  await t.rejects(taken(stranger, one), { message: /CONTENT_ABSENT/ })
+  // Whoever may not have it can refer to it in vain.
+  const forged = stranger.publisher({ stream: 'forged' })
+  void forged.publish({ topic: 'to/stranger', body: Buffer.from('mine'), contents: [one] }).catch(() => undefined)
+  await eventually('it is refused', () => forged.refused?.details.hubCode === 'CONTENT_MISSING')
+  await t.rejects(taken(stranger, one), { message: /CONTENT_ABSENT/ })
+
+  const files = await office.subscribe({ queue: 'files' })
+  const delivery = await nextOf(files)
+  t.equal(delivery.message(0).body.toString(), '1')
+  delivery.settle()
+  files.close()
+  await eventually('it is settled', () => hub.queue('files').depth === 0)
+  hub.authority.agents.grant('office', { publish: [], consume: [] })
+  await hub.restart()
+  t.equal(await taken(office, one), 'one.pdf', 'it had the message, which nobody has any more')
+  await t.rejects(taken(office, two), { message: /CONTENT_ABSENT/ })
+})
