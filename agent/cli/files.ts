@@ -2,7 +2,15 @@
 
 import { mkdirSync } from 'node:fs'
 import { basename, join, resolve } from 'node:path'
-import { type Client, contentsOf, type Delivery, type Downloaded, type Upload } from '#agent/client/mod.ts'
+import {
+  type Client,
+  contentsOf,
+  type Delivery,
+  type Downloaded,
+  fileNameOf,
+  saveBody,
+  type Upload,
+} from '#agent/client/mod.ts'
 import { RATE_MAX, rateOf, windowProblem } from '#agent/config/mod.ts'
 import { asFault, type Fault } from '#protocol/base/mod.ts'
 import { ATTRIBUTE_MS_MAX } from '#protocol/codec/mod.ts'
@@ -251,7 +259,7 @@ class Receiver {
   async take(delivery: Delivery, i: number): Promise<void> {
     try {
       const ids = contentsOf(delivery.message(i))
-      if (ids.length === 0) {
+      if (ids.length === 0 && !(await this.save(delivery, i))) {
         this.hold(delivery, i)
         return
       }
@@ -286,6 +294,18 @@ class Receiver {
       const counts = { receivedBytes, wireBytes, reusedBytes, hashedAgainBytes }
       console.log(JSON.stringify({ id, ...done, topic, seconds: rounded(seconds), ...counts }))
     } else console.log(receivedLine(done, { seconds, receivedBytes, wireBytes }))
+  }
+
+  /** A small file is its message. Gives whether it is one. */
+  private async save(delivery: Delivery, i: number): Promise<boolean> {
+    const message = delivery.message(i)
+    const path = await saveBody(message, this.options.folder)
+    if (path === null) return false
+    const { origin } = delivery
+    const [name, size] = [fileNameOf(message), message.body.length]
+    if (this.options.json) console.log(JSON.stringify({ name, path, origin, size, topic: message.envelope.topic }))
+    else console.log(`${name}: ${roughBytes(size)} from ${origin}, saved as ${path}.`)
+    return true
   }
 
   private hold(delivery: Delivery, i: number): void {

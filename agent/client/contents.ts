@@ -1,7 +1,8 @@
-// Messages that refer to large contents (claim check): the message says which, and each is fetched by its id.
+// Messages that are files. A large content is at the hub (claim check): the message says which, and each is fetched by its id. A small
+// file is the body of its message.
 
-import { attributesOf, type MessageView } from '#protocol/codec/mod.ts'
-import { type Downloaded, type DownloadHost, type DownloadOptions, startDownload } from './download/mod.ts'
+import { attributesOf, HEADER_FILE, type MessageView } from '#protocol/codec/mod.ts'
+import { type Downloaded, type DownloadHost, type DownloadOptions, saveFile, startDownload } from './download/mod.ts'
 import { PRIORITY_NAMES, type PriorityName } from './outgoing.ts'
 
 /** As of a download; `to` is a folder, since there may be several. They are as urgent as the message unless said otherwise. */
@@ -23,4 +24,16 @@ export async function receiveContents(
   const priority = priorityOfMessage(message)
   for (const id of new Set(contentsOf(message))) out.push(await startDownload({ priority, ...options, id }, host).done)
   return out
+}
+
+/** The name of the file that a message is, without the folders it comes from (`:file`); `null` for other messages. */
+export function fileNameOf({ envelope }: MessageView): string | null {
+  const path = envelope.headers[HEADER_FILE]
+  return typeof path === 'string' ? path.slice(path.lastIndexOf('/') + 1) : null
+}
+
+/** Puts the body of a message into a folder as the file it is. Gives the path; `null` when it is none. Faults: as `saveFile`. */
+export async function saveBody(message: MessageView, to: string): Promise<string | null> {
+  const name = fileNameOf(message)
+  return name === null || contentsOf(message).length > 0 ? null : await saveFile({ to, name, bytes: message.body })
 }

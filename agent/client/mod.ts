@@ -1,7 +1,7 @@
 export { loadIdentity } from '#agent/identity/mod.ts'
 export { parseAddress } from './address.ts'
 export { Client, type ClientOptions, type Credit } from './client.ts'
-export { contentsOf, type ReceiveContentsOptions } from './contents.ts'
+export { contentsOf, fileNameOf, type ReceiveContentsOptions, saveBody } from './contents.ts'
 export { Delivery, type RetryOptions } from './delivery.ts'
 export type { Dial, Dialled, DialOptions } from './dial.ts'
 export { Download, type Downloaded, type DownloadOptions, type DownloadProgress } from './download/mod.ts'

@@ -20,7 +20,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { Random, testSeed } from '#protocol/bytes/testing.ts'
 import { Agents } from './agents.ts'
-import { eventually, localHub } from './support.ts'
+import { run } from './cli.ts'
+import { eventually, localHub, nextOf } from './support.ts'
 
 const KIB = 1024
 const MIB = 1024 * KIB
@@ -29,13 +30,14 @@ const hub = await localHub(t, { queues: [{ name: 'files', topics: ['files/#'] }]
 const agents = new Agents(t, hub)
 const retry = { firstMs: 20, maxMs: 100 }
 
-function toHub(agent: string, more: Record<string, unknown> = {}): string {
+/** `own`: to the topic of the agent that no queue of the hub has. */
+function toHub(agent: string, { own = false, ...more }: Record<string, unknown> = {}): string {
   const path = join(agents.dataOf(agent), 'drop')
   mkdirSync(path, { recursive: true })
   agents.writeFlow(agent, {
     flow: 'out',
     source: { directory: { path, format: 'file', subfolders: true, stableMs: 50, pollMs: 50, ...more } },
-    destination: { hub: { topic: `files/${agent}` } },
+    destination: { hub: { topic: `${own ? 'own' : 'files'}/${agent}` } },
     retry,
   } as { flow: string })
   return path
@@ -148,8 +150,8 @@ t.test('agents that are killed on the way go on where they were: each file once'
   const random = new Random(seed)
   await hub.enroll('killed-desk')
   await hub.enroll('killed-office')
-  const from = toHub('killed-desk', { batchRows: 40 })
-  const to = fromHub('killed-office', { subscribe: { name: 'all', topics: ['files/killed-desk'] } })
+  const from = toHub('killed-desk', { own: true, batchRows: 40 })
+  const to = fromHub('killed-office', { subscribe: { name: 'all', topics: ['own/killed-desk'] } })
   let office = agents.start('killed-office')
   const queue = 'killed-office:all'
   await eventually('subscribed', () =>
@@ -180,7 +182,6 @@ t.test('while the hub is away files stay where they are; an agent can be stopped
     ['large.bin', randomBytes(2 * MIB)],
   ])
   drop(from, files)
-  const before = hub.queue('files').tail
   await hub.stop()
   const away = agents.start('patient')
   await eventually('they are claimed', () => !existsSync(join(from, 'small.txt')))
@@ -189,15 +190,22 @@ t.test('while the hub is away files stay where they are; an agent can be stopped
   await hub.start()
   const back = agents.start('patient')
   await eventually('they are done', () => Object.keys(seen(join(from, 'done'))).length === 2)
-  t.equal(hub.queue('files').tail, before + 2)
   await back.end()
+  // The next test begins with an empty queue.
+  const reader = await (await hub.client('patient-reader')).subscribe({ queue: 'files' })
+  for (let seen = 0; seen < 2; ) {
+    const delivery = await nextOf(reader)
+    seen += delivery.count
+    delivery.settle()
+  }
+  reader.close()
 })
 
 t.test('a file that is written while it is sent is sent when it rests, whole and once', async (t) => {
   await hub.enroll('writer')
   await hub.enroll('reader')
-  const from = toHub('writer', { stableMs: 150 })
-  const to = fromHub('reader', { subscribe: { name: 'all', topics: ['files/writer'] } })
+  const from = toHub('writer', { own: true, stableMs: 150 })
+  const to = fromHub('reader', { subscribe: { name: 'all', topics: ['own/writer'] } })
   const reader = agents.start('reader')
   await eventually('subscribed', () =>
     hub.status().queues.some(({ name, consumers }) => name === 'reader:all' && consumers > 0),
@@ -222,7 +230,7 @@ t.test('a file that is written while it is sent is sent when it rests, whole and
 
 t.test('what has no name here is refused, what is no file too; their neighbours are there', async (t) => {
   await hub.enroll('careful')
-  const to = fromHub('careful', { subscribe: { name: 'all', topics: ['files/hostile'] } })
+  const to = fromHub('careful', { subscribe: { name: 'all', topics: ['own/hostile'] } })
   const careful = agents.start('careful')
   const queue = 'careful:all'
   await eventually('subscribed', () =>
@@ -233,7 +241,7 @@ t.test('what has no name here is refused, what is no file too; their neighbours 
   const publisher = sender.publisher({ stream: 's', proof: 'message' })
   const send = (headers: Record<string, string>, body = 'x', contents: readonly string[] = []) =>
     publisher.publish({
-      topic: 'files/hostile',
+      topic: 'own/hostile',
       headers,
       body: Buffer.from(body),
       ...(contents.length > 0 ? { contents } : {}),
@@ -266,4 +274,35 @@ t.test('what has no name here is refused, what is no file too; their neighbours 
   })
   t.equal(hub.queue('$dead').depth, dead + hostile.length + 2)
   t.notOk(existsSync(join(agents.dataOf('careful'), 'out.txt')))
+})
+
+t.test('flows and the commands understand each other', async (t) => {
+  await hub.enroll('flow-desk')
+  await hub.enroll('hand')
+  const from = toHub('flow-desk')
+  const files = new Map([
+    ['letters/small.txt', Buffer.from('a small one')],
+    ['plans/large.bin', randomBytes(MIB)],
+  ])
+  drop(from, files)
+  const desk = agents.start('flow-desk')
+  await eventually('both are sent', () => hub.queue('files').depth === 2)
+  await desk.end()
+  const to = join(hub.dir, 'by hand')
+  const receive = ['receive', 'file', '--data', agents.dataOf('hand'), '--queue', 'files', '--to', to]
+  const received = await run('agent', [...receive, '--count', '2'])
+  t.equal(received.code, 0, received.stderr)
+  t.match(received.stdout, /^small\.txt: 11 B from flow-desk, saved as .*small\.txt\.$/m)
+  t.match(received.stdout, /^large\.bin: .* from flow-desk, saved as .*large\.bin/m)
+  t.strictSame(Object.values(seen(to)).sort(), Object.values(digests(files)).sort())
+
+  const path = join(from, 'done', 'plans', 'large.bin')
+  const send = ['send', 'file', path, '--data', agents.dataOf('hand'), '--topic', 'files/by-hand']
+  const sent = await run('agent', [...send, '--media-type', 'application/x-test'])
+  t.equal(sent.code, 0, sent.stderr)
+  const by = fromHub('flow-desk')
+  const lander = agents.start('flow-desk')
+  await eventually('it is settled', () => hub.queue('files').depth === 0)
+  await lander.end()
+  t.strictSame(seen(by), { 'large.bin': sha256(files.get('plans/large.bin') as Buffer) })
 })
