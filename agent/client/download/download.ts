@@ -17,41 +17,19 @@ import {
 import { clientFault } from '../faults.ts'
 import { CREDIT_AHEAD_BYTES_MIN, CREDIT_AHEAD_SECONDS } from '../limits.ts'
 import type { Line } from '../line.ts'
-import type { PriorityName } from '../outgoing.ts'
-import { type BytesPerSecond, Pacer } from '../pace.ts'
+import { Pacer } from '../pace.ts'
 import { RateMeter, secondsLeft } from '../rate.ts'
 import { priorityOf, type Transfer, type TransferHost, type TransferLink, type TransferReport } from '../transfers.ts'
 import { ChunkArena } from './arena.ts'
 import { downloadFault } from './faults.ts'
 import { PROGRESS_MS, RETRY_MS_FIRST, RETRY_MS_MAX } from './limits.ts'
-import { type Overwrite, Place } from './place.ts'
+import type { DownloadOptions } from './options.ts'
+import { Place } from './place.ts'
 import type { Downloaded, DownloadProgress, DownloadState } from './progress.ts'
 import { endTransfer, fetchContent, Session } from './session.ts'
 import { Work } from './work.ts'
 
-export type DownloadOptions = {
-  /** 32 hexadecimal digits. */
-  readonly id: string
-  /** A folder, where the content gets its own name; with `as: 'file'` the path of the file. */
-  readonly to: string
-  readonly as?: 'folder' | 'file'
-  /** The agent that must have sealed it. */
-  readonly origin?: string
-  /** Files here that may hold some of it: earlier versions. */
-  readonly reuse?: readonly string[]
-  /** When there is a file of the name with other content. Without it the new one becomes `name (2).ext`. */
-  readonly overwrite?: Overwrite
-  /**
-   * Bytes a second on the line, below what the client allows all its downloads together; 0 for no limit, below 0 for nothing at this
-   * time of day: a function is asked again and again.
-   */
-  readonly bytesPerSecondMax?: BytesPerSecond
-  /** Among the downloads of this client, `normal` unless said: an urgent one gets nearly all of the line, a bulk one what is left. */
-  readonly priority?: PriorityName
-  /** Ends it as `cancel` does. */
-  readonly signal?: AbortSignal
-  readonly onProgress?: (progress: DownloadProgress) => void
-}
+export type { DownloadOptions } from './options.ts'
 
 export type DownloadHost = TransferHost
 
