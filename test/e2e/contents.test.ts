@@ -104,7 +104,10 @@ t.test('a content goes to whoever gets, or may get, a message that refers to it,
   await t.rejects(taken(stranger, one), { message: /CONTENT_ABSENT/ })
   // Whoever may not have it can refer to it in vain.
   const forged = stranger.publisher({ stream: 'forged' })
-  void forged.publish({ topic: 'to/stranger', body: Buffer.from('mine'), contents: [one] }).catch(() => undefined)
+  const published = forged.publish({ topic: 'to/stranger', body: Buffer.from('mine'), contents: [one] })
+  published.catch(() => {
+    // It waits until the client is closed.
+  })
   await eventually('it is refused', () => forged.refused?.details.hubCode === 'CONTENT_MISSING')
   await t.rejects(taken(stranger, one), { message: /CONTENT_ABSENT/ })
 
