@@ -93,6 +93,10 @@ t.test('sizes follow the size of the content', async (t) => {
   t.strictSame(cutSizesFor(3e9), { min: 32 * KIB, average: 128 * KIB, max: 512 * KIB })
   t.equal(cutSizesFor(100 * GIB)?.max, CHUNK_BYTES_MAX)
   t.equal(cutSizesFor(200 * GIB), null, 'too many to be listed')
+  t.strictSame(cutSizesFor(3e9, 64 * KIB), cutSizesFor(1e9), 'as the earlier version was cut')
+  t.strictSame(cutSizesFor(9e9, 64 * KIB), cutSizesFor(9e9), 'it has grown too much')
+  for (const wrong of [1, 70_000, 32 * KIB, 4096 * KIB]) t.strictSame(cutSizesFor(1e9, wrong), cutSizesFor(1e9))
+  t.strictSame(cutSizesFor(1e6, 2048 * KIB)?.average, 2048 * KIB, 'it has shrunk')
   for (let size = 1; size < 1024 * GIB; size *= 3) {
     const sizes = cutSizesFor(size)
     if (sizes !== null) t.ok(size / sizes.min <= CHUNKS_MAX && sizes.max <= CHUNK_BYTES_MAX, `${size} bytes`)

@@ -3,7 +3,7 @@
 // bits are zero; one bit more before the average length and one fewer behind it keep chunks near the average.
 
 import { ed25519 } from '#protocol/crypto/mod.ts'
-import { CHUNK_BYTES_MAX, CHUNKS_MAX } from './limits.ts'
+import { CHUNK_BYTES_MAX, CHUNKS_MAX, EARLIER_PLAN_FACTOR } from './limits.ts'
 
 export type CutSizes = {
   /** Bytes; the last chunk alone may be shorter. */
@@ -39,10 +39,15 @@ const GEAR_SEED = 'causeway gear v1/'
 /** 256 numbers of 32 bits: the first four bytes of SHA-256 of the seed and the number's place, little-endian. */
 const GEAR = Int32Array.from({ length: 256 }, (_, i) => ed25519.digest(Buffer.from(`${GEAR_SEED}${i}`)).readInt32LE(0))
 
-/** Sizes for content of `size` bytes; `null` when so many chunks could not be listed: it is cut into chunks of one size. */
-export function cutSizesFor(size: number): CutSizes | null {
+/**
+ * Sizes for content of `size` bytes, those of an earlier version with that average as long as there are not far too many chunks;
+ * `null` when so many chunks could not be listed: it is cut into chunks of one size.
+ */
+export function cutSizesFor(size: number, earlier = 0): CutSizes | null {
   const wanted = 2 ** Math.round(Math.log2(Math.max(1, size / CHUNKS_FOR_AVERAGE)))
   let average = Math.min(AVERAGE_MAX, Math.max(AVERAGE_MIN, wanted))
+  const isAverage = Number.isInteger(Math.log2(earlier)) && earlier >= AVERAGE_MIN && earlier <= AVERAGE_OF_LARGE
+  if (isAverage && size / earlier <= EARLIER_PLAN_FACTOR * CHUNKS_FOR_AVERAGE) average = earlier
   // The shortest chunks that can come of it must still be few enough: 64 GiB of 256 KiB, then 128 GiB of 512 KiB.
   if (size / (average / 4) > CHUNKS_MAX) average = AVERAGE_OF_LARGE
   if (size / (average / 4) > CHUNKS_MAX) return null

@@ -14,6 +14,8 @@ export const CUT_CHUNK_BYTES_MIN = 16 * KIB
 export const CHUNK_BYTES_MAX = 8 * MIB
 /** What chunks of one size are cut for: 1,000–2,000 of them from 64 MiB to 15.6 GiB of content; 16 GiB are 2,048 of 8 MiB. */
 export const CHUNKS_WANTED = 2000
+/** Content that has grown is cut as its earlier version was until it has so many times the chunks it would have else. */
+export const EARLIER_PLAN_FACTOR = 4
 /** Chunks of one content: 1 TiB in chunks of 4 MiB and more, 16 GiB in chunks of 64 KiB. */
 export const CHUNKS_MAX = 262_144
 

@@ -1,11 +1,23 @@
 // How content is cut into chunks of one size.
 
 import { transferFault } from './faults.ts'
-import { CHUNK_BYTES_MAX, CHUNK_BYTES_MIN, CHUNKS_MAX, CHUNKS_WANTED, CONTENT_BYTES_MAX } from './limits.ts'
+import {
+  CHUNK_BYTES_MAX,
+  CHUNK_BYTES_MIN,
+  CHUNKS_MAX,
+  CHUNKS_WANTED,
+  CONTENT_BYTES_MAX,
+  EARLIER_PLAN_FACTOR,
+} from './limits.ts'
 
-/** Length of every chunk but the last, for `size` bytes of content. Faults: `TRANSFER_TOO_LARGE`. */
-export function chunkBytesFor(size: number): number {
+/**
+ * Length of every chunk but the last, for `size` bytes of content; that of an earlier version as long as there are not far too
+ * many of them. Faults: `TRANSFER_TOO_LARGE`.
+ */
+export function chunkBytesFor(size: number, earlier = 0): number {
   if (size > CONTENT_BYTES_MAX) throw transferFault('TRANSFER_TOO_LARGE', { why: `${size} bytes` })
+  const isLength = earlier >= CHUNK_BYTES_MIN && earlier <= CHUNK_BYTES_MAX
+  if (isLength && size / earlier <= EARLIER_PLAN_FACTOR * CHUNKS_WANTED) return earlier
   const wanted = Math.ceil(size / CHUNKS_WANTED / CHUNK_BYTES_MIN) * CHUNK_BYTES_MIN
   return Math.min(CHUNK_BYTES_MAX, Math.max(CHUNK_BYTES_MIN, wanted))
 }

@@ -33,6 +33,8 @@ export class FileProblem extends Error {
 
 export class ContentFile {
   readonly stamp: Stamp
+  /** It begins as compressed files do. */
+  readonly isPacked: boolean
   private readonly path: string
   private readonly fd: number
   private offset = 0
@@ -49,6 +51,8 @@ export class ContentFile {
     if (!statSync(path).isFile()) throw new FileProblem('CONTENT_UNREADABLE', 'it is not a file')
     this.fd = openSync(path, 'r')
     this.stamp = stampOf(fstatSync(this.fd, { bigint: true }))
+    const head = Buffer.alloc(MAGIC_BYTES)
+    this.isPacked = isPacked(head.subarray(0, readSync(this.fd, head, 0, head.length, 0)))
   }
 
   /** From where `next` goes on, and how it cuts: by content, or in chunks of `chunkBytes`. */
@@ -97,13 +101,8 @@ export class ContentFile {
   }
 
   private encode(chunk: Buffer): number {
-    this.encoder ??= new ChunkEncoder({ isPacked: isPacked(this.head()) })
+    this.encoder ??= new ChunkEncoder({ isPacked: this.isPacked })
     return this.encoder.encode(chunk)
-  }
-
-  private head(): Buffer {
-    const head = Buffer.alloc(MAGIC_BYTES)
-    return head.subarray(0, readSync(this.fd, head, 0, head.length, 0))
   }
 
   private fixed(memory: Buffer): number {

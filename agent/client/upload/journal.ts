@@ -19,6 +19,8 @@ const MAGIC = 0x31555743
 const PATH_AT = 56
 const RECORD_BYTES = 8 + DIGEST_BYTES
 const ID_AT = 8
+/** Longer than the systems allow, and what follows it. */
+const HEADER_PATH_BYTES_MAX = 16 * 1024
 
 export type JournalKey = {
   readonly path: string
@@ -56,12 +58,30 @@ export class Journal {
     this.count = parts.known.length
   }
 
+  /** How that state of the file is being sent, under that id if one is given; `null` when it is not. */
+  static async planOf(
+    folder: string,
+    of: Pick<JournalKey, 'path' | 'stamp'>,
+    id: Buffer | null,
+  ): Promise<Pick<JournalKey, 'chunkBytes' | 'average'> | null> {
+    try {
+      const bytes = Buffer.alloc(PATH_AT + HEADER_PATH_BYTES_MAX)
+      await using file = await open(pathOf(folder, of.path), 'r')
+      const { bytesRead } = await file.read(bytes, 0, bytes.length, 0)
+      const plan = { chunkBytes: bytes.readUInt32LE(48), average: bytes.readUInt32LE(52) }
+      const expected = headerOf({ ...of, ...plan }, id ?? bytes.subarray(ID_AT, ID_AT + CONTENT_ID_BYTES))
+      return bytes.subarray(0, Math.min(bytesRead, expected.length)).equals(expected) ? plan : null
+    } catch {
+      return null
+    }
+  }
+
   /**
    * The journal of that state of the file, or an empty one in the place of any other; `null` when this process has it open.
    * `id`: the one it must have; `null` for any. Rejects when the folder cannot be used.
    */
   static async open(folder: string, key: JournalKey, id: Buffer | null, freshId: Buffer): Promise<Journal | null> {
-    const path = join(folder, `${ed25519.digest(Buffer.from(resolve(key.path))).toString('hex', 0, 16)}.upload`)
+    const path = pathOf(folder, key.path)
     if (inUse.has(path)) return null
     inUse.add(path)
     let file: FileHandle | null = null
@@ -150,6 +170,9 @@ export class Journal {
     await this.file.datasync()
   }
 }
+
+const pathOf = (folder: string, path: string): string =>
+  join(folder, `${ed25519.digest(Buffer.from(resolve(path))).toString('hex', 0, 16)}.upload`)
 
 type Found = { readonly id: Buffer; readonly known: KnownChunk[]; readonly end: number }
 

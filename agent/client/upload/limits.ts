@@ -19,6 +19,13 @@ export const AT_THREAD_CHUNKS_MAX = 16
 export const READ_AHEAD_BYTES = 4 * MIB
 export const READ_AHEAD_CHUNKS_MAX = 16
 
+/** Cutting by content is not worth it below; up to the other it makes no more chunks than cutting all to one size, of 64 KiB. */
+export const CUT_BYTES_MIN = MIB
+export const CUT_ALWAYS_BYTES_MAX = 128 * MIB
+/** Names of which is known how their files were cut: some 100 bytes each. Of smaller files the same comes out each time. */
+export const EARLIER_CUTS_MAX = 1000
+export const EARLIER_CUT_BYTES_MIN = 32 * MIB
+
 /** Cut by content, a file is read in such steps: what is behind a cut is copied once. */
 export const READ_STEP_BYTES = 256 * KIB
 

@@ -80,6 +80,8 @@ export class TestHub {
   readonly sealed = new Map<string, Sealed>()
   readonly cancelled: string[] = []
   readonly opened: string[] = []
+  /** Of what was opened, in the same order: 0 where it is cut by its content. */
+  readonly chunkBytes: number[] = []
   readonly faults: string[] = []
   /** Bytes of chunks received, as they travelled. */
   receivedBytes = 0
@@ -204,6 +206,7 @@ class TestSession {
     const { request } = open
     const id = Buffer.from(open.content).toString('hex')
     hub.opened.push(id)
+    hub.chunkBytes.push(open.chunkBytes)
     if (hub.refuseOpen.times > 0) {
       hub.refuseOpen.times--
       const body = encodeFailed({ request, fault: report(hub.refuseOpen.retry) })

@@ -35,8 +35,8 @@ export class ReadingThread {
     const file = this.nextFile++
     this.thread.hold()
     try {
-      const stamp = (await this.run({ kind: 'open', file, path }, path)) as Stamp
-      return new OpenFile(this, { file, path, stamp })
+      const found = (await this.run({ kind: 'open', file, path }, path)) as Pick<OpenFile, 'stamp' | 'isPacked'>
+      return new OpenFile(this, { file, path, ...found })
     } catch (error) {
       this.closed()
       throw error
@@ -61,17 +61,20 @@ export class ReadingThread {
 /** A file that the thread holds open. Memory is `SharedArrayBuffer`s; a chunk lies at its front. */
 export class OpenFile {
   readonly stamp: Stamp
+  /** It begins as compressed files do. */
+  readonly isPacked: boolean
   readonly path: string
   private readonly thread: ReadingThread
   private readonly file: number
   private isOpen = true
 
   /** Made by `ReadingThread.open`. */
-  constructor(thread: ReadingThread, { file, path, stamp }: { file: number; path: string; stamp: Stamp }) {
+  constructor(thread: ReadingThread, parts: { file: number; path: string; stamp: Stamp; isPacked: boolean }) {
     this.thread = thread
-    this.file = file
-    this.path = path
-    this.stamp = stamp
+    this.file = parts.file
+    this.path = parts.path
+    this.stamp = parts.stamp
+    this.isPacked = parts.isPacked
   }
 
   /** How `next` cuts, and from where on. */

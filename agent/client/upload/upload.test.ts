@@ -85,7 +85,8 @@ t.test('nothing that is stored is sent or hashed again after a break', async (t)
   const { hub, client } = await pairOf(t)
   const bytes = random.bytes(6 * MIB)
   hub.windowBytes = MIB
-  const upload = new Upload(client, { path: fileOf(t, bytes) })
+  // Cut by content, the longest chunk would widen the window.
+  const upload = new Upload(client, { path: fileOf(t, bytes), cut: 'fixed' })
   for (let breaks = 0; breaks < 3; breaks++) {
     await storing(hub, 10)
     hub.cut()
@@ -203,7 +204,7 @@ t.test('a file that changes is given up and sent as it is then', async (t) => {
       t.strictSame(restarts, [upload.id])
       t.strictSame(hub.cancelled, [firstId])
       t.not(upload.id, firstId)
-      t.strictSame(readdirSync(journalDir), [])
+      t.notOk(readdirSync(journalDir).some((name) => name.endsWith('.upload')))
     }
   }
 })

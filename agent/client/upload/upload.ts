@@ -5,23 +5,18 @@ import { randomBytes } from 'node:crypto'
 import { basename, resolve } from 'node:path'
 import { asFault, type Fault } from '#protocol/base/mod.ts'
 import type { Priority } from '#protocol/codec/mod.ts'
-import {
-  CONTENT_ID_BYTES,
-  type CutSizes,
-  checkName,
-  chunkBytesFor,
-  cutSizesFor,
-  MEDIA_TYPE_LENGTH_MAX,
-} from '#protocol/transfer/mod.ts'
+import { CONTENT_ID_BYTES, checkName, MEDIA_TYPE_LENGTH_MAX } from '#protocol/transfer/mod.ts'
 import { clientFault } from '../faults.ts'
 import type { PriorityName } from '../outgoing.ts'
 import { type BytesPerSecond, Pacer } from '../pace.ts'
 import { RateMeter, secondsLeft } from '../rate.ts'
 import { priorityOf, type TransferReport } from '../transfers.ts'
 import { Attempt, GIVEN_UP, type UploadHost } from './attempt.ts'
+import { type CutPlan, type CutWish, planCut } from './cutting.ts'
+import { earlierCut, noteCut } from './earlier.ts'
 import { uploadFault } from './faults.ts'
 import { Journal } from './journal.ts'
-import { PROGRESS_MS, RESTART_MS_FIRST, RESTARTS_MAX, TIMER_MS_MAX } from './limits.ts'
+import { EARLIER_CUT_BYTES_MIN, PROGRESS_MS, RESTART_MS_FIRST, RESTARTS_MAX, TIMER_MS_MAX } from './limits.ts'
 import { ChunkMemory } from './memory.ts'
 import { newCounters, type UploadProgress, type UploadState } from './progress.ts'
 import { type OpenFile, ReadingThread } from './thread.ts'
@@ -46,8 +41,11 @@ export type UploadOptions = {
   readonly id?: string
   /** Where progress is remembered over restarts of the process; nowhere unless said. Nothing else should be in that folder. */
   readonly journalDir?: string
-  /** `fixed` (default): chunks of one size. `content`: cut where the content says so, for files of which most was sent before. */
-  readonly cut?: 'fixed' | 'content'
+  /**
+   * `fixed`: chunks of one size. `content`: cut where the content says so, to find what was sent before behind an insertion, too.
+   * `auto` (default): as an earlier version was; else by content where that costs little, or the kind of file has versions.
+   */
+  readonly cut?: CutWish
   /** `auto` (default): what compresses travels so. `off`: everything travels as it is. */
   readonly compress?: 'auto' | 'off'
   /**
@@ -66,7 +64,7 @@ export type UploadOptions = {
 }
 
 /** What an attempt is made with. */
-type Opened = { readonly file: OpenFile; readonly chunkBytes: number; readonly cut: CutSizes | null }
+type Opened = CutPlan & { readonly file: OpenFile }
 
 export class Upload {
   /** The hub has agreed to take it. Faults: those of `sealed`. */
@@ -201,7 +199,7 @@ export class Upload {
   /** Sends the file as it is now; gives why it has to be done again, `null` when it is sealed. */
   private async send(id: Buffer | null): Promise<Fault | null> {
     this.check()
-    const opened = await this.open()
+    const opened = await this.open(id)
     const { file, chunkBytes, cut } = opened
     let journal: Journal | null = null
     let isWanted = true
@@ -236,6 +234,7 @@ export class Upload {
       await attempt.start()
       await attempt.done
       isWanted = false
+      await this.noteCut(opened)
       return null
     } catch (error) {
       const fault = asFault(error, this.path)
@@ -252,17 +251,29 @@ export class Upload {
     }
   }
 
-  private async open(): Promise<Opened> {
+  private async open(id: Buffer | null): Promise<Opened> {
     const file = await ReadingThread.shared().open(this.path)
     try {
-      const { size } = file.stamp
-      const fixed = chunkBytesFor(size)
-      const cut = this.options.cut === 'content' ? cutSizesFor(size) : null
-      return { file, chunkBytes: cut === null ? fixed : 0, cut }
+      const { stamp, isPacked } = file
+      const { journalDir, cut: wish = 'auto' } = this.options
+      const earlier =
+        journalDir === undefined
+          ? null
+          : ((await Journal.planOf(journalDir, { path: this.path, stamp }, id)) ??
+            (await earlierCut(journalDir, this.name)))
+      return { file, ...planCut({ size: stamp.size, name: this.name, isPacked, wish, earlier }) }
     } catch (error) {
       await file.close()
       throw error
     }
+  }
+
+  /** For the next version. */
+  private async noteCut({ file, chunkBytes, cut }: Opened): Promise<void> {
+    const { journalDir, cut: wish = 'auto' } = this.options
+    if (journalDir === undefined || (wish === 'auto' && file.stamp.size < EARLIER_CUT_BYTES_MIN)) return
+    // It was a wish: without it more is sent.
+    await noteCut(journalDir, this.name, { chunkBytes, average: cut?.average ?? 0 }).catch(() => undefined)
   }
 
   private async journal({ file, chunkBytes, cut }: Opened, id: Buffer | null): Promise<Journal | null> {

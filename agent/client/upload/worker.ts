@@ -10,7 +10,7 @@ answerQuestions((job: Job): unknown => {
   if (job.kind === 'open') {
     const file = new ContentFile(job.path)
     files.set(job.file, file)
-    return file.stamp
+    return { stamp: file.stamp, isPacked: file.isPacked }
   }
   const file = files.get(job.file)
   if (file === undefined) throw new Error('the file is not open')
