@@ -46,9 +46,9 @@ export const sendFile = command({
       check: windowProblem,
       optional: true,
     }),
-    contentDefined: f.boolean({
-      doc: 'for files of which most was sent before: sends only what is new',
-      default: false,
+    cut: f.choice(['auto', 'fixed', 'content'] as const, {
+      doc: 'where chunks end. content: where the file says so, so that of a later version only what is new is sent, also behind an insertion; fixed: all alike, for less work; auto: as an earlier version of the name was cut, else what suits size and kind',
+      default: 'auto',
     }),
     compress: f.choice(['auto', 'off'] as const, {
       doc: 'auto: what of it compresses travels compressed; off: all of it travels as it is',
@@ -80,7 +80,7 @@ export const sendFile = command({
     process.once('SIGINT', interrupt).once('SIGTERM', interrupt)
     const startMs = performance.now()
     try {
-      const { early, contentDefined, compress, mediaType = '', keep: keepMs, expires: expiresMs, priority } = settings
+      const { early, cut, compress, mediaType = '', keep: keepMs, expires: expiresMs, priority } = settings
       let published: string | null = null
       const upload = client.upload({
         path: settings.path,
@@ -89,7 +89,7 @@ export const sendFile = command({
         expiresMs,
         priority,
         journalDir: join(settings.data, 'transfers'),
-        cut: contentDefined ? 'content' : 'fixed',
+        cut,
         compress,
         bytesPerSecondMax: rateOf({
           rate: settings.rate,

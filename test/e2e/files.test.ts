@@ -97,7 +97,8 @@ t.test('the commands: send file, receive file', async (t) => {
   const early = await run('agent', [
     ...send,
     '--early',
-    '--content-defined',
+    '--cut',
+    'content',
     '--rate',
     '100MiB',
     '--window',
