@@ -24,15 +24,18 @@ export function startProgram(program: string, args: readonly string[], options: 
 }
 
 /** Runs a program to its end; fails with the last line it said, unless that is a success. */
-export async function complete(program: string, args: readonly string[]): Promise<void> {
-  const child = startProgram(program, args, { stdio: ['ignore', 'ignore', 'pipe'] })
-  let said = ''
+export async function complete(program: string, args: readonly string[]): Promise<string> {
+  const child = startProgram(program, args, { stdio: ['ignore', 'pipe', 'pipe'] })
+  let [out, said] = ['', '']
+  child.stdout?.setEncoding('utf8').on('data', (text: string) => {
+    out = `${out}${text}`.slice(-SAID_CHARS_MAX)
+  })
   child.stderr?.setEncoding('utf8').on('data', (text: string) => {
     said = `${said}${text}`.slice(-SAID_CHARS_MAX)
   })
   // Rejects when it cannot be started.
   await once(child, 'close')
-  if (child.exitCode === 0) return
+  if (child.exitCode === 0) return out
   const how = child.signalCode ?? `exit ${child.exitCode}`
   throw new Error(`${basename(program)} failed (${how}): ${said.trim().split('\n').at(-1)}`)
 }

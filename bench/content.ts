@@ -54,29 +54,35 @@ export async function settleDisk({ path }: Content): Promise<void> {
 }
 
 /** Nothing waits to be written any more on the disk this folder is on. */
-export const flushDisk = (dir: string): Promise<void> => complete('sync', ['-f', dir])
+export async function flushDisk(dir: string): Promise<void> {
+  await complete('sync', ['-f', dir])
+}
 
 export const settledText = (): string =>
   'the same before each run: earlier results deleted, the file system flushed (sync -f), the source read once: it is in ' +
   `the page cache as far as the ${Math.round(totalmem() / 1e9)} GB of memory hold it`
 
 /**
- * How much a scenario sends: BYTES=; or 10 GB when the scenario was asked for by its name, `inAll` when it is one of all;
- * less where the disk has too little room.
+ * How much a scenario sends: BYTES=; or `alone` (10 GB) when the scenario was asked for by its name, `inAll` when it is one of
+ * all; less where the disk has too little room for so many `copies`.
  */
-export function bytesToSend(scenario: string, dir: string, { inAll }: { inAll: number }): number {
+export function bytesToSend(
+  scenario: string,
+  dir: string,
+  { inAll, alone = TARGET_BYTES, copies = COPIES }: { inAll: number; alone?: number; copies?: number },
+): number {
   const { BYTES, ONLY = '' } = process.env
   const { bavail, bsize } = statfsSync(dir)
   const freeBytes = bavail * bsize
-  const roomFor = (bytes: number) => freeBytes >= bytes * COPIES
-  const wanted = BYTES === undefined ? (ONLY.split(',').includes(scenario) ? TARGET_BYTES : inAll) : Number(BYTES)
+  const roomFor = (bytes: number) => freeBytes >= bytes * copies
+  const wanted = BYTES === undefined ? (ONLY.split(',').includes(scenario) ? alone : inAll) : Number(BYTES)
   if (!Number.isSafeInteger(wanted) || wanted < 1) throw new Error(`BYTES=${BYTES} is no number of bytes`)
   const sizes = BYTES === undefined ? [wanted, SMALLER_BYTES, SMALLEST_BYTES] : [wanted]
   const bytes = sizes.find((size) => size <= wanted && roomFor(size))
   if (bytes !== undefined) return bytes
   const least = Math.min(...sizes)
   throw new Error(
-    `${dir} has ${sizeText(freeBytes)} free; ${COPIES} × ${sizeText(least)} are needed: free some, or give BYTES=`,
+    `${dir} has ${sizeText(freeBytes)} free; ${copies} × ${sizeText(least)} are needed: free some, or give BYTES=`,
   )
 }
 

@@ -2,8 +2,8 @@
 // (make bench).
 //
 // ONLY=latency,secure runs these; PEERS=none leaves the peers out; SECONDS=1 and SIZES=256 make a trial that is not
-// published; AGENTS=, MESSAGES= and SUITE= belong to idle-agents, backlog and micro, BYTES= to transfer and mixed, KILLS= to
-// transfer.
+// published; AGENTS=, MESSAGES= and SUITE= belong to idle-agents, backlog and micro, BYTES= to transfer, mixed
+// and delta, KILLS= to transfer.
 //
 // It ends with 0 when all targets were met, 1 when one was missed, 2 when it was asked for something it does not know, and 3
 // when a scenario could not be measured. Whichever way it ends, no process and no folder of a measurement is left.
@@ -12,6 +12,7 @@ import { writePage } from './page.ts'
 import { readResults, type Say, type ScenarioResult, tableOf, writeResult } from './report.ts'
 import { backlog } from './scenarios/backlog.ts'
 import { ceiling } from './scenarios/ceiling.ts'
+import { delta } from './scenarios/delta.ts'
 import { durableE2e } from './scenarios/durable-e2e.ts'
 import { fanOut } from './scenarios/fan-out.ts'
 import { idleAgents } from './scenarios/idle-agents.ts'
@@ -35,6 +36,7 @@ const scenarios: Readonly<Record<string, (say: Say) => Promise<ScenarioResult>>>
   backlog,
   transfer,
   mixed,
+  delta,
   micro,
 }
 

@@ -113,6 +113,12 @@ export class Transfer {
     return transfer
   }
 
+  /** Has the receiver wait for the file once more, as it will be then. */
+  async again(): Promise<void> {
+    this.startReceiver()
+    await this.receiverWaits()
+  }
+
   /** Where the receiver puts the file. */
   get path(): string {
     return join(this.into, basename(this.source.path))

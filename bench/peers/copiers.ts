@@ -61,6 +61,18 @@ export async function copierReason({ programs, reason }: Copier): Promise<string
 }
 
 async function openRsync(dir: string): Promise<Copying> {
+  const { into, url, close } = await openRsyncDaemon(dir)
+  return {
+    async copy(source) {
+      await complete('rsync', ['-W', '--fsync', source, url])
+      return join(into, basename(source))
+    },
+    close,
+  }
+}
+
+/** A daemon that takes files for its folder `into`. */
+export async function openRsyncDaemon(dir: string): Promise<{ into: string; url: string; close(): Promise<void> }> {
   const into = folderIn(dir, 'rsync')
   const port = await freePort()
   const settings = [
@@ -78,13 +90,7 @@ async function openRsync(dir: string): Promise<Copying> {
   writeFileSync(config, `${settings.join('\n')}\n`)
   const args = ['--daemon', '--no-detach', `--config=${config}`]
   const server = await startServer({ program: 'rsync', args, dir, port })
-  return {
-    async copy(source) {
-      await complete('rsync', ['-W', '--fsync', source, `rsync://127.0.0.1:${port}/copy/`])
-      return join(into, basename(source))
-    },
-    close: server.stop,
-  }
+  return { into, url: `rsync://127.0.0.1:${port}/copy/`, close: server.stop }
 }
 
 const SSHD_RUN = '/run/sshd'
