@@ -1,7 +1,7 @@
 // Large content at the hub: who may send and fetch it.
 
 import { randomBytes } from 'node:crypto'
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { HubConnection } from '#agent/client/connection.ts'
@@ -10,6 +10,7 @@ import type { Client } from '#agent/client/mod.ts'
 import { CHANNEL_CONTROL, FRAME_FETCH, FRAME_OPEN_TRANSFER } from '#protocol/frame/mod.ts'
 import { FEATURE_ENCODED_CHUNKS, FEATURE_TRANSFERS } from '#protocol/handshake/mod.ts'
 import { encodeFetch, encodeOpenTransfer } from '#protocol/schema/mod.ts'
+import { run } from './cli.ts'
 import { eventually, inTime, localHub, nextOf } from './support.ts'
 
 const MIB = 2 ** 20
@@ -121,4 +122,36 @@ t.test('a content goes to whoever gets, or may get, a message that refers to it,
   await hub.restart()
   t.equal(await taken(office, one), 'one.pdf', 'it had the message, which nobody has any more')
   await t.rejects(taken(office, two), { message: /CONTENT_ABSENT/ })
+})
+
+t.test('store repair: what is damaged is given up, and comes again with another file that has it', async (t) => {
+  const own = await localHub(t)
+  const path = join(own.dir, 'survey.bin')
+  const bytes = randomBytes(MIB)
+  writeFileSync(path, bytes)
+  const upload = (await own.client('first')).upload({ path })
+  await upload.sealed
+  await own.stop()
+  const segments = join(own.dataDir, 'contents', 'segments')
+  for (const name of readdirSync(segments)) {
+    const file = readFileSync(join(segments, name))
+    const at = file.indexOf(bytes.subarray(MIB / 2, MIB / 2 + 4096))
+    if (at < 0) continue
+    file[at] = (file[at] as number) ^ 1
+    writeFileSync(join(segments, name), file)
+  }
+  const store = (what: string) => run('hub', ['store', what, '--data', own.dataDir])
+  t.match(await store('check'), { code: 1, stdout: /survey\.bin of first.*Mend it with: causeway-hub store repair/s })
+  const missing = new RegExp(`Missing until .*:\n +survey\\.bin of first \\(${upload.id}\\): 1 chunk\n`)
+  t.match(await store('repair'), { code: 0, stdout: missing })
+  t.match(await store('check'), { code: 0, stdout: missing })
+  t.match(await store('repair'), { code: 0, stdout: /nothing to repair in large content/ })
+  await own.start()
+  writeFileSync(path, Buffer.concat([bytes, Buffer.from('more')]))
+  const second = (await own.client('second')).upload({ path })
+  await second.sealed
+  await own.stop()
+  const { code, stdout } = await store('check')
+  t.equal(code, 0)
+  t.match(stdout, /All of it is what was sent\./)
 })

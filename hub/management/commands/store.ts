@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import {
   type CompactResult,
+  type ContentsRepair,
   type ContentsReport,
   checkContents,
   checkStore,
@@ -13,6 +14,7 @@ import {
   markRestored,
   type RepairResult,
   type RestoredResult,
+  repairContents,
   repairStore,
   type StoreReport,
 } from '#hub/store/mod.ts'
@@ -33,14 +35,11 @@ export const storeCheck = command({
   run: async (settings) => {
     const onProgress = progressOf(settings)
     const report = await checkStore(settings.data, { onProgress })
-    const folder = join(settings.data, 'contents')
-    // A hub that never ran with large content has no such folder.
-    const contents = existsSync(join(folder, 'store.mdb'))
-      ? await checkContents(folder, { onProgress: (done, of) => onProgress({ phase: 'chunks', done, of }) })
-      : null
+    const folder = contentsFolder(settings.data)
+    const contents = folder === null ? null : await checkContents(folder, chunksTo(onProgress))
     print(settings, { ...report, contents }, () => [
       ...reportLines(report),
-      ...(contents === null ? [] : ['', ...contentsLines(contents)]),
+      ...(contents === null ? [] : ['', ...contentsLines(contents, settings.data)]),
     ])
     return report.ok && contents?.ok !== false ? EXIT_OK : EXIT_FAILED
   },
@@ -50,9 +49,15 @@ export const storeRepair = command({
   summary: 'mend the store of a stopped hub; what is lost for good is named',
   spec: f.object({ data, json }),
   run: async (settings) => {
-    const result = await repairStore(settings.data, { onProgress: progressOf(settings) })
-    print(settings, result, () => repairLines(result))
-    return result.after.ok ? EXIT_OK : EXIT_FAILED
+    const onProgress = progressOf(settings)
+    const result = await repairStore(settings.data, { onProgress })
+    const folder = contentsFolder(settings.data)
+    const contents = folder === null ? null : await repairContents(folder, chunksTo(onProgress))
+    print(settings, { ...result, contents }, () => [
+      ...repairLines(result),
+      ...(contents === null ? [] : ['', ...contentsRepairLines(contents)]),
+    ])
+    return result.after.ok && contents?.after.ok !== false ? EXIT_OK : EXIT_FAILED
   },
 })
 
@@ -74,6 +79,16 @@ export const storeRestored = command({
     print(settings, result, () => restoredLines(result))
     return EXIT_OK
   },
+})
+
+/** A hub that never ran with large content has none. */
+function contentsFolder(dataDir: string): string | null {
+  const folder = join(dataDir, 'contents')
+  return existsSync(join(folder, 'store.mdb')) ? folder : null
+}
+
+const chunksTo = (onProgress: (told: Told) => void) => ({
+  onProgress: (done: number, of: number) => onProgress({ phase: 'chunks', done, of }),
 })
 
 function print(settings: Settings, result: object, lines: () => readonly string[]): void {
@@ -107,28 +122,45 @@ export function reportLines(report: StoreReport): string[] {
 }
 
 /** What it prints of large content. */
-export function contentsLines(report: ContentsReport): string[] {
+export function contentsLines(report: ContentsReport, dataDir: string): string[] {
   const { folder, contents, chunks, bytes, damaged, incomplete, problems } = report
   const parts = damaged.map(
     ({ id, origin, name, index, why }) => `${printable(name)} of ${origin} (${id}), chunk ${index}: ${printable(why)}`,
   )
-  const lacking = incomplete.map(({ id, origin, name, chunks }) => {
-    return `${printable(name)} of ${origin} (${id}): ${count(chunks)} ${chunks === 1 ? 'chunk' : 'chunks'}`
-  })
   return [
     `Large content in ${folder}`,
     ...labelled('contents', `${count(contents)}, in ${count(chunks)} chunks, ${size(bytes)}`),
     ...listed('Damaged:', parts),
-    ...listed('Given up, and missing until some content brings it again:', lacking),
+    ...missingLines(incomplete),
     ...listed('Contradictions:', problems),
     '',
-    ...(damaged.length === 0 && problems.length === 0
-      ? ['All of it is what was sent.']
+    ...(report.ok
+      ? [incomplete.length === 0 ? 'All of it is what was sent.' : 'What is there is what was sent.']
       : [
-          'Ask its senders to send what is damaged again: only what the hub lacks travels, and it is',
-          'there then for all contents that share it.',
+          `Mend it with: causeway-hub store repair --data ${dataDir}`,
+          'What is lost then comes again when its sender sends it again, or with any other',
+          'content that has it: only what the hub lacks travels.',
         ]),
   ]
+}
+
+/** What `store repair` prints of large content. */
+export function contentsRepairLines({ before, after, lines }: ContentsRepair): string[] {
+  if (before.ok) return ['There was nothing to repair in large content.', ...missingLines(after.incomplete)]
+  return [
+    'Large content',
+    ...listed('Done:', lines),
+    ...missingLines(after.incomplete),
+    '',
+    after.ok ? 'Its store is sound now.' : 'Something is still wrong: see causeway-hub store check.',
+  ]
+}
+
+function missingLines(incomplete: ContentsReport['incomplete']): string[] {
+  const items = incomplete.map(({ id, origin, name, chunks }) => {
+    return `${printable(name)} of ${origin} (${id}): ${count(chunks)} ${chunks === 1 ? 'chunk' : 'chunks'}`
+  })
+  return listed('Missing until its sender, or any content that has it, brings it again:', items)
 }
 
 /** What `store repair` prints. */

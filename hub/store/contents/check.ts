@@ -60,33 +60,44 @@ export async function checkContents(
   folder: string,
   options: { onProgress?: ContentsProgress } = {},
 ): Promise<ContentsReport> {
+  const engine = openContentsOffline(folder)
+  try {
+    return (await surveyContents(engine, folder, options)).report
+  } finally {
+    await engine.close()
+  }
+}
+
+/** The engine of an existing folder. Faults: as `checkContents`. */
+export function openContentsOffline(folder: string): Engine {
   if (!existsSync(join(folder, 'store.mdb'))) throw storeFault('STORE_MISSING', { where: folder })
   const engine = Engine.open(folder, BYTES_MAX, { freeBytesMin: 0 })
   try {
     const version = versionOf(engine)
-    if (!isReadable(version)) {
-      throw storeFault('STORE_VERSION', { where: folder, why: `the contents are of version ${version ?? 'none'}` })
-    }
-    const check = new Check(engine)
-    await check.checkChunks(options.onProgress ?? (() => undefined))
-    check.checkDigests()
-    check.checkContents()
-    check.checkReferences()
-    check.checkNames()
-    const { contents, chunks, bytes, damaged, incomplete, problems } = check
-    return {
-      ok: damaged.length + problems.length === 0,
-      folder,
-      contents,
-      chunks,
-      bytes,
-      damaged,
-      incomplete,
-      problems,
-    }
-  } finally {
-    await engine.close()
+    if (isReadable(version)) return engine
+    throw storeFault('STORE_VERSION', { where: folder, why: `the contents are of version ${version ?? 'none'}` })
+  } catch (error) {
+    void engine.close()
+    throw error
   }
+}
+
+/** `bad`: chunks, by number, whose bytes are not what was written. With `hash: false` chunks are not read, so none is. */
+export async function surveyContents(
+  engine: Engine,
+  folder: string,
+  options: { onProgress?: ContentsProgress; hash?: boolean } = {},
+): Promise<{ report: ContentsReport; bad: ReadonlySet<number> }> {
+  const { onProgress = () => undefined, hash = true } = options
+  const check = new Check(engine)
+  await check.checkChunks(onProgress, hash)
+  check.checkDigests()
+  check.checkContents()
+  check.checkReferences()
+  check.checkNames()
+  const { contents, chunks, bytes, damaged, incomplete, problems, bad } = check
+  const ok = damaged.length + problems.length === 0
+  return { report: { ok, folder, contents, chunks, bytes, damaged, incomplete, problems }, bad }
 }
 
 /** What is to be told of a chunk. */
@@ -110,7 +121,11 @@ class Check {
     this.tables = new Tables(engine)
   }
 
-  async checkChunks(onProgress: ContentsProgress): Promise<void> {
+  get bad(): ReadonlySet<number> {
+    return new Set([...this.known].filter(([, { why }]) => why !== null).map(([number]) => number))
+  }
+
+  async checkChunks(onProgress: ContentsProgress, hash: boolean): Promise<void> {
     const { table } = this.tables.chunks
     const of = table.keys().length
     const buffer = Buffer.allocUnsafeSlow(CHUNK_BYTES_MAX)
@@ -119,7 +134,7 @@ class Check {
       const row = this.sound(() => this.tables.chunks.decode(value, number))
       onProgress(done++, of)
       if (row === null) continue
-      const why = isHere(row) ? await this.problemOf(number, row, buffer) : null
+      const why = hash && isHere(row) ? await this.problemOf(number, row, buffer) : null
       this.known.set(number, { row, counted: 0, why })
       if (!isHere(row)) continue
       this.chunks++
@@ -247,7 +262,7 @@ class Check {
   }
 }
 
-function* allParts({ parts }: Tables): Generator<{ key: PartKey; value: Buffer }> {
+export function* allParts({ parts }: Tables): Generator<{ key: PartKey; value: Buffer }> {
   let from: PartKey = [0, 0]
   for (;;) {
     const rows = parts.table.range({ from, to: [Number.MAX_SAFE_INTEGER, 0], limit: CONTENT_SCAN_PARTS })
@@ -260,7 +275,7 @@ function* allParts({ parts }: Tables): Generator<{ key: PartKey; value: Buffer }
   }
 }
 
-function* allNamed(table: Table): Generator<{ key: NamedKey; value: Buffer }> {
+export function* allNamed(table: Table): Generator<{ key: NamedKey; value: Buffer }> {
   let from: NamedKey = [0, '']
   for (;;) {
     const rows = table.range({ from, to: [Number.MAX_SAFE_INTEGER, ''], limit: CONTENT_SCAN_PARTS })

@@ -3,3 +3,4 @@ export { type ContentsProgress, type ContentsReport, checkContents, type Damaged
 export type { StoredChunk } from './chunks.ts'
 export { ContentStore, type ContentStoreOptions } from './content-store.ts'
 export type { ContentId, ContentInfo, ContentView, Part } from './info.ts'
+export { type ContentsRepair, repairContents } from './repair.ts'
