@@ -1,14 +1,12 @@
 // Has a socket read into one buffer that all connections of a thread share. Streams take a fresh 64 KiB from the system for every
 // read: collecting those is a third of receiving, and what is not collected yet is most of the memory of whoever receives much.
 
-import type { OnReadOpts } from 'node:net'
-
 /** Bytes that arrived. They lie where the next ones will: they are the listener's only until it returns. */
 export type OnChunk = (chunk: Buffer) => void
 
 export class Inlet {
-  /** For the options of a socket. */
-  readonly onread: OnReadOpts
+  /** The option of this name of Node's sockets. */
+  readonly onread: { readonly buffer: Buffer; readonly callback: (length: number) => boolean }
   private early: Buffer[] = []
   private listener: OnChunk | null = null
 
