@@ -1,10 +1,19 @@
 // Files here that may hold chunks of a content, the likeliest first: those it was said of; earlier versions under its name, the
 // newest first; what other downloads into the folder have got so far, an aborted try of the same for one; then any file of the
-// folder that has an index. Looking must not cost more than it can spare, so folders are looked through so far only.
+// folder that has an index. Looking must not cost more than it can spare, so folders are looked through so far only, the less the
+// smaller the content is.
 
 import { lstat, opendir, unlink } from 'node:fs/promises'
 import { extname, join } from 'node:path'
-import { FOLDER_ENTRIES_MAX, HIDDEN_NAME_BYTES_MAX, INDEXES_MAX, REUSE_SIZE_MIN } from './limits.ts'
+import {
+  FOLDER_ENTRIES_MAX,
+  HIDDEN_NAME_BYTES_MAX,
+  INDEXES_MAX,
+  LOOKING_SHARE_MIN,
+  LOOKING_SIZE_FULL,
+  LOOKING_SIZE_MIN,
+  REUSE_FILES_MAX,
+} from './limits.ts'
 import { INDEX_ENDING, indexPath, lstatIfThere, type Place } from './place.ts'
 
 export type Candidate = {
@@ -17,15 +26,25 @@ export type Candidate = {
 
 type Dated = Candidate & { readonly changedMs: number; readonly rank: number }
 
+const NAMES_AT_ONCE = 256
+
 /** `wished`: paths that were given. */
 export async function candidatesFor(place: Place, size: number, wished: readonly string[]): Promise<Candidate[]> {
   const found = new Map<string, Candidate>()
   for (const path of wished) found.set(path, { path, indexPath: indexPath(path), guess: true })
   const [newest, ...older] = await versionsOf(place)
   if (newest !== undefined) found.set(newest.path, found.get(newest.path) ?? { ...newest, guess: true })
-  const others = size < REUSE_SIZE_MIN ? [] : [...(await partsIn(place)), ...(await indexedIn(place))].sort(likelier)
-  for (const other of [...older, ...others]) if (!found.has(other.path)) found.set(other.path, other)
-  return [...found.values()]
+  for (const version of older) if (!found.has(version.path)) found.set(version.path, version)
+  return [...found.values(), ...(await othersIn(place, size, found))]
+}
+
+async function othersIn(place: Place, size: number, found: ReadonlyMap<string, Candidate>): Promise<Dated[]> {
+  if (size < LOOKING_SIZE_MIN) return []
+  const share = Math.min(1, Math.max(LOOKING_SHARE_MIN, size / LOOKING_SIZE_FULL))
+  const parts = await partsIn(place, share * FOLDER_ENTRIES_MAX)
+  const indexed = await indexedIn(place, share * INDEXES_MAX)
+  const others = [...parts, ...indexed].filter(({ path }) => !found.has(path))
+  return others.sort(likelier).slice(0, share * REUSE_FILES_MAX)
 }
 
 /** Newest first. */
@@ -41,9 +60,9 @@ async function versionsOf(place: Place): Promise<Dated[]> {
 }
 
 /** What other downloads have. */
-async function partsIn(place: Place): Promise<Dated[]> {
+async function partsIn(place: Place, namesMax: number): Promise<Dated[]> {
   const parts: Dated[] = []
-  for (const name of await namesIn(place.folder, FOLDER_ENTRIES_MAX)) {
+  for (const name of await namesIn(place.folder, namesMax)) {
     const its = /^\.(.+)\.[0-9a-f]{8}\.journal$/.exec(name)?.[1]
     const journal = join(place.folder, name)
     if (its === undefined || journal === place.journalPath) continue
@@ -57,12 +76,12 @@ async function partsIn(place: Place): Promise<Dated[]> {
 }
 
 /** Other files with an index. An index whose file is gone is removed. */
-async function indexedIn(place: Place): Promise<Dated[]> {
+async function indexedIn(place: Place, namesMax: number): Promise<Dated[]> {
   const files: Dated[] = []
   const folder = place.indexFolder
   // Somebody's link would lead elsewhere.
   if ((await lstatIfThere(folder))?.isDirectory() !== true) return []
-  for (const entry of await namesIn(folder, INDEXES_MAX)) {
+  for (const entry of await namesIn(folder, namesMax)) {
     if (!entry.endsWith(INDEX_ENDING)) continue
     const name = entry.slice(0, -INDEX_ENDING.length)
     const path = join(place.folder, name)
@@ -89,9 +108,9 @@ const likelier = (a: Dated, b: Dated): number => a.rank - b.rank || b.changedMs 
 async function namesIn(folder: string, max: number): Promise<string[]> {
   const names: string[] = []
   try {
-    for await (const { name } of await opendir(folder)) {
+    for await (const { name } of await opendir(folder, { bufferSize: NAMES_AT_ONCE })) {
       names.push(name)
-      if (names.length === max) break
+      if (names.length >= max) break
     }
   } catch {
     // What cannot be looked at holds nothing for us.

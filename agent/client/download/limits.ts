@@ -37,11 +37,15 @@ export const REUSE_FILES_MAX = 32
 export const REUSE_RECORDS_MAX = CHUNKS_MAX + CHUNKS_MAX / 4
 /** A file that has so many chunks in a row at no right place is not read further. */
 export const REUSE_MISSES_MAX = 256
-/** For smaller content folders are not looked through for other files that may have some of it. */
-export const REUSE_SIZE_MIN = MIB
-/** Entries of the folder, and indexes, that are looked at: some milliseconds of names, twenty of what the system knows of files. */
+/**
+ * Entries of the folder, and indexes in it, that are looked at: some milliseconds of names, twenty of what the system knows of
+ * files. So much for content from 64 MiB on, less for smaller one, a sixteenth at least, and nothing below 1 MiB.
+ */
 export const FOLDER_ENTRIES_MAX = 4096
 export const INDEXES_MAX = 1024
+export const LOOKING_SIZE_FULL = 64 * MIB
+export const LOOKING_SHARE_MIN = 1 / 16
+export const LOOKING_SIZE_MIN = MIB
 
 /** After a full disk, a refusal for the moment. */
 export const RETRY_MS_FIRST = 1000
