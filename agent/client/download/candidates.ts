@@ -31,20 +31,24 @@ const NAMES_AT_ONCE = 256
 /** `wished`: paths that were given. */
 export async function candidatesFor(place: Place, size: number, wished: readonly string[]): Promise<Candidate[]> {
   const found = new Map<string, Candidate>()
-  for (const path of wished) found.set(path, { path, indexPath: indexPath(path), guess: true })
-  const [newest, ...older] = await versionsOf(place)
-  if (newest !== undefined) found.set(newest.path, found.get(newest.path) ?? { ...newest, guess: true })
-  for (const version of older) if (!found.has(version.path)) found.set(version.path, version)
-  return [...found.values(), ...(await othersIn(place, size, found))]
-}
-
-async function othersIn(place: Place, size: number, found: ReadonlyMap<string, Candidate>): Promise<Dated[]> {
-  if (size < LOOKING_SIZE_MIN) return []
+  const add = (some: readonly Candidate[], max: number) => {
+    const fresh = some.filter(({ path }) => !found.has(path)).slice(0, max)
+    for (const candidate of fresh) found.set(candidate.path, candidate)
+  }
   const share = Math.min(1, Math.max(LOOKING_SHARE_MIN, size / LOOKING_SIZE_FULL))
+  const filesMax = share * REUSE_FILES_MAX
+  add(
+    wished.map((path) => ({ path, indexPath: indexPath(path), guess: true })),
+    wished.length,
+  )
+  const [newest, ...older] = await versionsOf(place)
+  if (newest !== undefined) add([{ ...newest, guess: true }], 1)
+  add(older, filesMax / 2)
+  if (size < LOOKING_SIZE_MIN) return [...found.values()]
   const parts = await partsIn(place, share * FOLDER_ENTRIES_MAX)
   const indexed = await indexedIn(place, share * INDEXES_MAX)
-  const others = [...parts, ...indexed].filter(({ path }) => !found.has(path))
-  return others.sort(likelier).slice(0, share * REUSE_FILES_MAX)
+  add([...parts, ...indexed].sort(likelier), filesMax)
+  return [...found.values()]
 }
 
 /** Newest first. */
