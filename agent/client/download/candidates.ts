@@ -98,6 +98,7 @@ async function indexedIn(place: Place, namesMax: number): Promise<Dated[]> {
       // That of a long name does not say which file is meant.
       const isGone = (error as NodeJS.ErrnoException).code === 'ENOENT'
       const isWhole = Buffer.byteLength(name) < HIDDEN_NAME_BYTES_MAX
+      // Where it cannot be removed it stays.
       if (isGone && isWhole) await unlink(join(folder, entry)).catch(() => undefined)
     }
   }

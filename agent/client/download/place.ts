@@ -100,6 +100,7 @@ export class Place {
       if ((await lstat(dirname(index))).isDirectory()) await rename(this.journalPath, index)
       else await unlink(this.journalPath)
     } catch {
+      // What cannot even be removed lies there until this content comes again.
       await rm(this.journalPath, { force: true }).catch(() => undefined)
     }
   }

@@ -2,11 +2,12 @@
 // up; without one, or with one of another plan, it may be looked for at its own place, which finds what stands before the first
 // insertion. Nothing is believed: whoever copies a chunk hashes it, and a file that changed behind its index is soon left alone.
 
-import { constants, type FileHandle, lstat, open } from 'node:fs/promises'
+import { constants, type FileHandle, open } from 'node:fs/promises'
 import type { Candidate } from './candidates.ts'
 import { readJournal } from './journal.ts'
 import { JOURNAL_RECORD_BYTES, REUSE_FILES_MAX, REUSE_MISSES_MAX, REUSE_RECORDS_MAX } from './limits.ts'
 import { readAll } from './part-file.ts'
+import { lstatIfThere } from './place.ts'
 import type { ChunkPlace, ChunkRecords } from './records.ts'
 
 type Source = {
@@ -94,7 +95,7 @@ async function recordsOf(
   path: string,
   { chunkBytes, recordsMax }: { chunkBytes: number; recordsMax: number },
 ): Promise<ChunkRecords | null> {
-  const bytes = (await lstat(path).catch(() => null))?.size ?? 0
+  const bytes = (await lstatIfThere(path))?.size ?? 0
   if (bytes === 0 || bytes > recordsMax * JOURNAL_RECORD_BYTES) return null
   const index = await readJournal(path)
   return index?.chunkBytes === chunkBytes && index.records.count > 0 ? index.records : null
