@@ -9,6 +9,7 @@ import { CHUNK_BYTES_MAX, CONTENT_ID_BYTES, checkPlan, nameProblem, transferFaul
 import { hubTransferFault } from './faults.ts'
 import { CONTENTS_PER_AGENT_MAX, SWEEP_CONTENTS_MAX, SWEEP_MS } from './limits.ts'
 import { LiveContent } from './live.ts'
+import { Movement, type MovementOf } from './movement.ts'
 import { RecentChunks } from './recent.ts'
 import { Windows } from './windows.ts'
 
@@ -30,11 +31,13 @@ export class Contents {
   readonly buffers = new SharedBuffers()
   readonly recent = new RecentChunks(this.buffers)
   readonly windows = new Windows()
-  /** Since the start: bytes of chunks received, as they came. */
+  /** Since the start: bytes of chunks received, as they came, and sent. */
   receivedBytes = 0
+  sentBytes = 0
   private readonly options: ContentsOptions
   private readonly live = new Map<string, LiveContent>()
   private readonly removing = new Set<string>()
+  private readonly movements = new Map<string, Set<Movement>>()
   private readonly timer: NodeJS.Timeout
 
   constructor(options: ContentsOptions) {
@@ -90,6 +93,67 @@ export class Contents {
     if (view === null || !mayRead(id)) throw hubTransferFault('CONTENT_ABSENT', { where: id })
     if (this.isExpired(view)) throw hubTransferFault('CONTENT_EXPIRED', { where: id })
     return this.enliven(view)
+  }
+
+  /** Whoever sends or takes it says how much, for people who look; disposed of at its end. */
+  move(id: string, how: MovementOf): Movement {
+    const own = this.movements.get(id) ?? new Set()
+    this.movements.set(id, own)
+    const movement = new Movement(how, {
+      nowMs: this.options.nowMs,
+      told: (bytes) => {
+        if (how.direction === 'out') this.sentBytes += bytes
+      },
+      ended: (movement) => {
+        own.delete(movement)
+        if (own.size === 0 && this.movements.get(id) === own) this.movements.delete(id)
+      },
+    })
+    own.add(movement)
+    return movement
+  }
+
+  movementsOf(id: string): readonly Movement[] {
+    return [...(this.movements.get(id) ?? [])]
+  }
+
+  /** Transfers under way. */
+  get moving(): { readonly in: number; readonly out: number } {
+    const all = [...this.movements.values()].flatMap((own) => [...own])
+    const received = all.filter(({ direction }) => direction === 'in').length
+    return { in: received, out: all.length - received }
+  }
+
+  /** When it goes, if nothing changes; `null` while a message or a transfer holds it. */
+  endsAtMs({ id, touchedAtMs, keepMs, expiresAtMs }: ContentView): number | null {
+    const isHeld = this.options.holds(id) > 0 || this.live.get(id)?.inUse === true
+    const keptToMs = isHeld ? null : touchedAtMs + (keepMs > 0 ? keepMs : this.options.keepMs)
+    if (expiresAtMs === 0) return keptToMs
+    return Math.min(expiresAtMs, keptToMs ?? expiresAtMs)
+  }
+
+  /**
+   * Removes it now, as a person wishes: with `force` also one that messages refer to or that is being sent or fetched. Faults:
+   * `CONTENT_ABSENT`, `CONTENT_HELD`, `CONTENT_IN_USE`, `CONTENT_BUSY`, those of the store.
+   */
+  async discard(id: string, { force }: { force: boolean }): Promise<void> {
+    const where = `content ${id}`
+    if (this.removing.has(id)) throw hubTransferFault('CONTENT_BUSY', { where, retry: true })
+    if (this.store.get(id) === null) throw hubTransferFault('CONTENT_ABSENT', { where })
+    const holds = this.options.holds(id)
+    if (!force && holds > 0) throw hubTransferFault('CONTENT_HELD', { where, why: `${holds} batches` })
+    const content = this.live.get(id)
+    if (!force && content?.inUse === true) throw hubTransferFault('CONTENT_IN_USE', { where })
+    content?.expire(hubTransferFault('CONTENT_REMOVED', { where }))
+    // Sessions let go of it at once.
+    await setImmediate()
+    this.removing.add(id)
+    this.live.delete(id)
+    try {
+      await this.store.remove(id)
+    } finally {
+      this.removing.delete(id)
+    }
   }
 
   /** Whoever sent or served it has gone. */

@@ -36,6 +36,7 @@ import type { Contents } from './contents.ts'
 import { hubTransferFault } from './faults.ts'
 import { TRANSFERS_PER_SESSION_MAX } from './limits.ts'
 import type { LiveContent } from './live.ts'
+import type { Movement } from './movement.ts'
 import { Serving } from './serving.ts'
 import { Upload } from './upload.ts'
 
@@ -60,7 +61,10 @@ export type DeskOptions = {
   log(level: 'debug' | 'info' | 'warn', message: string, details: Readonly<Record<string, unknown>>): void
 }
 
-type Item = { readonly upload: Upload; readonly serving: null } | { readonly upload: null; readonly serving: Serving }
+type Item = { readonly movement: Movement } & (
+  | { readonly upload: Upload; readonly serving: null }
+  | { readonly upload: null; readonly serving: Serving }
+)
 
 export class TransferDesk {
   private readonly options: DeskOptions
@@ -81,7 +85,10 @@ export class TransferDesk {
     switch (kind) {
       case FRAME_CHUNK_DATA: {
         const data = parseChunkData(body)
-        this.within(data.transfer, ({ upload }) => upload?.data(data))
+        this.within(data.transfer, ({ upload, movement }) => {
+          movement.moved(data.bytes.length)
+          upload?.data(data)
+        })
         return true
       }
       case FRAME_OPEN_TRANSFER:
@@ -174,7 +181,8 @@ export class TransferDesk {
         send: (kind, channel, bytes) => this.options.send(kind, channel, bytes),
         end: (fault) => this.give(number, fault),
       })
-      this.items.set(number, { upload, serving: null })
+      const movement = contents.move(content.id, { direction: 'in', by: `agent ${agent}` })
+      this.items.set(number, { upload, serving: null, movement })
       this.contentOf.set(number, content)
       const { creditBytes } = upload
       const body = { request: request.request, transfer: number, creditBytes, sealed: false }
@@ -196,6 +204,7 @@ export class TransferDesk {
       const { origin, name, mediaType, size, chunkBytes } = content.view
       const answer = { request, transfer: number, origin, name, mediaType, size, chunkBytes }
       this.options.send(FRAME_FETCHED, CHANNEL_CONTROL, encodeFetched(answer))
+      const movement = contents.move(content.id, { direction: 'out', by: `agent ${this.options.agent}` })
       const serving = new Serving({
         number,
         content,
@@ -203,12 +212,15 @@ export class TransferDesk {
         creditBytes,
         encoded: this.options.encoded,
         send: (kind, channel, bytes) => this.options.send(kind, channel, bytes),
-        sendParts: (first, second, sent) => this.options.sendParts(first, second, sent),
+        sendParts: (first, second, sent) => {
+          movement.moved(second.length)
+          this.options.sendParts(first, second, sent)
+        },
         introduce: (manifest) => this.options.introduce(manifest),
         wake: () => this.pump(),
         end: (fault) => this.give(number, fault),
       })
-      this.items.set(number, { upload: null, serving })
+      this.items.set(number, { upload: null, serving, movement })
       this.contentOf.set(number, content)
       this.turns.add(serving, transferPriority(priority))
       this.pump()
@@ -257,6 +269,7 @@ export class TransferDesk {
     const item = this.items.get(number)
     this.items.delete(number)
     this.contentOf.delete(number)
+    item?.movement[Symbol.dispose]()
     item?.upload?.close()
     if (item?.serving == null) return
     this.turns.delete(item.serving)

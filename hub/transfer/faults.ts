@@ -18,6 +18,19 @@ export const hubTransferFault = declareFaults('hub-transfer', {
     meaning: 'the content is being sent in another session, or is just being removed',
     remedy: 'Nothing to do: it is tried again',
   },
+  CONTENT_REMOVED: {
+    meaning: 'an operator of the hub has removed the content',
+    remedy: 'Ask the operator of the hub why; send it again as a new content',
+  },
+  CONTENT_HELD: {
+    meaning: 'messages that are not settled everywhere refer to the content',
+    remedy:
+      'See them with causeway-hub contents show ID. With --force it is removed all the same: whoever receives them cannot have it',
+  },
+  CONTENT_IN_USE: {
+    meaning: 'the content is being sent or fetched',
+    remedy: 'Wait until that is over, or end it with --force',
+  },
   CONTENT_DAMAGED: {
     meaning: 'a part of the content was damaged on the disk of the hub',
     remedy:

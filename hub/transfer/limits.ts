@@ -15,8 +15,14 @@ export const TRANSFERS_PER_SESSION_MAX = 64
 export const READ_AHEAD_BYTES = MIB
 export const READ_AHEAD_CHUNKS_MAX = 16
 
-/** Chunks just written are kept so that who follows an upload reads no disk: two of the largest. */
-export const RECENT_BYTES_MAX = 16 * MIB
+/** Chunks just written are kept so that who follows an upload reads no disk: three of the largest. */
+export const RECENT_BYTES_MAX = 24 * MIB
+/** A follower with so much of it left to be sent is near enough. */
+export const NEAR_BYTES_MIN = 8 * MIB
+/** With more, what it is sent next is not among the recent any more, or soon will not be. */
+export const NEAR_BYTES_MAX = RECENT_BYTES_MAX
+/** Who sends is held back for a follower at most so long at a time. */
+export const AHEAD_MS_MAX = 50
 
 /** Contents of one agent, so that one cannot fill the hub's lists; each costs about 1 KiB of memory. */
 export const CONTENTS_PER_AGENT_MAX = 100_000

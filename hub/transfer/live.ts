@@ -5,6 +5,7 @@ import type { ContentStore, ContentView } from '#hub/store/mod.ts'
 import type { Fault } from '#protocol/base/mod.ts'
 import { RangeSet } from '#protocol/session/mod.ts'
 import { ChunkList } from '#protocol/transfer/mod.ts'
+import { Nearness } from './nearness.ts'
 
 const PARTS_READ = 4096
 
@@ -15,6 +16,8 @@ export class LiveContent {
   readonly list: ChunkList
   /** Of these, on the disk. */
   readonly durable = new RangeSet()
+  /** Who sends it, and who is served what comes. */
+  readonly nearness = new Nearness()
   manifest: Buffer | null
   /** Why it may not be sent or served any longer. */
   expired: Fault | null = null

@@ -1,3 +1,13 @@
+export {
+  type ContentDetails,
+  type ContentDiscarded,
+  type ContentReport,
+  type ContentState,
+  ContentsAdmin,
+  type ContentsFilter,
+  type ContentsList,
+  type MovementReport,
+} from './admin.ts'
 export { Contents, type ContentsOptions } from './contents.ts'
 export { type DeskOptions, TransferDesk } from './desk.ts'
 export { hubTransferFault } from './faults.ts'

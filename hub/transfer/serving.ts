@@ -40,7 +40,7 @@ export type ServingOptions = {
 export class Serving {
   private readonly options: ServingOptions
   private readonly outgoing: Outgoing
-  private readonly following: Disposable
+  private readonly following = new DisposableStack()
   private readonly read = new Map<number, StoredChunk>()
   private readonly reading = new Set<number>()
   /** Sent once, and asked for again: it may be ours that is damaged. */
@@ -53,7 +53,9 @@ export class Serving {
   constructor(options: ServingOptions) {
     this.options = options
     this.outgoing = new Outgoing(options.content.list, options.creditBytes)
-    this.following = options.content.follow(() => options.wake())
+    const { content } = options
+    this.following.use(content.follow(() => options.wake()))
+    this.following.use(content.nearness.add(() => this.behindBytes))
   }
 
   /** Faults: `TRANSFER_MALFORMED`. */
@@ -70,6 +72,7 @@ export class Serving {
     this.outgoing.acknowledge(ranges, creditBytes)
     // What the agent came to have by another way is not sent: it must not be held until the end.
     for (const [chunk, { bytes }] of this.read) if (this.outgoing.has(chunk)) this.drop(chunk, bytes)
+    this.options.content.nearness.progressed()
     this.options.wake()
   }
 
@@ -97,7 +100,7 @@ export class Serving {
     const encodedBytes = isEncoded(form) ? bytes.length : 0
     const piece = this.outgoing.take(CHUNK_DATA_BYTES_MAX, encodedBytes)
     if (piece === null) return 0
-    const { number } = this.options
+    const { number, content } = this.options
     const start = dataFrameStart({ transfer: number, chunk, offset: piece.offset, encodedBytes, bytes: piece.bytes })
     const { buffers } = this.options.contents
     buffers.hold(bytes)
@@ -106,6 +109,7 @@ export class Serving {
     if (piece.offset + piece.bytes === bytes.length) {
       this.drop(chunk, bytes)
       this.sent.add(chunk, chunk + 1)
+      content.nearness.progressed()
     }
     return piece.bytes
   }
@@ -116,6 +120,14 @@ export class Serving {
     for (const [chunk, { bytes }] of this.read) this.drop(chunk, bytes)
     this.following[Symbol.dispose]()
     this.options.contents.leave(this.options.content)
+  }
+
+  /** What is here from the next chunk on that is to be sent. */
+  private get behindBytes(): number {
+    const { list, durable } = this.options.content
+    const { next } = this.outgoing
+    if (next < 0 || next >= durable.floor) return 0
+    return list.offsetAt(durable.floor - 1) + list.lengthAt(durable.floor - 1) - list.offsetAt(next)
   }
 
   private drop(chunk: number, bytes: Buffer): void {

@@ -9,6 +9,7 @@ import { decodeStored } from '#protocol/schema/mod.ts'
 import { CHUNK_BYTES_MAX, CHUNK_BYTES_MIN, ChunkList, DAMAGED_TRIES_MAX, Outgoing } from '#protocol/transfer/mod.ts'
 import type { Contents } from './contents.ts'
 import type { LiveContent } from './live.ts'
+import { Nearness } from './nearness.ts'
 import { Upload } from './upload.ts'
 
 const digestOf = (bytes: Buffer): Buffer => createHash('sha256').update(bytes).digest()
@@ -33,6 +34,7 @@ function uploadOf(chunks: readonly Buffer[], chunkBytes: number) {
     id: '00'.repeat(16),
     list: new ChunkList({ size, chunkBytes }),
     durable: { add: () => 1 },
+    nearness: new Nearness(),
     uploader: null,
     tell: () => undefined,
     follow: () => ({ [Symbol.dispose]: () => undefined }),

@@ -120,6 +120,7 @@ export class Upload {
     const { content, contents, place } = this.options
     for (const buffer of this.incoming.abandon()) contents.buffers.release(buffer)
     place[Symbol.dispose]()
+    content.nearness.release()
     this.following[Symbol.dispose]()
     if (content.uploader === this) content.uploader = null
     contents.leave(content)
@@ -197,10 +198,15 @@ export class Upload {
     this.scheduled = true
     // One STORED for all that became durable together.
     queueMicrotask(() => {
-      this.scheduled = false
-      this.acknowledge()
-      this.sealWhenComplete()
+      if (this.incoming.complete) this.acknowledgeAll()
+      else content.nearness.pace(() => this.acknowledgeAll())
     })
+  }
+
+  private acknowledgeAll(): void {
+    this.scheduled = false
+    this.acknowledge()
+    this.sealWhenComplete()
   }
 
   private acknowledge(): void {
