@@ -4,10 +4,12 @@ import { createHash } from 'node:crypto'
 import { setImmediate } from 'node:timers/promises'
 import t from 'tap'
 import { SharedBuffers } from '#hub/pool/mod.ts'
+import { RangeSet } from '#protocol/session/mod.ts'
 import { CHUNK_BYTES_MIN, ChunkList } from '#protocol/transfer/mod.ts'
 import type { Contents } from './contents.ts'
 import { READ_AHEAD_BYTES } from './limits.ts'
 import type { LiveContent } from './live.ts'
+import { Nearness } from './nearness.ts'
 import { Serving } from './serving.ts'
 
 const CHUNKS = 100
@@ -26,7 +28,8 @@ t.test('chunks read ahead are let go when the agent has them by another way', as
     list,
     manifest: null,
     expired: null,
-    durable: { has: () => true },
+    durable: new RangeSet(CHUNKS),
+    nearness: new Nearness(),
     follow: () => ({ [Symbol.dispose]: () => undefined }),
   } as unknown as LiveContent
   const serving = new Serving({
