@@ -21,6 +21,7 @@ export async function saveFile({ to, name, bytes }: { to: string; name: string; 
     await place.sync()
     return path
   } catch (error) {
+    // They are found and removed the next time; what matters is why it failed.
     await place.removeLeftovers().catch(() => undefined)
     throw targetFault(place.partPath, error)
   }

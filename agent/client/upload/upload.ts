@@ -158,6 +158,7 @@ export class Upload {
   async leave(): Promise<void> {
     if (this.counters.state === 'sealed') return
     this.stop(clientFault('TRANSFER_LEFT', { where: this.path }))
+    // What it rejects with is told to whoever awaits it.
     await this.sealed.catch(() => undefined)
   }
 

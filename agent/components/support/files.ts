@@ -139,6 +139,7 @@ async function linkFree(from: string, to: string): Promise<boolean> {
 }
 
 async function isSameFile(a: string, b: string): Promise<boolean> {
+  // One that is gone is not the same.
   const [one, two] = await Promise.all([lstat(a), lstat(b).catch(() => null)])
   return two !== null && one.isFile() && one.ino === two.ino && one.dev === two.dev
 }
