@@ -21,6 +21,7 @@ import {
   ContentStore,
   HubStore,
   inboxOf,
+  messagesReferringTo,
   OWNER_HUB,
   policyOf,
   QUEUE_DEAD,
@@ -29,7 +30,7 @@ import {
   type StoreOptions,
 } from '#hub/store/mod.ts'
 import { HubMeters, type HubStatus, type Log, Metrics } from '#hub/telemetry/mod.ts'
-import { Contents } from '#hub/transfer/mod.ts'
+import { Contents, ContentsAdmin } from '#hub/transfer/mod.ts'
 import { systemClock } from '#protocol/base/mod.ts'
 import { BATCH_MESSAGES_MAX, HEADERS_BYTES_MAX } from '#protocol/codec/mod.ts'
 import { signingKey } from '#protocol/crypto/mod.ts'
@@ -196,12 +197,17 @@ export async function startHub(options: {
     abandon,
     route: (batch) => route(batch, store.unrouted).placements,
   })
+  const contentsAdmin = new ContentsAdmin({
+    contents,
+    holds: (id) => store.contentHolds.count(id),
+    messages: (id, max) => messagesReferringTo(store, id, max),
+  })
   const status = statusOf({ config, store, contents, admin, listener, startedAtMs, ports })
   const management = new ManagementServer({
     dataDir,
     status,
     metrics: new Metrics(status, { meters }),
-    operator: admin,
+    operators: { queues: admin, contents: contentsAdmin },
     log,
   })
   undo.defer(() => management.stop())

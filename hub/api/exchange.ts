@@ -4,6 +4,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Link } from '#hub/security/mod.ts'
+import type { Movement } from '#hub/transfer/mod.ts'
 import { assert, type Fault } from '#protocol/base/mod.ts'
 import { PACE_BYTES_MIN, PACE_MS } from './limits.ts'
 
@@ -24,6 +25,8 @@ export class Exchange {
   /** Why it failed, for the log. */
   fault: Fault | null = null
   bytes = 0
+  /** Of the content it sends or takes. */
+  movement: Pick<Movement, 'moved'> | null = null
   /** When bytes moved last. */
   movedAtMs: number
   /** When it began to wait for the peer; `null`: it does not. */
@@ -45,6 +48,11 @@ export class Exchange {
     })
   }
 
+  /** Who makes it, for people who look. */
+  get by(): string {
+    return `link ${this.link?.id ?? ''}`
+  }
+
   /** Ends the connection, now. */
   cut(): void {
     this.request.destroy()
@@ -64,6 +72,7 @@ export class Exchange {
 
   moved(bytes: number): void {
     this.bytes += bytes
+    this.movement?.moved(bytes)
     this.paceBytes += bytes
     this.movedAtMs = this.nowMs()
   }

@@ -2,13 +2,30 @@
 // table below.
 
 import type { QueueStatus } from '#hub/telemetry/mod.ts'
+import type { ContentDetails, ContentDiscarded, ContentsList } from '#hub/transfer/mod.ts'
 import { asFault, type Fault, type Result } from '#protocol/base/mod.ts'
 import { type FieldSpec, f, type Infer, nearest, parseValue } from '#protocol/fields/mod.ts'
 import { managementFault } from './faults.ts'
-import { type Filter, filterSpec, isEmptyFilter, queueName } from './filter.ts'
-import { PEEK_MAX } from './limits.ts'
+import {
+  contentId,
+  contentState,
+  type Filter,
+  filterSpec,
+  isEmptyFilter,
+  NAME_LENGTH_MAX,
+  queueName,
+} from './filter.ts'
+import { CONTENTS_MAX, PEEK_MAX } from './limits.ts'
 import { idProblem, type MessageId, parseId, type TypedId } from './message-id.ts'
-import type { MessageFilter, MessageView, Operator, Progress, QueueView } from './operator.ts'
+import type {
+  ContentsOperator,
+  MessageFilter,
+  MessageView,
+  Operator,
+  Operators,
+  Progress,
+  QueueView,
+} from './operator.ts'
 
 /** Where a request stands in faults. */
 const WHERE = 'request'
@@ -76,13 +93,33 @@ const commands = {
     if (found === null) throw managementFault('MESSAGE_MISSING', { where: id })
     return found
   }),
+  contents: contents(
+    f.object({
+      origin: f.text({ doc: 'of this agent', maxLength: NAME_LENGTH_MAX, optional: true }),
+      state: contentState,
+      limit: f.integer({ doc: 'contents', min: 1, max: CONTENTS_MAX, default: 100 }),
+    }),
+    async (operator, { limit, ...filter }): Promise<ContentsList> => operator.list(filter, limit),
+  ),
+  content: contents(f.object({ id: contentId }), async (operator, { id }): Promise<ContentDetails> => {
+    const found = operator.details(id)
+    if (found === null) throw managementFault('CONTENT_GONE', { where: `content ${id}` })
+    return found
+  }),
+  discard: contents(
+    f.object({ id: contentId, force: f.boolean({ doc: 'whatever holds it', default: false }) }),
+    async (operator, { id, force }): Promise<ContentDiscarded> => {
+      if (operator.details(id) === null) throw managementFault('CONTENT_GONE', { where: `content ${id}` })
+      return await operator.discard(id, { force })
+    },
+  ),
 }
 
 export type AdminCommand = keyof typeof commands
 export type AdminRequest = { readonly command: AdminCommand } & Readonly<Record<string, unknown>>
 
 /** A parsed request, ready to be done. */
-export type AdminWork = (operator: Operator, progress: Progress) => Promise<unknown>
+export type AdminWork = (operators: Operators, progress: Progress) => Promise<unknown>
 
 /** Codes: `ADMIN_REQUEST_INVALID`, `FIELD_…`; every one the request has. */
 export function parseRequest(body: Uint8Array): Result<AdminWork, readonly Fault[]> {
@@ -110,7 +147,18 @@ function admin<S extends FieldSpec>(
   return (settings) => {
     const read = parseValue(spec, settings, { where: WHERE })
     if (!read.ok) return read
-    return { ok: true, value: (operator, progress) => run(operator, read.value as Infer<S>, progress) }
+    return { ok: true, value: ({ queues }, progress) => run(queues, read.value as Infer<S>, progress) }
+  }
+}
+
+function contents<S extends FieldSpec>(
+  spec: S,
+  run: (operator: ContentsOperator, request: Infer<S>) => Promise<unknown>,
+): (settings: unknown) => Result<AdminWork, readonly Fault[]> {
+  return (settings) => {
+    const read = parseValue(spec, settings, { where: WHERE })
+    if (!read.ok) return read
+    return { ok: true, value: ({ contents: operator }) => run(operator, read.value as Infer<S>) }
   }
 }
 

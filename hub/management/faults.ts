@@ -49,6 +49,10 @@ export const managementFault = declareFaults('management', {
     meaning: 'the hub knows nothing of that message (any more)',
     remedy: 'Check the id; write the epoch too when the message is older than trace.keepMs in hub.yaml',
   },
+  CONTENT_GONE: {
+    meaning: 'this hub has no large content of that id (any more)',
+    remedy: 'See causeway-hub contents list',
+  },
   MESSAGES_UNNAMED: {
     meaning: 'it must be said which messages are meant',
     remedy: 'Give --all, or filters such as --topic, --reason, --older-than or --id, but not both',

@@ -5,9 +5,20 @@ import { f, type Infer } from '#protocol/fields/mod.ts'
 import { IDS_MAX } from './limits.ts'
 import { idProblem } from './message-id.ts'
 
-const NAME_LENGTH_MAX = 512
+export const NAME_LENGTH_MAX = 512
 
 export const queueName = f.text({ doc: 'name of the queue', maxLength: NAME_LENGTH_MAX })
+
+export const contentId = f.text({
+  doc: 'its id: 32 hexadecimal digits, as in header :content of its message',
+  pattern: /^[0-9a-f]{32}$/,
+  example: '0f9d1b62c4a84b3f8d7e6a5b4c3d2e1f',
+})
+
+export const contentState = f.choice(['whole', 'arriving', 'incomplete', 'damaged'], {
+  doc: 'whole, arriving, incomplete (its sender stopped) or damaged',
+  optional: true,
+})
 
 export const filterFields = {
   id: f.list(f.text({ doc: 'ORIGIN/STREAM/EPOCH/SEQ', check: idProblem }), {

@@ -6,6 +6,8 @@ export const REQUEST_BYTES_MAX = 256 * 1024
 export const IDS_MAX = 1000
 /** Messages of one peek: with previews and headers of 16 KiB at most 17 MB. */
 export const PEEK_MAX = 1000
+/** Contents of one list: at some 700 B each 7 MB. */
+export const CONTENTS_MAX = 10_000
 /** Operations on queues at a time; each takes its turns with the hub's own work. */
 export const OPERATIONS_MAX = 4
 /** One line of an answer, as a command takes it: the queues of 16,384 agents at 1 KiB each, and room. */

@@ -3,12 +3,14 @@ export { askHub, fetchStatus, HubFaults } from './contact.ts'
 export { managementFault } from './faults.ts'
 export { formatId, type MessageId, parseId } from './message-id.ts'
 export type {
+  ContentsOperator,
   CopyView,
   EventView,
   LaneView,
   MessageFilter,
   MessageView,
   Operator,
+  Operators,
   Progress,
   Purged,
   QueueView,

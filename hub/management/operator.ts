@@ -3,6 +3,7 @@
 
 import type { QueuePolicy, TraceWhat } from '#hub/store/mod.ts'
 import type { QueueStatus } from '#hub/telemetry/mod.ts'
+import type { ContentDetails, ContentDiscarded, ContentsFilter, ContentsList } from '#hub/transfer/mod.ts'
 import type { MessageId, TypedId } from './message-id.ts'
 
 /** Which messages: all that fit everything given. `{}` fits every message. */
@@ -91,6 +92,19 @@ export type Redriven = {
   readonly left: number
   readonly reasons: Readonly<Record<string, number>>
 }
+
+/** Large content, by id: 32 hexadecimal digits. */
+export type ContentsOperator = {
+  /** Those that fit, `limit` of them: what moves first, then the newest. */
+  list(filter: ContentsFilter, limit: number): ContentsList
+  /** `null` when there is none. */
+  details(id: string): ContentDetails | null
+  /** For good; with `force` also what messages refer to, or what moves. */
+  discard(id: string, options: { force: boolean }): Promise<ContentDiscarded>
+}
+
+/** All that an operator works on. */
+export type Operators = { readonly queues: Operator; readonly contents: ContentsOperator }
 
 export type Operator = {
   queues(): readonly QueueView[]

@@ -14,7 +14,7 @@ import { type AdminWork, isWorthShowing, parseRequest } from './admin.ts'
 import { type Contact, contactPath } from './contact.ts'
 import { managementFault } from './faults.ts'
 import { OPERATIONS_MAX, PROGRESS_MS, REQUEST_BYTES_MAX } from './limits.ts'
-import type { Operator, Progress } from './operator.ts'
+import type { Operators, Progress } from './operator.ts'
 
 const HEADERS_TIMEOUT_MS = 5000
 /** Node looks for late requests only every 30 s unless it is told. */
@@ -27,7 +27,7 @@ export type ManagementOptions = {
   readonly dataDir: string
   readonly status: () => HubStatus
   readonly metrics: Pick<Metrics, 'contentType' | 'text'>
-  readonly operator: Operator
+  readonly operators: Operators
   /** Told what operators did. */
   readonly log?: Log
 }
@@ -97,7 +97,7 @@ export class ManagementServer {
   }
 
   private async administer(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const { operator } = this.options
+    const { operators } = this.options
     const body = await bodyOf(request)
     if (body === null) {
       // Its rest is not read: the connection has done its work.
@@ -109,7 +109,7 @@ export class ManagementServer {
     if (this.operations >= OPERATIONS_MAX) return refuse(response, [managementFault('ADMIN_BUSY', { retry: true })])
     this.operations++
     try {
-      const result = await operate(operator, parsed.value, response)
+      const result = await operate(operators, parsed.value, response)
       this.options.log?.('info', 'operator', { request: shorten(body), ...countsOf(result) })
     } finally {
       this.operations--
@@ -124,7 +124,7 @@ export class ManagementServer {
 }
 
 /** Does the work and answers; while it takes long it says how far it is, and stops when nobody listens any more. */
-async function operate(operator: Operator, work: AdminWork, response: ServerResponse): Promise<unknown> {
+async function operate(operators: Operators, work: AdminWork, response: ServerResponse): Promise<unknown> {
   const startedAt = performance.now()
   let messages = 0
   let cancelled = false
@@ -149,7 +149,7 @@ async function operate(operator: Operator, work: AdminWork, response: ServerResp
     cancelled = !response.writableEnded
   })
   try {
-    const result = await work(operator, progress)
+    const result = await work(operators, progress)
     line({ result }, true)
     return result
   } catch (error) {
@@ -181,6 +181,7 @@ const STATUSES: Readonly<Record<string, number>> = {
   REPLAY_START_UNNAMED: 400,
   QUEUE_MISSING: 404,
   MESSAGE_MISSING: 404,
+  CONTENT_GONE: 404,
   ADMIN_REQUEST_TOO_LARGE: 413,
   ADMIN_BUSY: 503,
   STORE_FULL: 507,
@@ -225,10 +226,10 @@ function shorten(body: Buffer): string {
   return text.length > 500 ? `${text.slice(0, 500)}…` : text
 }
 
-/** What an operation did, without what it showed: no topic, header or body gets into a log. */
+/** What an operation did, without what it showed: no topic, header, body or name of a file gets into a log. */
 function countsOf(result: unknown): Readonly<Record<string, unknown>> {
   if (typeof result !== 'object' || result === null) return {}
   return Object.fromEntries(
-    Object.entries(result).filter(([, value]) => typeof value === 'number' || typeof value === 'string'),
+    Object.entries(result).filter(([key, value]) => typeof value === 'number' || key === 'fault'),
   )
 }

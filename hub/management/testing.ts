@@ -2,7 +2,15 @@
 
 import { DEFAULT_POLICY } from '#hub/store/mod.ts'
 import { NOTHING_COUNTED } from '#hub/telemetry/mod.ts'
-import type { MessageFilter, MessageView, Operator, Progress, QueueView, TraceView } from './operator.ts'
+import type {
+  ContentsOperator,
+  MessageFilter,
+  MessageView,
+  Operator,
+  Progress,
+  QueueView,
+  TraceView,
+} from './operator.ts'
 
 export const queueView = (name: string, given: Partial<QueueView> = {}): QueueView => ({
   name,
@@ -40,6 +48,13 @@ export const messageView = (given: Partial<MessageView> = {}): MessageView => ({
   expiresAtMs: null,
   ...given,
 })
+
+/** A hub without large content. */
+export const NO_CONTENTS: ContentsOperator = {
+  list: () => ({ contents: [], total: 0, bytes: 0 }),
+  details: () => null,
+  discard: () => Promise.reject(new Error('there is none')),
+}
 
 /** Notes what it is asked, and does a purge as the test says. */
 export class FakeOperator implements Operator {

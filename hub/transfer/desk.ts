@@ -178,7 +178,11 @@ export class TransferDesk {
         publicKey: this.options.publicKey(),
         place,
         encoded: this.options.encoded,
-        send: (kind, channel, bytes) => this.options.send(kind, channel, bytes),
+        send: (kind, channel, bytes) => {
+          this.options.send(kind, channel, bytes)
+          // With that it is over.
+          if (kind === FRAME_SEALED) this.drop(number)
+        },
         end: (fault) => this.give(number, fault),
       })
       const movement = contents.move(content.id, { direction: 'in', by: `agent ${agent}` })

@@ -3,10 +3,12 @@
 import { randomBytes } from 'node:crypto'
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { HubConnection } from '#agent/client/connection.ts'
 import { clientFault } from '#agent/client/faults.ts'
 import type { Client } from '#agent/client/mod.ts'
+import type { ContentsList } from '#hub/transfer/mod.ts'
+import { columns } from '#protocol/fields/mod.ts'
 import { CHANNEL_CONTROL, FRAME_FETCH, FRAME_OPEN_TRANSFER } from '#protocol/frame/mod.ts'
 import { FEATURE_ENCODED_CHUNKS, FEATURE_TRANSFERS } from '#protocol/handshake/mod.ts'
 import { encodeFetch, encodeOpenTransfer } from '#protocol/schema/mod.ts'
@@ -72,7 +74,7 @@ t.test('with contents.share: all it is not sent again', async (t) => {
 /** At the hub, whole; nobody was told. */
 async function atHub(client: Client, name: string): Promise<string> {
   const path = join(hub.dir, name)
-  writeFileSync(path, randomBytes(1000))
+  writeFileSync(path, randomBytes(900))
   const upload = client.upload({ path })
   await upload.sealed
   return upload.id
@@ -154,4 +156,82 @@ t.test('store repair: what is damaged is given up, and comes again with another 
   const { code, stdout } = await store('check')
   t.equal(code, 0)
   t.match(stdout, /All of it is what was sent\./)
+})
+
+/** What a command prints, all of it in 80 columns. */
+async function shown(t: Test, ...args: string[]): Promise<string> {
+  const { code, stdout, stderr } = await run('hub', [...args, '--data', hub.dataDir])
+  t.strictSame([code, stderr], [0, ''], args.join(' '))
+  for (const line of stdout.split('\n')) t.ok(columns(line) <= 80, line)
+  return stdout
+}
+
+async function told<T>(...args: string[]): Promise<T> {
+  return JSON.parse((await run('hub', [...args, '--data', hub.dataDir, '--json'])).stdout) as T
+}
+
+t.test('one session sends more contents than may be under way at once', async (t) => {
+  const client = await hub.client('many', rights)
+  for (let i = 0; i < 70; i++) await inTime(atHub(client, `part-${i}`), `the upload of part ${i}`)
+  t.equal((await told<ContentsList>('contents', 'list', '--origin', 'many', '--state', 'whole')).total, 70)
+})
+
+t.test('contents list, show, remove', async (t) => {
+  const [works, yard] = [await hub.client('works', rights), await hub.client('yard', rights)]
+  const name = '关于印发图纸的通知 — 第二版，含全部附件与修订说明.pdf'
+  const held = await atHub(works, name)
+  const free = await atHub(works, 'free.pdf')
+  await works.publisher({ stream: 's' }).publish({ topic: 'files/plan', body: Buffer.from('1'), contents: [held] })
+  const large = join(hub.dir, 'large.bin')
+  writeFileSync(large, randomBytes(12 * MIB))
+  const upload = works.upload({ path: large, bytesPerSecondMax: MIB / 4, name: 'slow.bin' })
+  await works
+    .publisher({ stream: 'early' })
+    .publish({ topic: 'files/slow', body: Buffer.from('2'), contents: [upload.id] })
+  const download = yard.download({ id: upload.id, to: folder() })
+  await eventually('it has begun', () => download.progress.receivedBytes > 0)
+
+  const list = await shown(t, 'contents', 'list', '--origin', 'works')
+  const lines = list.split('\n')
+  t.match(lines[0], /^CONTENT +SIZE +STATE +HELD +GOES IN$/)
+  t.match(lines[1], new RegExp(`^${upload.id} +12 MiB +arriving \\d+% +1$`), 'what moves comes first')
+  t.match(
+    lines.slice(2, 5).join('\n'),
+    /^ {2}slow\.bin of works\n {2}from agent works: .*\/s\n {2}to agent yard: .*\/s$/,
+  )
+  t.match(list, new RegExp(`^${held} +900 B +whole +1$`, 'm'))
+  t.match(list, new RegExp(`^${free} +900 B +whole +0 +6d 23h$`, 'm'))
+  t.match(list, '附件')
+  t.match(list, /\n3 contents, \d/)
+  t.match(await told('contents', 'list', '--origin', 'works', '--state', 'whole', '--limit', '1'), {
+    total: 2,
+    contents: [
+      { id: free, name: 'free.pdf', origin: 'works', state: 'whole', holds: 0, endsAtMs: Number, movements: [] },
+    ],
+  })
+  t.match(await shown(t, 'contents', 'list', '--origin', 'nobody'), /^There is no large content\.$/m)
+
+  const show = await shown(t, 'contents', 'show', upload.id)
+  t.match(show, /state +arriving \d+%; \d+ chunks of .* are here\n/)
+  t.match(
+    show,
+    /moves +from agent works: .*; to agent yard: .*held by +1 batch of messages, such as works\/early\/\d+\/1\n/s,
+  )
+  t.match(show, /goes +not while something holds it\n/)
+  t.match(await told('contents', 'show', free), { id: free, chunks: 1, expiresAtMs: null, messages: [], readers: [] })
+
+  const refused = (...args: string[]) => run('hub', ['contents', ...args, '--data', hub.dataDir])
+  t.match(await refused('remove', held), { code: 1, stderr: /^CONTENT_HELD .*1 batch.*--force/s })
+  t.match(await refused('remove', 'nonsense'), { code: 2, stderr: /FIELD_PATTERN at <id>/ })
+  t.match(await refused('show', '0'.repeat(32)), { code: 1, stderr: /^CONTENT_GONE/ })
+  t.match(await shown(t, 'contents', 'remove', free), /^free\.pdf of works \(.*\) is removed, 900 B\.\n$/s)
+  t.match(await shown(t, 'contents', 'remove', held, '--force'), /is removed.*1 batch of messages still refer/s)
+  const ended = [
+    t.rejects(upload.sealed, { message: /CONTENT_REMOVED/ }),
+    t.rejects(download.done, { message: /CONTENT_REMOVED/ }),
+  ]
+  t.match(await told('contents', 'remove', upload.id, '--force'), { id: upload.id, holds: 1, transfers: 2 })
+  await Promise.all(ended)
+  t.match(await told('contents', 'list', '--origin', 'works'), { total: 0, contents: [] })
+  await t.rejects(taken(yard, held), { message: /CONTENT_ABSENT/ })
 })

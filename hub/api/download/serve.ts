@@ -22,6 +22,8 @@ export async function serve(exchange: Exchange, { contents, content: id, check }
   if (contents.store.get(id)?.state !== 'sealed') throw hubTransferFault('CONTENT_ABSENT', { where: `content ${id}` })
   const content = contents.find(Buffer.from(id, 'hex'))
   const inUse = content.follow(() => undefined)
+  using movement = contents.move(id, { direction: 'out', by: exchange.by })
+  exchange.movement = movement
   try {
     const { manifest, list } = content
     if (manifest === null || !list.complete) throw hubTransferFault('CONTENT_ABSENT', { where: `content ${id}` })

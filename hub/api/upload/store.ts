@@ -118,6 +118,8 @@ export class UploadStore extends DataStore {
         if (content.uploader !== null) throw httpFault('UPLOAD_BUSY', { where: `content ${id}`, retry: true })
         if (content.manifest !== null) return content.list.size
         content.uploader = exchange
+        using movement = contents.move(id, { direction: 'in', by: exchange.by })
+        exchange.movement = movement
         try {
           return await this.receiveInto(content, stream, exchange, offset)
         } finally {

@@ -2,6 +2,7 @@
 
 import { forget, purge, redrive, replay } from './act.ts'
 import { agents, grant, groups, groupsAdd, groupsRemove, invite, revoke } from './agents.ts'
+import { contentsList, contentsRemove, contentsShow } from './contents.ts'
 import { linkDownload, linkRevoke, linkUpload } from './link.ts'
 import { peek, queues, trace } from './look.ts'
 import { doctor, init } from './setup.ts'
@@ -19,6 +20,9 @@ export const commands = {
   groups,
   'groups add': groupsAdd,
   'groups remove': groupsRemove,
+  'contents list': contentsList,
+  'contents show': contentsShow,
+  'contents remove': contentsRemove,
   'link upload': linkUpload,
   'link download': linkDownload,
   'link revoke': linkRevoke,

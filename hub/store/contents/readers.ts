@@ -2,7 +2,7 @@
 
 import type { Engine } from '../engine.ts'
 import { sound } from './chunks.ts'
-import type { Tables } from './tables.ts'
+import { namedKeys, type Tables } from './tables.ts'
 
 export class Readers {
   private readonly engine: Pick<Engine, 'maintain' | 'readable'>
@@ -20,6 +20,13 @@ export class Readers {
     if (this.admitting.has(`${id} ${agent}`)) return true
     const number = sound(() => this.tables.ids.stored(id))
     return number !== null && sound(() => this.tables.readers.stored([number, agent])) === id
+  }
+
+  /** The first of those who may, by name. Faults: `STORE_IO`. */
+  of(id: string, max: number): string[] {
+    const number = sound(() => this.tables.ids.stored(id))
+    if (number === null) return []
+    return namedKeys(this.tables.readers.table, number, max).map(([, agent]) => agent)
   }
 
   /** From now on it may; a little later that is on the disk. Nothing when there is no such content. */
