@@ -27,10 +27,10 @@ export const KEY_VALUE_CHARS_MAX = 1_000
 export const SCAN_NAMES_MAX = 100_000
 export const SCAN_STABLE_MAX = 1_000
 /**
- * Files whole (format `file`): seen in a drop folder and not taken yet, 250 bytes each: 16 MB. As they rest for `stableMs` before
- * they are taken, so many pass in that time at most: with 2 s 32,000 a second.
+ * Files whole (format `file`): seen in a drop folder and not taken yet, 500 bytes each: 8 MB. As they rest for `stableMs` before
+ * they are taken, so many pass in that time at most: with 2 s 8,000 a second.
  */
-export const OBSERVED_FILES_MAX = 65_536
+export const OBSERVED_FILES_MAX = 16_384
 /** Names read from a folder at a time. */
 export const SCAN_READ_NAMES = 1_024
 /** Sub-folders below one another; a path of so many with names of 255 bytes is longer than systems take. */
@@ -40,7 +40,7 @@ export const FOLDERS_KNOWN_MAX = 10_000
 /** Calls to the file system under way; Node has four threads for them. */
 export const FILES_AT_ONCE = 32
 /** Files of one portion end with the one that reaches this: small ones share a commit, a large one has its own. */
-export const PORTION_FILES_BYTES_MAX = 4 * MIB
+export const PORTION_FILES_BYTES_MAX = 2 * MIB
 /** Larger ones go one by one beside a few others: copies of them, uploads and downloads. */
 export const SMALL_FILE_BYTES_MAX = 64 * KIB
 export const LARGE_FILES_AT_ONCE = 4

@@ -31,8 +31,9 @@ const GIVEN_MAX = 16
 const PORTION_ROWS_MAX = 4000
 /** Files of one portion have so much together: what is there of them is seen, and settled, when all are there. */
 const PORTION_CONTENT_BYTES_MAX = 16 * 2 ** 20
-/** Messages sent ahead when they are files, each of which may take long: others at the same queue get the rest. */
-const FILES_AHEAD_MAX = 512
+const PORTION_FILES_MAX = 512
+/** Messages sent ahead when they are files, each of which may take long: a second portion, others at the same queue get the rest. */
+const FILES_AHEAD_MAX = 2 * PORTION_FILES_MAX
 
 export class HubSource implements Source {
   /** A content stays at the hub as long as a message refers to it: until that which replaces this one is there. */
@@ -348,7 +349,7 @@ class FilesRoom implements Room {
   #bytes = 0
 
   get isFull(): boolean {
-    return this.#files >= PORTION_ROWS_MAX || this.#bytes >= PORTION_CONTENT_BYTES_MAX
+    return this.#files >= PORTION_FILES_MAX || this.#bytes >= PORTION_CONTENT_BYTES_MAX
   }
 
   take({ content }: Item): void {
