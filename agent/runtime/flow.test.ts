@@ -2,7 +2,7 @@ import t, { type Test } from 'tap'
 import { systemClock } from '#protocol/base/mod.ts'
 import type { Destination, Source } from '../components/contract.ts'
 import { type FlowState, type FlowStatus, runFlow } from './flow.ts'
-import { options, Process, randomFrom, World } from './testing.ts'
+import { options, Process, randomFrom, testFault, World } from './testing.ts'
 
 /** Runs one process until it has nothing more to do, dies, or fails. */
 async function live(
@@ -329,4 +329,76 @@ t.test('a source that never waits is not asked in a busy loop', async (t) => {
   const begun = systemClock.nowMs()
   await runFlow({ ...options(process, stop.signal), components: () => ({ ...parts, source }) })
   t.ok(systemClock.nowMs() - begun >= 35, 'four pauses of 10 ms, less the clock')
+})
+
+t.test('a source that keeps what it gave is told when it has arrived, not before', async (t) => {
+  const world = new World({ rows: 30, portionRows: 10 })
+  const process = new Process(world)
+  const stop = new AbortController()
+  void process.exhausted.promise.then(() => stop.abort())
+  let waits = 0
+  const told: (string | null)[] = []
+  const components = () => {
+    const parts = process.components()
+    const source: Source = {
+      ...parts.source,
+      keepsUntilArrived: true,
+      committed: async (cursor) => {
+        told.push(cursor)
+        await parts.source.committed(cursor)
+      },
+    }
+    const destination: Destination = {
+      ...parts.destination,
+      arrived: async () => {
+        waits += 1
+        // Away every other time.
+        if (waits % 2 === 1) throw testFault('TEST_AWAY', { retry: true })
+        told.push(`${world.position} arrived`)
+      },
+    }
+    return { ...parts, source, destination }
+  }
+  await runFlow({ ...options(process, stop.signal), components })
+  const cursors = [10, 20, 30].map((next) => `{"next":${next}}`)
+  t.same(
+    told,
+    cursors.flatMap((cursor) => [`${cursor} arrived`, cursor]),
+  )
+  t.equal(waits, 6)
+
+  // The next process does not open its source before.
+  told.length = 0
+  const next = new Process(world)
+  const again = new AbortController()
+  void next.exhausted.promise.then(() => again.abort())
+  const opened = () => {
+    const parts = next.components()
+    const source: Source = { ...parts.source, keepsUntilArrived: true }
+    const arrived = async () => void told.push(`opened ${next.opened}`)
+    return { ...parts, source, destination: { ...parts.destination, arrived } }
+  }
+  await runFlow({ ...options(next, again.signal), components: opened })
+  t.same(told, ['opened 0'])
+})
+
+t.test('stopping does not wait for what does not arrive', async (t) => {
+  const world = new World({ rows: 10, portionRows: 10 })
+  const process = new Process(world)
+  const parts = process.components()
+  const stop = new AbortController()
+  const source: Source = { ...parts.source, keepsUntilArrived: true }
+  const arrived = (signal: AbortSignal) =>
+    new Promise<void>((_resolve, reject) => {
+      signal.addEventListener('abort', () => reject(signal.reason))
+      stop.abort()
+    })
+  const destination: Destination = { ...parts.destination, arrived }
+  const status = await runFlow({
+    ...options(process, stop.signal),
+    components: () => ({ ...parts, source, destination }),
+  })
+  t.match(status, { state: 'stopped', lastFault: null })
+  t.equal(world.position, '{"next":10}')
+  t.equal(world.committed, null, 'the source was not told')
 })

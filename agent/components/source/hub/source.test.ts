@@ -195,3 +195,63 @@ t.test("a flow's subscription may have limits, named as in hub.yaml", async (t) 
   ])
   await source.close()
 })
+
+/** Messages as `send file` and flows make them. */
+const fileMessage = (name: string, size: number) => ({
+  topic: 'files',
+  headers: { ':content': Buffer.alloc(16, name).toString('hex'), ':file': name },
+  key: null,
+  body: Buffer.from(JSON.stringify({ size })),
+})
+
+t.test('files of one batch come in portions of their size, each settled when it is committed', async (t) => {
+  const { source, connection, receive, open, asked } = await sourceOf(t, { queue: 'q', format: 'file' })
+  await open(null)
+  t.match(asked, [{ queue: 'q', creditMessages: 1024 }])
+  const MIB = 2 ** 20
+  const sizes = [MIB, 20 * MIB, 0, MIB, MIB]
+  receive(delivered({ position: 10 }, sealed(sizes.map((size, i) => fileMessage(`f${i}`, size)))))
+  const portions = []
+  for (let portion = await source.next(); portion !== null; portion = await source.next()) portions.push(portion)
+  t.strictSame(
+    portions.map(({ items }) => items.map(({ row, ref }) => [row.name, ref])),
+    [
+      [
+        ['f0', 10],
+        ['f1', 11],
+      ],
+      [['f2', 12]],
+      [
+        ['f3', 13],
+        ['f4', 14],
+      ],
+    ],
+    'nothing is said of the size of f2',
+  )
+  for (const [i, { cursor, items }] of portions.entries()) {
+    if (i === 1) await source.reject(items.map((item) => ({ item, fault: componentFault('FILE_NAMELESS') })))
+    await source.committed(cursor)
+    await flushed()
+  }
+  t.match(connection.settlements(FRAME_SETTLE), [
+    [{ from: 10, count: 2, outcome: Outcome.PROCESSED }],
+    [{ from: 12, count: 1, outcome: Outcome.REJECTED }],
+    [{ from: 13, count: 2, outcome: Outcome.PROCESSED }],
+  ])
+})
+
+t.test('after a crash in the middle of a batch the rest of it comes, and no more', async (t) => {
+  const first = await sourceOf(t, { queue: 'q', format: 'file' })
+  await first.open(null)
+  const batch = sealed([0, 1, 2].map((i) => fileMessage(`f${i}`, 20 * 2 ** 20)))
+  first.receive(delivered({ position: 10 }, batch))
+  const portion = await first.source.next()
+  const next = await sourceOf(t, { queue: 'q', format: 'file' })
+  await next.open(portion?.cursor ?? '')
+  next.receive(delivered({ position: 10, attempt: 2 }, batch))
+  const rest = [await next.source.next(), await next.source.next(), await next.source.next()]
+  t.strictSame(
+    rest.map((each) => each?.items.map(({ row }) => row.name)),
+    [['f1'], ['f2'], undefined],
+  )
+})
