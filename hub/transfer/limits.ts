@@ -4,6 +4,13 @@ import { WINDOW_BYTES } from '#protocol/transfer/mod.ts'
 
 const MIB = 1024 * 1024
 
+/**
+ * What a kill of the hub may make travel again on the lines of sender and receiver together: what was under way from the sender, and
+ * the chunk of which the receiver had a part. Only chunks of more than a third of this are too large for that: with those it holds
+ * for each line.
+ */
+export const AGAIN_BYTES_MAX = 16_000_000
+
 /** Bytes of all uploads together that may be under way in memory: six at full speed, more of them with less each. */
 export const UNDER_WAY_BYTES_MAX = 6 * WINDOW_BYTES
 /** Uploads of all agents at once; others are told to come again. At least a chunk each: 64 × 8 MiB in the worst case. */

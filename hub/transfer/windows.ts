@@ -2,7 +2,7 @@
 // many, never less than a chunk, so that none stands still.
 
 import { WINDOW_BYTES } from '#protocol/transfer/mod.ts'
-import { UNDER_WAY_BYTES_MAX, UPLOADS_MAX } from './limits.ts'
+import { AGAIN_BYTES_MAX, UNDER_WAY_BYTES_MAX, UPLOADS_MAX } from './limits.ts'
 
 export class Windows {
   private uploads = 0
@@ -23,6 +23,8 @@ export class Windows {
   /** Bytes one upload may have under way now, with chunks of `chunkBytes`. */
   of(chunkBytes: number): number {
     const share = Math.floor(UNDER_WAY_BYTES_MAX / Math.max(1, this.uploads))
-    return Math.min(WINDOW_BYTES, Math.max(chunkBytes, share))
+    const isLarge = 3 * chunkBytes > AGAIN_BYTES_MAX
+    const most = isLarge ? WINDOW_BYTES : Math.min(WINDOW_BYTES, AGAIN_BYTES_MAX - chunkBytes)
+    return Math.min(most, Math.max(chunkBytes, share))
   }
 }
