@@ -1,11 +1,11 @@
 // What the `hub` destination makes of files, at a real hub: their messages, uploads that a stop or a loss at the hub interrupts.
 
 import { randomBytes } from 'node:crypto'
-import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { contentsOf } from '#agent/client/mod.ts'
-import type { Content, Item, Portion } from '#agent/components/contract.ts'
+import type { Content, Item, LocalFile, Portion } from '#agent/components/contract.ts'
 import { HubDestination, hubDestinationSettings, Outbox } from '#agent/components/mod.ts'
 import { openSpool } from '#agent/spool/mod.ts'
 import { parseValue } from '#protocol/fields/mod.ts'
@@ -119,6 +119,34 @@ t.test('a portion repeated after a crash refers to the same content; nothing of 
   t.ok(client.bytesOut - before < 6 * MIB, `${client.bytesOut - before} bytes`)
   t.equal(hub.status().contents.contents, 1)
   t.equal(hub.queue('files').tail, 1)
+})
+
+t.test('what the hub has under the id is another content: it gets another id', async (t) => {
+  const hub = await localHub(t, { queues: [{ name: 'files', topics: ['files/#'] }] })
+  const { client, dataDir, make, local } = await sending(t, hub, 'desk', { bytesPerSecond: 8 * MIB })
+  const { name, content } = local('large', randomBytes(6 * MIB))
+  const { path } = content as LocalFile
+  const [second, changedMs] = [1_000_000_000, 1_000_000_000_000]
+  utimesSync(path, second, second)
+  const file = { name, content: { ...(content as LocalFile), changedMs } }
+  const stop = new AbortController()
+  const uploading = (await make()).write(portionOf('c1', [file]), none, stop.signal)
+  await eventually('it is on its way', () => hub.status().contents.bytes > MIB)
+  stop.abort(new Error('stopped'))
+  await t.rejects(uploading, { message: 'stopped' })
+  // Nothing tells that it was written.
+  const bytes = randomBytes(6 * MIB)
+  writeFileSync(path, bytes)
+  utimesSync(path, second, second)
+  rmSync(join(dataDir, 'transfers'), { recursive: true })
+  const destination = await make()
+  await destination.write(portionOf('c1', [file]), none, signalOf())
+  await destination.arrived(signalOf())
+  const subscription = await client.subscribe({ queue: 'files' })
+  const [saved] = await client.receiveContents((await nextOf(subscription)).message(0), { to: t.testdir() })
+  t.ok(readFileSync(saved?.path as string).equals(bytes))
+  t.equal(hub.status().contents.contents, 2)
+  subscription.close()
 })
 
 t.test('what the hub lost before it had the message is brought again', async (t) => {

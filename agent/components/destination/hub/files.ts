@@ -38,6 +38,8 @@ type Named = { readonly path: string; readonly name: string; readonly mediaType:
 /** What is wrong on the way, not with the file: it is tried again. */
 const PASSING = /^(?:CLIENT_CLOSED|TRANSFERS_UNSUPPORTED|TRANSFER_CANCELLED|TRANSFER_LEFT|INTERNAL)$/
 const BINARY = 'application/octet-stream'
+/** Ids of one file, should the hub have other content under the first. */
+const TURNS_MAX = 3
 const NONE: readonly never[] = []
 
 export class FileMessages {
@@ -127,12 +129,8 @@ export class FileMessages {
         case 'local': {
           const named = namedBy(item, where)
           if (!this.#isLarge(item)) return inline(named, await readSmall(content, where))
-          const { name, mediaType } = named
-          const id = this.#idOf(content)
-          const keepJournal = content.size >= JOURNAL_FILE_BYTES_MIN
-          await this.#upload({ id, path: content.path, name, mediaType }, { keepJournal, where, signal })
+          const id = await this.#bring(content, { named, sent, where, signal })
           await checkLocal(content, where)
-          sent.push({ id, path: content.path, name, mediaType })
           return referring(named, { id, size: content.size })
         }
         default:
@@ -141,6 +139,27 @@ export class FileMessages {
     } catch (error) {
       signal.throwIfAborted()
       return refusal(error, where)
+    }
+  }
+
+  /** Brings a large file to the hub; gives its id there. */
+  async #bring(
+    content: LocalFile,
+    { named, sent, where, signal }: { named: Named; sent: Sent[]; where: string; signal: AbortSignal },
+  ): Promise<string> {
+    const { path, size } = content
+    const { name, mediaType } = named
+    for (let turn = 0; ; turn += 1) {
+      const upload = { id: this.#idOf(content, turn), path, name, mediaType }
+      try {
+        await this.#upload(upload, { keepJournal: size >= JOURNAL_FILE_BYTES_MIN, where, signal })
+        sent.push(upload)
+        return upload.id
+      } catch (error) {
+        // Cut in another way than the last time, it has to be another content.
+        const isForeign = error instanceof Fault && error.details.hubCode === 'CONTENT_FOREIGN'
+        if (!isForeign || turn === TURNS_MAX) throw error
+      }
     }
   }
 
@@ -176,10 +195,10 @@ export class FileMessages {
     }
   }
 
-  #idOf({ path, size, changedMs, inode }: LocalFile): string {
+  #idOf({ path, size, changedMs, inode }: LocalFile, turn: number): string {
     if (this.#secret === null) throw new Error('nothing was prepared')
     const digest = createHmac('sha256', this.#secret)
-      .update(JSON.stringify([path, size, changedMs, inode]))
+      .update(JSON.stringify([path, size, changedMs, inode, turn]))
       .digest()
     return digest.toString('hex', 0, CONTENT_ID_BYTES)
   }
