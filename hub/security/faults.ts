@@ -95,6 +95,10 @@ export const securityFault = declareFaults('security', {
     meaning: 'a link cannot be made or named like this',
     remedy: 'Correct the value named here',
   },
+  LINKS_FULL: {
+    meaning: 'as many links are good as can be listed',
+    remedy: 'Wait until some have expired, or make links for more than one file; revoked ones count until they expire',
+  },
   LINKS_REVOKED_FULL: {
     meaning: 'as many links are revoked as can be listed',
     remedy: 'Remove security/links.key and restart the hub: that ends all links; then make new ones',

@@ -40,5 +40,8 @@ export const INVITATION_KEPT_MS = 30 * DAY_MS
 export const LINK_MS_MAX = 90 * DAY_MS
 /** A token in an address: topic and headers of 2 KiB and their HMAC; servers and proxies take addresses of 8 KiB. */
 export const LINK_TOKEN_LENGTH_MAX = 4096
+/** Links that are listed, good or expired; each less than 1 KiB: a topic has 255 bytes. */
+export const LINKS_MADE_MAX = 10_000
+export const LINKS_MADE_BYTES_MAX = LINKS_MADE_MAX * 1024
 /** Revoked links of 90 days: at 32 B a line 320 KB, below the bound of a record. */
 export const LINKS_REVOKED_MAX = 10_000

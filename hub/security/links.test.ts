@@ -2,7 +2,7 @@ import { createHmac } from 'node:crypto'
 import { chmodSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { LINK_MS_MAX, LINKS_REVOKED_MAX } from './limits.ts'
+import { LINK_MS_MAX, LINKS_MADE_MAX, LINKS_REVOKED_MAX } from './limits.ts'
 import { openLinks } from './links.ts'
 
 const NOW = Date.UTC(2026, 5, 1)
@@ -140,3 +140,57 @@ t.test(
     t.end()
   },
 )
+
+t.test('links that were made are listed, without what they allow', (t) => {
+  const folder = t.testdir()
+  const links = openLinks(folder)
+  t.strictSame(links.made(), [])
+  const first = links.make(upload, NOW, 'chen')
+  const second = openLinks(folder).make({ kind: 'download', content: CONTENT, expiresAtMs: NOW + 5 }, NOW + 1)
+  t.match(links.made(), [
+    {
+      id: first.id,
+      kind: 'upload',
+      madeAtMs: NOW,
+      madeBy: 'chen',
+      expiresAtMs: NOW + DAY_MS,
+      topic: '许可/scans',
+      bytesMax: 1000,
+      uses: 1,
+      content: null,
+    },
+    { id: second.id, kind: 'download', madeBy: '', topic: null, uses: 0, content: CONTENT },
+  ])
+  const path = join(folder, 'links.made')
+  t.equal(statSync(path).mode & 0o777, 0o600)
+  const text = readFileSync(path, 'utf8')
+  for (const { token } of [first, second]) {
+    // Nor what the token is made of.
+    const mac = Buffer.from(token, 'base64url').subarray(-32)
+    for (const secret of [token, mac.toString('base64url'), mac.toString('hex')]) t.notOk(text.includes(secret))
+  }
+  writeFileSync(path, `${text}\n{"id":"cut`)
+  const third = links.make(upload, NOW)
+  t.strictSame(
+    links.made().map(({ id }) => id),
+    [first.id, second.id, third.id],
+    'a line that a kill has cut spoils no other',
+  )
+  t.end()
+})
+
+t.test('the list of links is bounded: those that have expired make room', (t) => {
+  const folder = t.testdir()
+  const links = openLinks(folder)
+  const { id } = links.make({ ...upload, expiresAtMs: NOW + 10 }, NOW)
+  const [line = ''] = readFileSync(join(folder, 'links.made'), 'utf8').split('\n').filter(Boolean)
+  const good = JSON.stringify({ ...JSON.parse(line), id: 'x', expiresAtMs: NOW + DAY_MS })
+  writeFileSync(join(folder, 'links.made'), `${line}\n${`${good}\n`.repeat(LINKS_MADE_MAX - 1)}`)
+  t.throws(() => links.make(upload, NOW + 5), code('LINKS_FULL'))
+  const next = links.make(upload, NOW + 11)
+  const made = links.made()
+  t.equal(made.length, LINKS_MADE_MAX)
+  t.notOk(made.some((one) => one.id === id))
+  t.equal(made.at(-1)?.id, next.id)
+  t.end()
+})

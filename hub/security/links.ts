@@ -1,6 +1,6 @@
 // Links for people with a browser: whoever has one may put files under a topic, or take one content. A link is a token:
 // what it allows and HMAC-SHA-256 over it, under a key that lies in security/ (links.key, made when first needed). The hub
-// keeps nothing of a link but its number, when it was revoked (links.revoked).
+// keeps nothing of a link but that it was made (links.made) and, when it was revoked, its number (links.revoked).
 //
 // Token: base64url of payload ‖ 32 bytes HMAC. Payload: JSON `[version, kind, id, expiresAtMs, …]`. It is parsed only after
 // its HMAC was found right, so whoever could write a strange one has the key.
@@ -21,6 +21,7 @@ import { join } from 'node:path'
 import { securityFault } from './faults.ts'
 import { isMissing, makeFolder, readIfThere, refuseExposed, writeDurably } from './files.ts'
 import { LINK_MS_MAX, LINK_TOKEN_LENGTH_MAX, LINKS_REVOKED_MAX } from './limits.ts'
+import { LinkLedger, type LinkRecord } from './link-ledger.ts'
 
 const VERSION = 1
 const KEY_BYTES = 32
@@ -64,8 +65,11 @@ export type Link = UploadLink | DownloadLink | PartLink
 export type NewLink = Omit<UploadLink, 'id'> | Omit<DownloadLink, 'id'>
 
 export type Links = {
-  /** Faults: LINK_SETTING, KEY_EXPOSED. */
-  make(link: NewLink, nowMs: number): { token: string; id: string }
+  /** `by`: the person who makes it, for the list. Faults: LINK_SETTING, LINKS_FULL, KEY_EXPOSED. */
+  make(link: NewLink, nowMs: number, by?: string): { token: string; id: string }
+  /** Those that were made, in their order. */
+  made(): LinkRecord[]
+  isRevoked(id: string): boolean
   /** The token for one upload of an upload link. */
   part(of: UploadLink, content: string, expiresAtMs: number): string
   /** What a token allows. Faults: LINK_INVALID, LINK_EXPIRED, LINK_REVOKED, KEY_EXPOSED. */
@@ -79,6 +83,7 @@ export type Links = {
 /** `folder`: the hub's security folder. Nothing is read or made before it is needed. */
 export function openLinks(folder: string): Links {
   const key = keyIn(join(folder, 'links.key'))
+  const ledger = new LinkLedger(join(folder, 'links.made'))
   const revocations = new Revocations(join(folder, 'links.revoked'))
   const check: Links['check'] = ({ id, expiresAtMs }, nowMs) => {
     if (revocations.has(id)) throw securityFault('LINK_REVOKED', { where: `link ${id}` })
@@ -86,12 +91,16 @@ export function openLinks(folder: string): Links {
     throw securityFault('LINK_EXPIRED', { where: `link ${id}`, why: `at ${new Date(expiresAtMs).toISOString()}` })
   }
   return {
-    make(link, nowMs) {
+    made: () => ledger.all(),
+    isRevoked: (id) => revocations.has(id),
+    make(link, nowMs, by = '') {
       checkNew(link, nowMs)
       makeFolder(folder)
       const id = randomBytes(ID_BYTES).toString('base64url')
-      const token = seal(key.made(), { ...link, id })
+      const whole: Link = { ...link, id }
+      const token = seal(key.made(), whole)
       if (token.length > LINK_TOKEN_LENGTH_MAX) throw setting('link', 'topic and headers are too long for an address')
+      ledger.add(whole, { nowMs, by })
       return { token, id }
     },
     part: ({ id }, content, expiresAtMs) => seal(key.made(), { kind: 'part', id, content, expiresAtMs }),

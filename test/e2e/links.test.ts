@@ -6,6 +6,7 @@ import { request } from 'node:https'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import t from 'tap'
+import { columns } from '#protocol/fields/mod.ts'
 import { run } from './cli.ts'
 import { HOST, localHub } from './support.ts'
 
@@ -94,9 +95,27 @@ t.test('from a browser to an agent, and to another browser', async (t) => {
   const taken = await ask(download.url, 'GET')
   t.equal(taken.status, 200)
   t.ok(taken.body.equals(bytes))
+  const listed = await run('hub', ['link', 'list', '--data', hub.dataDir])
+  t.match(
+    listed.stdout,
+    new RegExp(
+      `^${upload.link} +upload +good +0 +23h 59m\n {2}\\S+, .*Z: topic permits/scans, files of 1 MiB at\\s+most$`,
+      'm',
+    ),
+  )
+  t.match(
+    listed.stdout,
+    new RegExp(`^${download.link} +download +good +6d 23h\n {2}\\S+, .*Z: content ${content}$`, 'm'),
+  )
+  for (const { url } of [upload, download]) t.notOk(listed.stdout.includes(url.split('/').at(-1) ?? ''))
+  for (const line of listed.stdout.split('\n')) t.ok(columns(line) <= 80, line)
   const revoked = await run('hub', ['link', 'revoke', download.link, '--data', hub.dataDir, '--json'])
   t.strictSame(JSON.parse(revoked.stdout), { link: download.link, revoked: true })
   t.equal((await ask(download.url, 'GET')).status, 410)
+  const told = async (...args: string[]) =>
+    JSON.parse((await run('hub', ['link', 'list', '--data', hub.dataDir, '--json', ...args])).stdout)
+  t.match(await told(), [{ link: undefined, id: upload.link, state: 'good', usesLeft: 0 }])
+  t.match(await told('--all'), [{ id: upload.link }, { id: download.link, state: 'revoked', usesLeft: null }])
   const secrets = [upload.url, download.url].map((url) => url.split('/').at(-1) ?? '')
   const log = JSON.stringify(hub.lines)
   for (const secret of secrets) t.notMatch(log, secret)

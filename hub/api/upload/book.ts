@@ -11,13 +11,20 @@ import { randomBytes } from 'node:crypto'
 import { readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { open, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { isMissing, makeFolder, type UploadLink, writeDurably } from '#hub/security/mod.ts'
+import {
+  isMissing,
+  makeFolder,
+  recordedContent,
+  type UploadLink,
+  usesIn,
+  usesPath,
+  writeDurably,
+} from '#hub/security/mod.ts'
 import { ByteReader, writeU53 } from '#protocol/bytes/mod.ts'
 import { DIGEST_BYTES } from '#protocol/crypto/mod.ts'
 import { httpFault } from '../faults.ts'
 import { OPEN_UPLOADS_MAX, OPEN_UPLOADS_PER_LINK_MAX } from '../limits.ts'
 
-const RECORD_FILE = /^([0-9a-f]{32})\.json$/
 const REST_HEAD_BYTES = 8 + DIGEST_BYTES
 /** Uses of a link are forgotten when nothing was added for so long: every link has expired by then. */
 const USES_KEPT_MS = 180 * 86_400_000
@@ -44,13 +51,13 @@ export class UploadBook {
     makeFolder(join(folder, 'uses'))
     const files = readdirSync(folder, { withFileTypes: true }).filter((entry) => entry.isFile())
     for (const { name } of files) {
-      const content = RECORD_FILE.exec(name)?.[1]
-      if (content === undefined) continue
+      const content = recordedContent(name)
+      if (content === null) continue
       this.records.set(content, JSON.parse(readFileSync(join(folder, name), 'utf8')) as UploadRecord)
     }
     for (const { name } of files) {
       const isRest = name.endsWith('.rest') && this.records.has(name.slice(0, -'.rest'.length))
-      if (!RECORD_FILE.test(name) && !isRest) rmSync(join(folder, name), { force: true })
+      if (recordedContent(name) === null && !isRest) rmSync(join(folder, name), { force: true })
     }
     for (const name of readdirSync(join(folder, 'uses'))) {
       const path = join(folder, 'uses', name)
@@ -70,7 +77,7 @@ export class UploadBook {
   begin(content: string, { id, uses, topic, headers }: UploadLink, createdAtMs: number): void {
     const open = this.all().filter(({ link }) => link === id)
     if (uses > 0) {
-      const counted = this.used(id)
+      const counted = usesIn(this.folder, id)
       for (const record of open) counted.add(record.content)
       if (counted.size >= uses) throw httpFault('UPLOAD_LINK_USED', { where: `link ${id}` })
     }
@@ -85,8 +92,8 @@ export class UploadBook {
   /** Its message is stored. */
   async finished({ content, link, uses }: UploadRecord): Promise<void> {
     if (uses > 0) {
-      const ids = this.used(link).add(content)
-      writeDurably(join(this.folder, 'uses', link), [...ids].map((id) => `${id}\n`).join(''))
+      const ids = usesIn(this.folder, link).add(content)
+      writeDurably(usesPath(this.folder, link), [...ids].map((id) => `${id}\n`).join(''))
     }
     await this.drop(content)
   }
@@ -145,19 +152,6 @@ export class UploadBook {
 
   async forgetRest(content: string): Promise<void> {
     await rm(this.pathOf(content, 'rest'), { force: true })
-  }
-
-  private used(link: string): Set<string> {
-    try {
-      return new Set(
-        readFileSync(join(this.folder, 'uses', link), 'utf8')
-          .split('\n')
-          .filter(Boolean),
-      )
-    } catch (error) {
-      if (isMissing(error)) return new Set()
-      throw error
-    }
   }
 
   private pathOf(content: string, kind: 'json' | 'rest'): string {

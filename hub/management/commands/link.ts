@@ -1,12 +1,15 @@
 // Links for people with a browser: an upload link makes each file that comes a message on its topic, a download link gives one
 // content to whoever has it.
 
+import { userInfo } from 'node:os'
+import { join } from 'node:path'
 import { type HubConfig, isWildcard, joinAddress } from '#hub/config/mod.ts'
-import { openLinks } from '#hub/security/mod.ts'
+import { type LinkRecord, openLinks, usedTimes } from '#hub/security/mod.ts'
 import { systemClock } from '#protocol/base/mod.ts'
 import { attributesOf, checkTopic, encodeHeaders, HEADER_CONTENT } from '#protocol/codec/mod.ts'
-import { command, EXIT_OK, EXIT_USAGE, f } from '#protocol/fields/mod.ts'
+import { command, EXIT_OK, EXIT_USAGE, f, formatBytes } from '#protocol/fields/mod.ts'
 import { managementFault } from '../faults.ts'
+import { age, count, grid, printable, time, WIDTH, wrapped } from '../show.ts'
 import { configOf, data, json, misused, securityPath } from './settings.ts'
 
 const MINUTE_MS = 60_000
@@ -72,6 +75,74 @@ export const linkRevoke = command({
   },
 })
 
+type LinkShown = LinkRecord & {
+  readonly state: 'good' | 'expired' | 'revoked'
+  /** Files that may still come by an upload link; `null`: any number. */
+  readonly usesLeft: number | null
+}
+
+export const linkList = command({
+  summary: 'list the links that are good: who made each, for what, until when',
+  spec: f.object({
+    all: f.boolean({ doc: 'also those that have expired or were revoked', default: false }),
+    data,
+    json,
+  }),
+  run: async (settings) => {
+    if ((await configOf(settings.data, settings.json)) === null) return EXIT_USAGE
+    const links = openLinks(securityPath(settings.data))
+    const now = nowMs()
+    const folder = join(settings.data, 'http')
+    const all = links.made().map((link): LinkShown => {
+      const state = links.isRevoked(link.id) ? 'revoked' : link.expiresAtMs < now ? 'expired' : 'good'
+      const { id, uses } = link
+      return { ...link, state, usesLeft: uses === 0 ? null : Math.max(0, uses - usedTimes(folder, id)) }
+    })
+    const shown = settings.all ? all : all.filter(({ state }) => state === 'good')
+    console.log(settings.json ? JSON.stringify(shown) : listLines(shown, now).join('\n'))
+    return EXIT_OK
+  },
+})
+
+/** What `link list` prints. */
+export function listLines(links: readonly LinkShown[], nowMs: number): string[] {
+  if (links.length === 0) return ['No link is good: causeway-hub link upload, or link download']
+  const heads = [
+    { title: 'LINK' },
+    { title: 'KIND' },
+    { title: 'STATE' },
+    { title: 'USES LEFT', right: true },
+    { title: 'ENDS IN', right: true },
+  ]
+  const rows = links.map(({ id, kind, state, usesLeft, expiresAtMs }) => [
+    id,
+    kind,
+    state,
+    usesLeft === null ? '' : count(usesLeft),
+    state === 'good' ? age(expiresAtMs - nowMs) : '',
+  ])
+  const [head = '', ...lines] = grid(heads, rows)
+  return [head, ...links.flatMap((link, i) => [lines[i] ?? '', ...under(link)])]
+}
+
+/** What it is for, and whose. */
+function under({ kind, topic, content, bytesMax, madeAtMs, madeBy }: LinkShown): string[] {
+  const most = bytesMax === 0 ? '' : `, files of ${formatBytes(bytesMax)} at most`
+  const what = kind === 'upload' ? `topic ${topic}${most}` : `content ${content}`
+  const text = `${madeBy === '' ? '' : `${madeBy}, `}${time(madeAtMs)}: ${what}`
+  return wrapped(printable(text), WIDTH - 4).map((line, i) => `${i === 0 ? '  ' : '    '}${line}`)
+}
+
+/** Who gives the command: behind sudo, who gave that. */
+function operatorName(): string {
+  try {
+    return process.env.SUDO_USER ?? userInfo().username
+  } catch {
+    // A user without a name, as in containers.
+    return ''
+  }
+}
+
 const nowMs = (): number => systemClock.wallMs()
 
 async function make(
@@ -83,7 +154,7 @@ async function make(
   if (!config.listen.http.enabled) throw managementFault('LINK_HTTP_OFF', { where: settings.data })
   const base = baseOf(config)
   if (base === null) throw managementFault('LINK_ADDRESS_UNKNOWN', { where: settings.data })
-  const { token, id } = openLinks(securityPath(settings.data)).make(link, nowMs())
+  const { token, id } = openLinks(securityPath(settings.data)).make(link, nowMs(), operatorName())
   const url = `${base}/${link.kind}/${token}`
   const { kind, expiresAtMs } = link
   if (settings.json) console.log(JSON.stringify({ link: id, kind, url, expiresAtMs }))

@@ -3,7 +3,7 @@
 import { forget, purge, redrive, replay } from './act.ts'
 import { agents, grant, groups, groupsAdd, groupsRemove, invite, revoke } from './agents.ts'
 import { contentsList, contentsRemove, contentsShow } from './contents.ts'
-import { linkDownload, linkRevoke, linkUpload } from './link.ts'
+import { linkDownload, linkList, linkRevoke, linkUpload } from './link.ts'
 import { peek, queues, trace } from './look.ts'
 import { doctor, init } from './setup.ts'
 import { status } from './status.ts'
@@ -25,6 +25,7 @@ export const commands = {
   'contents remove': contentsRemove,
   'link upload': linkUpload,
   'link download': linkDownload,
+  'link list': linkList,
   'link revoke': linkRevoke,
   status,
   queues,
