@@ -48,6 +48,8 @@ export const LARGE_FILES_AT_ONCE = 4
 export const JOURNAL_FILE_BYTES_MIN = 4 * MIB
 /** Read at once from a large file. */
 export const COPY_BYTES = MIB
+/** Versions of a file looked at for what the next one has of them. */
+export const VERSIONS_MAX = 1_000
 /** Parts of contents that nobody asked for again for so long are not kept any more. */
 export const PARTS_KEPT_MS = 7 * 86_400_000
 

@@ -306,6 +306,34 @@ t.test('flows and the commands understand each other', async (t) => {
   t.strictSame(seen(by), { 'large.bin': sha256(files.get('plans/large.bin') as Buffer) })
 })
 
+t.test('of a later version only what is new travels', async (t) => {
+  await hub.enroll('versions')
+  await hub.enroll('reviewer')
+  const from = toHub('versions', { own: true })
+  const to = fromHub('reviewer', { subscribe: { name: 'all', topics: ['own/versions'] } })
+  const reviewer = agents.start('reviewer')
+  await eventually('subscribed', () => subscribed('reviewer:all'))
+  const sender = agents.start('versions')
+  const bytes = randomBytes(20 * MIB)
+  for (let version = 1; version <= 3; version++) {
+    bytes.write(`version ${version}`, version * 4 * MIB)
+    drop(from, new Map([['plan/site.dwg', bytes]]))
+    await eventually(
+      'it is there',
+      () => hub.queue('reviewer:all').tail === version && hub.queue('reviewer:all').depth === 0,
+    )
+    await eventually('it is done', () => pathsIn(join(from, 'done')).length === version)
+    t.ok(readFileSync(join(to, 'plan', version === 1 ? 'site.dwg' : `site (${version}).dwg`)).equals(bytes))
+  }
+  const total = await eventually('the status tells of it', () => {
+    const [out, there] = [agents.statusOf('versions'), agents.statusOf('reviewer')]
+    const both = out?.flows.out?.rowsOut === 3 && there?.flows.in?.rowsOut === 3
+    return both ? out.wire.bytesOut + there.wire.bytesIn : undefined
+  })
+  t.ok(total > 40 * MIB && total < 42 * MIB, `${total} bytes`)
+  await Promise.all([sender.end(), reviewer.end()])
+})
+
 t.test('from one folder into another, without a hub', async (t) => {
   await hub.enroll('copier')
   const [from, to] = [join(agents.dataOf('copier'), 'drop'), join(agents.dataOf('copier'), 'copies')]

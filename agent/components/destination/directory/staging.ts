@@ -3,12 +3,13 @@
 
 import { copyFile, lstat, mkdir, open, readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import { numberedName } from '#agent/client/download/mod.ts'
 import { Fault } from '#protocol/base/mod.ts'
 import { checkName } from '#protocol/transfer/mod.ts'
 import type { HubContent, Item } from '../../contract.ts'
 import { componentFault } from '../../faults.ts'
-import { FOLDER_DEPTH_MAX, FOLDERS_KNOWN_MAX, PARTS_KEPT_MS, SMALL_FILE_BYTES_MAX } from '../../limits.ts'
-import { copyLocal, errorCode, makeFolder, readSmall, writeFlushed } from '../../support/mod.ts'
+import { FOLDER_DEPTH_MAX, FOLDERS_KNOWN_MAX, PARTS_KEPT_MS, SMALL_FILE_BYTES_MAX, VERSIONS_MAX } from '../../limits.ts'
+import { copyLocal, errorCode, exists, makeFolder, readSmall, writeFlushed } from '../../support/mod.ts'
 
 /** A file that is whole and waits for its name: `folder` (with `/`, empty for the top) and `name`. */
 export type Staged = { readonly file: string; readonly folder: string; readonly name: string }
@@ -129,7 +130,7 @@ export class Staging {
       await flushFile(path)
       return { file: options.file, ...(named ?? (await this.#place(first.name || id, where))) }
     }
-    const reuse = named === null ? [] : [join(this.#target, named.folder, named.name)]
+    const reuse = named === null ? [] : await versionsOf(join(this.#target, named.folder), named.name)
     const arriving = content
       .download({ path: join(this.path, id), reuse, signal })
       .then(({ name }) => ({ name, file: id }))
@@ -147,6 +148,17 @@ function refusal(error: unknown, where: string): Fault {
   if (PASSING.test(error.code)) throw componentFault('FILE_NOT_FETCHED', { ...details, todo: error.remedy })
   if (error.details.retry === true) throw error
   return error
+}
+
+/** What lies under the name and the numbered ones behind it, the latest first. */
+async function versionsOf(folder: string, name: string): Promise<string[]> {
+  const paths: string[] = []
+  for (let n = 1; n <= VERSIONS_MAX; n += 1) {
+    const path = join(folder, n === 1 ? name : numberedName(name, n))
+    if (!(await exists(path))) break
+    paths.push(path)
+  }
+  return paths.reverse()
 }
 
 async function flushFile(path: string): Promise<void> {
