@@ -5,7 +5,8 @@ import { measureCeiling } from './ceiling.ts'
 import { startRole, stop } from './children.ts'
 import { measureFlow } from './flow.ts'
 
-const times = { warmUpMs: 50, measuredMs: 250 }
+// On a busy machine a quarter of a second may pass without one of the processes.
+const times = { warmUpMs: 50, measuredMs: 1000 }
 
 t.test('everything sent arrives, in order, and is counted', async (t) => {
   const flow = await measureCeiling(1024, times)
