@@ -6,7 +6,7 @@ import { deadLettersPolicy, type HubConfig, inboxPolicy, queuePolicy } from '#hu
 import { Listener } from '#hub/listener/mod.ts'
 import { ManagementServer } from '#hub/management/mod.ts'
 import { Router } from '#hub/router/mod.ts'
-import { type Authority, browserIdentity, openAuthority, openLinks } from '#hub/security/mod.ts'
+import { type Authority, browserIdentity, type Links, openAuthority, openLinks } from '#hub/security/mod.ts'
 import {
   CREDIT_BYTES_FIRST,
   CreditPool,
@@ -169,13 +169,14 @@ export async function startHub(options: {
   })
   undo.defer(() => listener.stop())
   const ports = await listener.start()
+  const links = openLinks(join(dataDir, 'security'))
   const http = config.listen.http.enabled
     ? new HttpServer({
         settings: config.listen.http,
         dataDir,
         tls: authority.tls,
         browser: browserIdentity(join(dataDir, 'security'), { hubName: identity.name, hub: authority.hubCertificate }),
-        links: openLinks(join(dataDir, 'security')),
+        links,
         contents,
         messages: new OwnMessages({ store, route, identity }),
         identity,
@@ -202,7 +203,7 @@ export async function startHub(options: {
     holds: (id) => store.contentHolds.count(id),
     messages: (id, max) => messagesReferringTo(store, id, max),
   })
-  const status = statusOf({ config, store, contents, admin, listener, startedAtMs, ports })
+  const status = statusOf({ config, store, contents, admin, listener, http, links, startedAtMs, ports })
   const management = new ManagementServer({
     dataDir,
     status,
@@ -258,10 +259,12 @@ function statusOf(parts: {
   contents: Contents
   admin: Admin
   listener: Listener
+  http: HttpServer | null
+  links: Links
   startedAtMs: number
   ports: { tcpPort: number; websocketPort: number | null }
 }): () => HubStatus {
-  const { config, store, contents, admin, listener, startedAtMs, ports } = parts
+  const { config, store, contents, admin, listener, http, links, startedAtMs, ports } = parts
   const { tcp, websocket } = config.listen
   return () => {
     const connections = [...listener.connections]
@@ -302,11 +305,13 @@ function statusOf(parts: {
       },
       store: store.usage(),
       contents: contentsIn(contents),
+      http: http?.status ?? null,
+      links: links.goodCount(systemClock.wallMs()),
     }
   }
 }
 
-function contentsIn({ store }: Contents): HubStatus['contents'] {
-  const { contents, bytes, bytesMax } = store.usage()
-  return { contents, bytes, bytesMax }
+function contentsIn({ store, moving, receivedBytes, sentBytes }: Contents): HubStatus['contents'] {
+  const { contents, bytes, bytesMax, lostChunks } = store.usage()
+  return { contents, bytes, bytesMax, lostChunks, uploads: moving.in, downloads: moving.out, receivedBytes, sentBytes }
 }

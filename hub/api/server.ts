@@ -75,6 +75,7 @@ export class HttpServer {
   private readonly finisher: Finisher
   private readonly tus: Tus
   private readonly exchanges = new Set<Exchange>()
+  private readonly counts = { requests: 0, failed: 0, receivedBytes: 0, sentBytes: 0 }
   private readonly downloads = new Map<string, number>()
   private timer: NodeJS.Timeout | null = null
 
@@ -139,6 +140,19 @@ export class HttpServer {
     await Promise.race([this.finisher.stop(), late])
   }
 
+  /** What it does, and has done since the start. */
+  get status(): { open: number; requests: number; failed: number; receivedBytes: number; sentBytes: number } {
+    return { open: this.exchanges.size, ...this.counts }
+  }
+
+  private count({ link, bytes, fault }: Exchange): void {
+    const { counts } = this
+    counts.requests++
+    if (fault !== null) counts.failed++
+    if (link?.kind === 'download') counts.sentBytes += bytes
+    else counts.receivedBytes += bytes
+  }
+
   private newServer(): Server {
     const { settings } = this.options
     const bounds = {
@@ -187,6 +201,7 @@ export class HttpServer {
       if (exchange !== null) {
         await exchange.closed
         this.exchanges.delete(exchange)
+        this.count(exchange)
         tell(log, exchange)
       }
     }

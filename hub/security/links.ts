@@ -70,6 +70,8 @@ export type Links = {
   /** Those that were made, in their order. */
   made(): LinkRecord[]
   isRevoked(id: string): boolean
+  /** How many of them are good. */
+  goodCount(nowMs: number): number
   /** The token for one upload of an upload link. */
   part(of: UploadLink, content: string, expiresAtMs: number): string
   /** What a token allows. Faults: LINK_INVALID, LINK_EXPIRED, LINK_REVOKED, KEY_EXPOSED. */
@@ -93,6 +95,10 @@ export function openLinks(folder: string): Links {
   return {
     made: () => ledger.all(),
     isRevoked: (id) => revocations.has(id),
+    goodCount(nowMs) {
+      const { revoked } = revocations
+      return ledger.all().filter(({ id, expiresAtMs }) => expiresAtMs >= nowMs && !revoked.has(id)).length
+    },
     make(link, nowMs, by = '') {
       checkNew(link, nowMs)
       makeFolder(folder)
@@ -210,6 +216,12 @@ class Revocations {
   has(id: string): boolean {
     this.refresh()
     return this.ids.has(id)
+  }
+
+  /** All of them, with when. */
+  get revoked(): ReadonlyMap<string, number> {
+    this.refresh()
+    return this.ids
   }
 
   add(id: string, nowMs: number): void {

@@ -104,7 +104,6 @@ t.test('what a disk stores and says to have failed is held', async (t) => {
     throw new Error('the test says so')
   }
   t.equal(await failureOf(scene.append([q], referring(A))), 'STORE_DAMAGED')
-  await scene.written()
   t.strictSame([countsOf(scene), freed], [[1, 0, 0], []])
   await scene.store.close()
   t.strictSame([...(await contentsOf(scene.dataDir)).holds.values()], [[A]])

@@ -37,7 +37,18 @@ function statusOf(queues: readonly QueueStatus[]): HubStatus {
     messages: { accepted: 7, duplicate: 0, settled: 3 },
     wire: { bytesIn: 0, bytesOut: 0 },
     store: { bytes: 0, bytesMax: 100, groups: 0 },
-    contents: { contents: 0, bytes: 0, bytesMax: 100 },
+    contents: {
+      contents: 2,
+      bytes: 0,
+      bytesMax: 100,
+      lostChunks: 1,
+      uploads: 0,
+      downloads: 0,
+      receivedBytes: 50,
+      sentBytes: 0,
+    },
+    http: null,
+    links: 3,
   }
 }
 
@@ -71,6 +82,11 @@ t.test('counters and gauges of hub, queues and agents', async (t) => {
   for (const [name, value] of Object.entries({
     causeway_messages_accepted_total: 7,
     causeway_queues: 4,
+    causeway_contents: 2,
+    causeway_content_lost_chunks: 1,
+    causeway_content_received_bytes_total: 50,
+    causeway_http_requests_total: 0,
+    causeway_links: 3,
     causeway_store_bytes_max: 100,
     'causeway_queue_depth{queue="人口/变更"}': 10,
     'causeway_queue_bytes{queue="人口/变更"}': 300,

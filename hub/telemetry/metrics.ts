@@ -25,6 +25,16 @@ const HUB_COUNTERS: readonly (readonly [Name, string, (status: HubStatus) => num
   ['causeway_wire_received_bytes_total', 'bytes received from agents', ({ wire }) => wire.bytesIn],
   ['causeway_wire_sent_bytes_total', 'bytes sent to agents', ({ wire }) => wire.bytesOut],
   ['causeway_store_groups_total', 'groups of writes flushed to disk', ({ store }) => store.groups],
+  [
+    'causeway_content_received_bytes_total',
+    'bytes of large content received',
+    ({ contents }) => contents.receivedBytes,
+  ],
+  ['causeway_content_sent_bytes_total', 'bytes of large content sent', ({ contents }) => contents.sentBytes],
+  ['causeway_http_requests_total', 'requests with a good link', ({ http }) => http?.requests ?? 0],
+  ['causeway_http_failed_total', 'of these, those that failed', ({ http }) => http?.failed ?? 0],
+  ['causeway_http_received_bytes_total', 'bytes of files by links', ({ http }) => http?.receivedBytes ?? 0],
+  ['causeway_http_sent_bytes_total', 'bytes of files taken by links', ({ http }) => http?.sentBytes ?? 0],
 ]
 
 const HUB_GAUGES: readonly (readonly [Name, string, (status: HubStatus) => number])[] = [
@@ -32,6 +42,18 @@ const HUB_GAUGES: readonly (readonly [Name, string, (status: HubStatus) => numbe
   ['causeway_store_bytes', "bytes of the store's file in use", ({ store }) => store.bytes],
   ['causeway_store_bytes_max', 'bound of the store', ({ store }) => store.bytesMax],
   ['causeway_queues', 'queues of all kinds', ({ queues }) => queues.length],
+  ['causeway_contents', 'large contents', ({ contents }) => contents.contents],
+  ['causeway_content_bytes', 'bytes of large content on disk', ({ contents }) => contents.bytes],
+  ['causeway_content_bytes_max', 'bound of large content', ({ contents }) => contents.bytesMax],
+  [
+    'causeway_content_lost_chunks',
+    'chunks found damaged that have not come again',
+    ({ contents }) => contents.lostChunks,
+  ],
+  ['causeway_content_uploads', 'contents being received', ({ contents }) => contents.uploads],
+  ['causeway_content_downloads', 'contents being sent', ({ contents }) => contents.downloads],
+  ['causeway_http_requests_open', 'requests with a good link under way', ({ http }) => http?.open ?? 0],
+  ['causeway_links', 'links that are good', ({ links }) => links],
 ]
 
 const QUEUE_COUNTERS: readonly (readonly [Name, string, keyof QueueCounters])[] = [

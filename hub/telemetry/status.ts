@@ -70,6 +70,28 @@ export type HubStatus = {
   /** Bytes on sockets since start, above TLS. */
   readonly wire: { readonly bytesIn: number; readonly bytesOut: number }
   readonly store: { readonly bytes: number; readonly bytesMax: number; readonly groups: number }
-  /** Large content. */
-  readonly contents: { readonly contents: number; readonly bytes: number; readonly bytesMax: number }
+  /** Large content; bytes received and sent since the start. */
+  readonly contents: {
+    readonly contents: number
+    readonly bytes: number
+    readonly bytesMax: number
+    /** Chunks that were found damaged, and have not come again. */
+    readonly lostChunks: number
+    readonly uploads: number
+    readonly downloads: number
+    readonly receivedBytes: number
+    readonly sentBytes: number
+  }
+  /** The port for people with a browser; `null` when it is off. */
+  readonly http: {
+    /** Under way. */
+    readonly open: number
+    /** By a link that was found good, since the start; those of them that failed; bytes of files. */
+    readonly requests: number
+    readonly failed: number
+    readonly receivedBytes: number
+    readonly sentBytes: number
+  } | null
+  /** Links that are good. */
+  readonly links: number
 }

@@ -109,6 +109,20 @@ t.test('from a browser to an agent, and to another browser', async (t) => {
   )
   for (const { url } of [upload, download]) t.notOk(listed.stdout.includes(url.split('/').at(-1) ?? ''))
   for (const line of listed.stdout.split('\n')) t.ok(columns(line) <= 80, line)
+  const metrics = await (await fetch(`http://${HOST}:${hub.managementPort}/metrics`)).text()
+  for (const [name, least] of [
+    ['links', 2],
+    ['contents', 1],
+    ['content_bytes', 1000],
+    ['content_received_bytes_total', bytes.length],
+    ['content_sent_bytes_total', 2 * bytes.length],
+    ['http_requests_total', 4],
+    ['http_received_bytes_total', bytes.length],
+    ['http_sent_bytes_total', bytes.length],
+  ] as const) {
+    const value = Number(new RegExp(`^causeway_${name} (\\d+)$`, 'm').exec(metrics)?.[1])
+    t.ok(value >= least, `${name} is ${value}`)
+  }
   const revoked = await run('hub', ['link', 'revoke', download.link, '--data', hub.dataDir, '--json'])
   t.strictSame(JSON.parse(revoked.stdout), { link: download.link, revoked: true })
   t.equal((await ask(download.url, 'GET')).status, 410)

@@ -29,9 +29,7 @@ export function statusLines(now: HubStatus, nowMs: number): string[] {
     `TCP ${listen.tcp}, WebSocket ${listen.websocket ?? 'off'}, memory ${size(now.rssBytes)}`,
     `Messages: ${count(messages.accepted)} accepted, ${count(messages.settled)} settled, ${count(messages.duplicate)} repeated`,
     `Wire: ${size(wire.bytesIn)} in, ${size(wire.bytesOut)} out; store: ${size(store.bytes)} of ${size(store.bytesMax)}`,
-    ...(contents.contents === 0
-      ? []
-      : [`Large content: ${count(contents.contents)}, ${size(contents.bytes)} of ${size(contents.bytesMax)}`]),
+    ...(contents.contents === 0 ? [] : [contentsLine(contents)]),
     ...deadLetterLines(queues, nowMs),
     '',
     ...queueGrid(shown, nowMs),
@@ -42,6 +40,12 @@ export function statusLines(now: HubStatus, nowMs: number): string[] {
       sessions.map(({ agent, transport, remote, consumers }) => [agent, transport, remote, count(consumers)]),
     ),
   ]
+}
+
+function contentsLine({ contents, bytes, bytesMax, uploads, downloads, lostChunks }: HubStatus['contents']): string {
+  const moving = uploads + downloads === 0 ? '' : `; ${count(uploads)} arriving, ${count(downloads)} being fetched`
+  const lost = lostChunks === 0 ? '' : `; DAMAGED CHUNKS: ${count(lostChunks)}`
+  return `Large content: ${count(contents)}, ${size(bytes)} of ${size(bytesMax)}${moving}${lost}`
 }
 
 export const moreQueues = (number: number): string =>

@@ -196,6 +196,11 @@ export class Chunks {
     this.count -= places.length
   }
 
+  /** Parts of these chunks, which were given up, are gone, and that is on the disk: nobody may miss them any more. */
+  left(numbers: readonly number[]): void {
+    for (const number of numbers) if (sound(() => this.tables.chunks.stored(number)) === null) this.lost.delete(number)
+  }
+
   /** Reads without hashing, into the beginning of `into` when it is given. Faults: `CHUNK_UNKNOWN`, `STORE_DAMAGED`, `STORE_IO`. */
   async read(digest: Buffer, into: Buffer | null): Promise<StoredChunk> {
     const found = this.find(digest)

@@ -97,9 +97,11 @@ export class Cleaning {
     const { tables, chunks } = this
     let left = true
     let freed: Place[] = []
+    let lost: number[] = []
     const step: Work = {
       write: () => {
         freed = []
+        lost = []
         const origin = tables.removing.get(content) ?? ''
         const readers = namedKeys(tables.readers.table, content, CONTENT_REMOVE_PARTS)
         for (const key of readers) tables.readers.remove(key)
@@ -108,12 +110,16 @@ export class Cleaning {
           const part = sound(() => tables.parts.get(key as PartKey))
           const place = part === null ? null : sound(() => chunks.leave(part.chunk, origin))
           if (place !== null) freed.push(place)
+          if (part !== null && chunks.lost.has(part.chunk)) lost.push(part.chunk)
           tables.parts.remove(key as PartKey)
         }
         left = parts.length === CONTENT_REMOVE_PARTS || readers.length === CONTENT_REMOVE_PARTS
         if (!left) tables.removing.remove(content)
       },
-      done: () => chunks.freed(freed),
+      done: () => {
+        chunks.freed(freed)
+        chunks.left(lost)
+      },
     }
     while (left) {
       await this.written(step)

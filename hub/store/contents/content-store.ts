@@ -334,9 +334,18 @@ export class ContentStore {
     this.checkOpen()
   }
 
-  usage(): { bytes: number; bytesMax: number; contents: number; chunks: number; liveBytes: number } {
+  /** `lostChunks`: given up, and not here again. */
+  usage(): {
+    bytes: number
+    bytesMax: number
+    contents: number
+    chunks: number
+    lostChunks: number
+    liveBytes: number
+  } {
     const { contents, chunks, engine } = this
-    return { ...engine.usage(), contents, chunks: chunks.count, liveBytes: engine.segments.liveBytes }
+    const { liveBytes } = engine.segments
+    return { ...engine.usage(), contents, chunks: chunks.count, lostChunks: chunks.lost.size, liveBytes }
   }
 
   /** Why so many bytes more would not be taken now; `null` when they would. */

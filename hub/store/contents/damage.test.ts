@@ -65,6 +65,7 @@ t.test('a bit turned over: the chunk is missing wherever it was used, and comes 
   t.match(faults, [{ code: 'STORE_DAMAGED' }])
   await again.damaged(digestOf(bad))
   t.notOk(again.has(digestOf(bad)))
+  t.equal(again.usage().lostChunks, 1)
   t.match(again.get(idOf(1)), { state: 'open', manifest: Buffer.from('m'), chunks: 1, bytes: good.length })
   t.strictSame(again.parts(idOf(1), 0, 10), [{ index: 0, digest: digestOf(good), length: good.length }])
   t.equal(again.part(idOf(1), 1), null)
@@ -120,11 +121,13 @@ t.test('what was lost comes again with any content that has it, for all contents
   t.ok(await verified(again, digestOf(bad)))
   for (const number of [1, 2, 4]) await again.remove(idOf(number))
   t.ok(await verified(again, digestOf(bad)), 'the last one still has it')
+  await again.damaged(digestOf(bad))
+  t.equal(again.usage().lostChunks, 1)
   await again.remove(idOf(3))
-  t.match(again.usage(), { contents: 0, chunks: 0, liveBytes: 0 })
+  t.match(again.usage(), { contents: 0, chunks: 0, lostChunks: 0, liveBytes: 0 })
   await again.close()
   t.strictSame(await wrongIn(folder), [])
-  t.match(faults, [{ code: 'STORE_DAMAGED', where: /^chunk / }])
+  t.match(faults, [{ code: 'STORE_DAMAGED', where: /^chunk / }, { code: 'STORE_DAMAGED' }])
 })
 
 t.test('chunks lost and come again in any order', async (t) => {

