@@ -4,7 +4,7 @@
 import { writeSync } from 'node:fs'
 import { Random } from '#protocol/bytes/testing.ts'
 import { ContentStore } from './content-store.ts'
-import { infoOf, MIB, numberedAdd } from './contents.testing.ts'
+import { digestOf, infoOf, MIB, numberedAdd, numberedChunk } from './contents.testing.ts'
 
 const [, , folder = '', seed = '1'] = process.argv
 const random = new Random(Number(seed))
@@ -24,6 +24,11 @@ async function one(id: string): Promise<void> {
     const added = store.add(id, index, numberedAdd(number)).then(() => say('added', id, index, number))
     adds.push(added)
     if (random.oneIn(4)) await added
+    if (!random.oneIn(40)) continue
+    // As if somebody had read it and found it damaged.
+    const bad = random.below(60)
+    say('damages', bad)
+    adds.push(store.damaged(digestOf(numberedChunk(bad))))
   }
   await Promise.all(adds)
 }
