@@ -27,6 +27,7 @@ import {
   QUEUE_DEAD,
   QUEUE_UNROUTED,
   type Queue,
+  receiptsOf,
   type StoreOptions,
 } from '#hub/store/mod.ts'
 import { HubMeters, type HubStatus, type Log, Metrics } from '#hub/telemetry/mod.ts'
@@ -70,6 +71,7 @@ export async function startHub(options: {
     ...config.store,
     traceKeepMs: config.trace.keepMs,
     traceBytesMax: config.trace.bytesMax,
+    receiptsBytesMax: config.receipts.bytesMax,
     onFault: (fault) => log('error', 'store', { fault: fault.toJSON() }),
     onStep,
   })
@@ -238,12 +240,13 @@ function keepInboxes(parts: {
   const policy = policyOf(inboxPolicy(config))
   const poll = authority.agents.follow(
     ({ name, groups, revokedAtMs }) => {
-      const inbox = store.queues.get(inboxOf(name))
       if (revokedAtMs === null) {
         const topics = [`to/${name}/#`, 'all/#', ...groups.map((group) => `group/${group}/#`)]
         store.queues.own(inboxOf(name), name, { topics, where: {} }, policy)
-      } else if (inbox !== undefined) {
-        void store.queues.forget(inbox)
+      } else {
+        for (const own of [inboxOf(name), receiptsOf(name)].map((queue) => store.queues.get(queue))) {
+          if (own !== undefined) void store.queues.forget(own)
+        }
       }
     },
     (fault) => log('warn', 'agents not read', { fault: fault.toJSON() }),

@@ -65,6 +65,7 @@ t.test('a name is enough', async (t) => {
     store: { mapBytesMax: 68_719_476_736, cacheBytes: 33_554_432, freeBytesMin: 268_435_456 },
     contents: { bytesMax: 274_877_906_944, keepMs: 604_800_000, share: 'own' },
     inbox: { messages: 100_000, bytes: 268_435_456, ageMs: 2_592_000_000 },
+    receipts: { bytesMax: 67_108_864 },
     deadLetters: { keepMs: 0, bytesMax: 0 },
     trace: { keepMs: 604_800_000, bytesMax: 268_435_456 },
     limits: { sessionsMax: 20_000, handshakeMs: 10_000, keepaliveMs: 20_000 },

@@ -241,6 +241,15 @@ export const hubSpec = f.object({
     },
     { doc: "every agent's inbox: what is addressed to it, to its groups or to all" },
   ),
+  receipts: f.object(
+    {
+      bytesMax: bytes(
+        'bytes one agent has not collected; beyond it messages of it that ask for receipts wait, and deliveries are not told',
+        64 * MiB,
+      ),
+    },
+    { doc: 'what became of messages, told to agents that asked: kept until they collect it' },
+  ),
   deadLetters: f.object(
     {
       keepMs: time('how long they are kept', 0),

@@ -87,6 +87,11 @@ export const storeFault = declareFaults('store', {
     meaning: 'a queue is as full as it may be',
     remedy: 'Nothing is lost: the sender keeps the batch and tries again; consume the queue, or raise its limits',
   },
+  RECEIPTS_FULL: {
+    meaning: 'an agent has as many receipts to collect as it may',
+    remedy:
+      'Nothing is lost: its messages that ask for receipts wait. Let its application take and settle its receipts (client.receipts()), publish without asking for them, raise receipts.bytesMax in hub.yaml, or drop them with causeway-hub purge receipts/AGENT --all --yes',
+  },
   QUEUE_BUSY: {
     meaning: 'a queue cannot be replayed while consumers have messages of it out',
     remedy: 'Stop its consumers, or wait until they have settled, then try again',

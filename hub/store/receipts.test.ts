@@ -344,3 +344,41 @@ t.test(
     for (let round = 0; round < 6; round++) if (!(await live(t, random, round))) return
   },
 )
+
+t.test('an agent that does not collect its receipts sends no more that ask for them, and loses none', async (t) => {
+  const scene = await Scene.open(t, { receiptsBytesMax: 1000 })
+  const q = await scene.queue('q')
+  await scene.append([q], { count: 12, receipts: 'all' })
+  // One by one: a receipt of some 140 bytes each.
+  const lease = scene.take(q) as Lease
+  for (let i = 0; i < 12; i++) await (i % 2 === 0 ? scene.settle(lease, i, 1) : scene.reject(lease, 'BAD', i, 1))
+  const queue = scene.named('receipts/agent')
+  t.ok(queue.bytes > 1000, `${queue.bytes} bytes: what was taken before is told all the same`)
+  t.equal(await failureOf(scene.append([q], FINAL)), 'RECEIPTS_FULL')
+  t.equal(await failureOf(scene.append([q], { receipts: 'all' })), 'RECEIPTS_FULL')
+  await scene.append([q])
+  await scene.append([q], { stream: 'other' })
+  await scene.restart()
+  t.equal(await failureOf(scene.append([scene.named('q')], FINAL)), 'RECEIPTS_FULL', 'also after a restart')
+  t.equal((await scene.receipts()).length, 12)
+  await scene.append([scene.named('q')], { count: 2, receipts: 'all' })
+  scene.store.delivered(scene.take(scene.named('q')) as Lease, 'reader')
+  await scene.contents(t)
+})
+
+t.test('deliveries are not told while an agent has too many receipts; the final one is', async (t) => {
+  const scene = await Scene.open(t, { receiptsBytesMax: 300 })
+  const q = await scene.queue('q')
+  await scene.append([q], { receipts: 'all' })
+  for (let attempt = 0; attempt < 20; attempt++) {
+    const lease = scene.take(q) as Lease
+    scene.store.delivered(lease, 'reader')
+    await scene.retry(lease)
+    await scene.written()
+  }
+  await scene.drain(q)
+  const states = (await scene.receipts()).map(({ state }) => state)
+  t.equal(states.at(-1), 'processed')
+  t.ok(states.length < 6, states.join(' '))
+  await scene.contents(t)
+})

@@ -60,6 +60,8 @@ export type StoreOptions = {
   readonly freeBytesMin?: number
   readonly traceKeepMs?: number
   readonly traceBytesMax?: number
+  /** Bytes of receipts one agent has not collected; 0 is no limit. */
+  readonly receiptsBytesMax?: number
   readonly clock?: StoreClock
   /** Told when something could not be written, for the log. */
   readonly onFault?: (fault: Fault) => void
@@ -72,6 +74,7 @@ export type StoreOptions = {
 export const STORE_ID_BYTES = 16
 const TRACE_KEEP_MS = 7 * 86_400_000
 const TRACE_BYTES_MAX = 256 * 1024 * 1024
+const RECEIPTS_BYTES_MAX = 64 * 1024 * 1024
 
 /** One copy of messages of a batch, on its way to a place. */
 type Copy = {
@@ -124,7 +127,7 @@ export class HubStore {
     })
     this.fates = new Fates(engine)
     this.queues = new Queues(engine, this.book, this.batches, this.timers)
-    this.receipts = new Receipts(this.queues, this.book)
+    this.receipts = new Receipts(this.queues, this.book, options.receiptsBytesMax ?? RECEIPTS_BYTES_MAX)
     const onFault = options.onFault ?? nothing
     this.endings = new Endings({
       engine,
@@ -284,7 +287,7 @@ export class HubStore {
    * Stores a batch, its queue entries and its stream's last number in one transaction; resolves when they are on disk.
    * A batch the stream has already is a duplicate: it resolves, when the first copy is on disk, and has no effect.
    * `contents` are those its messages refer to, for callers who know them: they are held before this returns.
-   * Faults: `STREAM_GAP`, `STREAM_OVERLAP`, `QUEUE_FULL`, `STORE_FULL`.
+   * Faults: `STREAM_GAP`, `STREAM_OVERLAP`, `QUEUE_FULL`, `RECEIPTS_FULL`, `STORE_FULL`.
    */
   async append(
     stream: Stream,
@@ -307,6 +310,7 @@ export class HubStore {
     assert(placements.length > 0, 'every message has a place')
     const nowMs = this.clock.wallMs()
     // Everything that may throw comes before the first plan.
+    if ((batch.head.flags & RECEIPT_FLAGS) !== 0) this.receipts.check(batch.head.origin)
     const admitted = this.queues.admit(placements, batch)
     for (const { queue, lane } of admitted) this.book.lane(queue, lane)
     const asksFinal = (batch.head.flags & FLAG_RECEIPT_FINAL) !== 0
