@@ -4,7 +4,7 @@
 import { read } from 'node:fs'
 import { CHUNK_BYTES_MAX, CHUNK_BYTES_MIN } from '#protocol/transfer/mod.ts'
 import { sharedBuffer } from '../threads/mod.ts'
-import { ARENA_BYTES_MAX, DISK_PAGE_BYTES } from './limits.ts'
+import { ARENA_BYTES_MAX, ARENA_SPARE_BYTES_MAX, DISK_PAGE_BYTES, SPARE_BLOCK_BYTES_MAX } from './limits.ts'
 
 const UNIT_BYTES = CHUNK_BYTES_MIN
 const ALIGN_STEP_BYTES = 16
@@ -20,10 +20,19 @@ export class ChunkArena {
 
   /** For content of that size: a small one needs little. */
   constructor(size: number) {
-    const bytes = Math.min(ARENA_BYTES_MAX, size + CHUNK_BYTES_MAX)
+    // Twice the content: what is copied from files here, and what comes meanwhile. No chunk is longer than the content.
+    const bytes = Math.min(ARENA_BYTES_MAX, size + Math.min(size, CHUNK_BYTES_MAX))
     const units = Math.ceil(bytes / UNIT_BYTES)
-    this.memory = sharedBuffer(units * UNIT_BYTES + DISK_PAGE_BYTES)
+    this.memory = blockFor(units * UNIT_BYTES + DISK_PAGE_BYTES)
     this.taken = new Uint8Array(units)
+  }
+
+  /** The content is through, and nothing of it comes any more. A small block that nobody uses serves the next one. */
+  release(): void {
+    const { length } = this.memory
+    if (this.usedBytes > 0 || length > SPARE_BLOCK_BYTES_MAX) return
+    const spareBytes = spare.reduce((sum, block) => sum + block.length, 0)
+    if (spareBytes + length <= ARENA_SPARE_BYTES_MAX) spare.push(this.memory)
   }
 
   get bytes(): number {
@@ -91,6 +100,17 @@ export class ChunkArena {
     }
     return -1
   }
+}
+
+/** Blocks of a process that small contents can use again: the system gets memory of threads back late, when garbage is collected. */
+const spare: Buffer[] = []
+
+function blockFor(bytesMin: number): Buffer {
+  if (bytesMin > SPARE_BLOCK_BYTES_MAX) return sharedBuffer(bytesMin)
+  const at = spare.findIndex(({ length }) => length >= bytesMin)
+  if (at >= 0) return spare.splice(at, 1)[0] as Buffer
+  // Few lengths, so that they fit others.
+  return sharedBuffer(2 ** Math.ceil(Math.log2(bytesMin)))
 }
 
 const canRead = (handle: number, into: Buffer): Promise<boolean> =>

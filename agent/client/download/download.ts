@@ -356,6 +356,7 @@ export class Download implements Transfer {
       this.over = true
       this.setState('done', null)
       this.tidy()
+      this.arena?.release()
       const { size, name, mediaType, origin, root } = manifest
       this.settle.resolve({ path, size, name, mediaType, origin, root: root.toString('hex') })
     } catch (error) {

@@ -10,6 +10,9 @@ export const DISK_PAGE_BYTES = 4096
 
 /** Chunks that are received, hashed, written or copied: 15 MiB on their way, one of 8 MiB begun, 8 MiB being copied, and gaps. */
 export const ARENA_BYTES_MAX = 40 * MIB
+/** Blocks of small contents that are kept for the next ones, each and together. */
+export const SPARE_BLOCK_BYTES_MAX = 4 * MIB
+export const ARENA_SPARE_BYTES_MAX = 16 * MIB
 /** Chunks copied from files here at a time; one more than fits is let in when there is none. */
 export const COPY_BYTES_MAX = 8 * MIB
 
