@@ -40,10 +40,13 @@ export const FOLDERS_KNOWN_MAX = 10_000
 /** Calls to the file system under way; Node has four threads for them. */
 export const FILES_AT_ONCE = 32
 /** Files of one portion end with the one that reaches this: small ones share a commit, a large one has its own. */
-export const PORTION_FILES_BYTES_MAX = 2 * MIB
-/** Larger ones go one by one beside a few others: copies of them, uploads and downloads. */
+export const PORTION_FILES_BYTES_MAX = 8 * MIB
+/** Copied in one piece. */
 export const SMALL_FILE_BYTES_MAX = 64 * KIB
-export const LARGE_FILES_AT_ONCE = 4
+/** Copies and downloads of larger ones: a download takes 40 MiB at most. */
+export const LARGE_FILES_AT_ONCE = 8
+/** Uploads share their memory; most of the time they wait for the hub's disk. */
+export const UPLOADS_AT_ONCE = 32
 /** Of a smaller one the hashes are made again sooner than they are read. */
 export const JOURNAL_FILE_BYTES_MIN = 4 * MIB
 /** Read at once from a large file. */

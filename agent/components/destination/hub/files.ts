@@ -21,7 +21,7 @@ import {
 import { CONTENT_ID_BYTES, checkName } from '#protocol/transfer/mod.ts'
 import type { Item, LocalFile } from '../../contract.ts'
 import { componentFault } from '../../faults.ts'
-import { JOURNAL_FILE_BYTES_MIN, LARGE_FILES_AT_ONCE } from '../../limits.ts'
+import { JOURNAL_FILE_BYTES_MIN, UPLOADS_AT_ONCE } from '../../limits.ts'
 import { atOnce, checkLocal, fileFault, readIfThere, readSmall, replaceFile, stillWritten } from '../../support/mod.ts'
 import type { HubOutlet } from './destination.ts'
 import type { HubDestinationSettings } from './settings.ts'
@@ -79,7 +79,7 @@ export class FileMessages {
       await atOnce(
         places.filter((place) => this.#isLarge(items[place] as Item)),
         prepare,
-        LARGE_FILES_AT_ONCE,
+        UPLOADS_AT_ONCE,
       )
       if (sent.length > 0) await replaceFile(this.#sentPath, `${JSON.stringify(sent)}\n`)
     } catch (error) {
@@ -93,11 +93,7 @@ export class FileMessages {
   async sendAgain(signal: AbortSignal): Promise<boolean> {
     const sent = JSON.parse((await readIfThere(this.#sentPath)) ?? '[]') as readonly Sent[]
     try {
-      await atOnce(
-        sent,
-        (each) => this.#upload(each, { keepJournal: true, where: each.path, signal }),
-        LARGE_FILES_AT_ONCE,
-      )
+      await atOnce(sent, (each) => this.#upload(each, { keepJournal: true, where: each.path, signal }), UPLOADS_AT_ONCE)
     } catch (error) {
       signal.throwIfAborted()
       const why = error instanceof Fault ? `${error.code}: ${error.message}` : String(error)

@@ -237,6 +237,31 @@ t.test('a file that changes is not taken until it rests', async (t) => {
   t.strictSame(await take(200), ['a'])
 })
 
+t.test('a pass that begins while files wait neither doubles nor hides them', async (t) => {
+  const { path, drop } = setUp(t)
+  const scan = new FileScan({ path, matches: () => true, stableMs: 0, subfolders: false, reserved: new Set() })
+  for (let i = 0; i < 20; i++) drop(String(i).padStart(2, '0'))
+  const taken: string[] = []
+  await scan.beginPass()
+  for (let nowMs = 1; nowMs < 3 || scan.waiting > 0; nowMs++) {
+    const found = await scan.take(nowMs, { filesMax: 9, bytesMax: 6 })
+    t.equal(found.length, 3)
+    for (const { name } of found) {
+      taken.push(name)
+      rmSync(join(path, name))
+    }
+    // The second of them is dropped again, with other content, while it waits.
+    if (nowMs === 1) writeFileSync(join(path, '05'), 'longer')
+    if (nowMs < 3) await scan.beginPass()
+    if (nowMs === 6) break
+  }
+  while (scan.waiting > 0) for (const { name } of await scan.take(9, { filesMax: 9, bytesMax: 99 })) taken.push(name)
+  t.strictSame(
+    taken.toSorted(),
+    Array.from({ length: 20 }, (_, i) => String(i).padStart(2, '0')),
+  )
+})
+
 t.test('a name that is not UTF-8 is told of, once', async (t) => {
   const { path, drop, source, logs } = setUp(t, { once: false })
   drop('good.txt')
@@ -259,7 +284,7 @@ t.test('a name that is not UTF-8 is told of, once', async (t) => {
 t.test('a portion ends with the file that makes it large', async (t) => {
   const { drop, source } = setUp(t)
   for (const name of ['1', '2', '4', '5']) drop(name)
-  drop('3', 'x'.repeat(3 * 2 ** 20))
+  drop('3', 'x'.repeat(9 * 2 ** 20))
   const live = source()
   await live.open(null)
   const portions = await drain(live)

@@ -1,7 +1,7 @@
 // Finds files that have come to rest, in a folder with any number of them, in bounded memory: names come from the folder as they
 // are wanted, some ten thousand are observed at a time, and each is looked at twice, `stableMs` apart.
 //
-//   folder → observed (seen, since when it looks so) → resting (long enough, by name) → taken
+//   folder → observed (seen, since when it looks so), of these resting (long enough, by name) → taken
 //
 // One pass reads every folder once; what is dropped behind it is found by the next one.
 
@@ -32,9 +32,9 @@ export class FileScan {
   /** Folders this pass has still to read, deepest first. */
   #folders: string[] = []
   #open: { readonly dir: Dir; readonly folder: string } | null = null
-  /** In the order of `sinceMs`. */
+  /** Seen and not taken, in the order of `sinceMs`. */
   readonly #observed = new Map<string, Observed>()
-  /** Rested long enough, by name, the last one first. */
+  /** Those of them that rested long enough, by name, the last one first; and some that are not observed so any more. */
   #resting: Observed[] = []
   /** Names of this pass that are not text in UTF-8: nobody could say which file is meant. */
   unreadableNames = 0
@@ -52,7 +52,7 @@ export class FileScan {
 
   /** Files seen and not taken, resting or not. */
   get waiting(): number {
-    return this.#observed.size + this.#resting.length
+    return this.#observed.size
   }
 
   /** Milliseconds until the first of the files observed may have come to rest; `null` when none is observed. */
@@ -79,21 +79,20 @@ export class FileScan {
     const taken: Found[] = []
     let bytes = 0
     while (taken.length < limits.filesMax && bytes < limits.bytesMax && this.#resting.length > 0) {
-      const group: Observed[] = []
-      while (group.length < FILES_AT_ONCE && taken.length + group.length < limits.filesMax) {
-        const next = this.#resting.pop()
-        if (next === undefined) break
-        group.push(next)
-        bytes += next.size
-        if (bytes >= limits.bytesMax) break
-      }
+      const room = { files: limits.filesMax - taken.length, bytes: limits.bytesMax - bytes }
+      const group = this.#nextResting(room)
       const looks = await atOnce(group, (file) => this.#look(file.name))
       for (const [i, file] of group.entries()) {
         const now = looks[i] ?? null
+        this.#observed.delete(file.name)
         if (now === null) continue
-        if (this.#options.stableMs === 0 || isSame(file, now)) taken.push(now)
-        // It is being written after all.
-        else this.#observed.set(file.name, { ...now, sinceMs: nowMs })
+        if (this.#options.stableMs === 0 || isSame(file, now)) {
+          taken.push(now)
+          bytes += now.size
+        } else {
+          // It is being written after all.
+          this.#observed.set(file.name, { ...now, sinceMs: nowMs })
+        }
       }
     }
     return taken
@@ -128,10 +127,23 @@ export class FileScan {
     this.readMs += performance.now() - beganMs
   }
 
+  /** Some of those that rest, with the one that fills the room. */
+  #nextResting(room: { readonly files: number; readonly bytes: number }): Observed[] {
+    const group: Observed[] = []
+    for (let bytes = 0; bytes < room.bytes && group.length < Math.min(room.files, FILES_AT_ONCE); ) {
+      const file = this.#resting.pop()
+      if (file === undefined) break
+      // Seen again in a later pass, it looked otherwise.
+      if (this.#observed.get(file.name) !== file) continue
+      group.push(file)
+      bytes += file.size
+    }
+    return group
+  }
+
   #rest(nowMs: number): void {
-    for (const [name, file] of this.#observed) {
+    for (const file of this.#observed.values()) {
       if (nowMs - file.sinceMs < this.#options.stableMs) break
-      this.#observed.delete(name)
       this.#resting.push(file)
     }
     this.#resting.sort((a, b) => (a.name < b.name ? 1 : -1))

@@ -238,6 +238,7 @@ t.test('files of one batch come in portions of their size, each settled when it 
     [{ from: 12, count: 1, outcome: Outcome.REJECTED }],
     [{ from: 13, count: 2, outcome: Outcome.PROCESSED }],
   ])
+  await source.close()
 })
 
 t.test('after a crash in the middle of a batch the rest of it comes, and no more', async (t) => {
@@ -254,4 +255,5 @@ t.test('after a crash in the middle of a batch the rest of it comes, and no more
     rest.map((each) => each?.items.map(({ row }) => row.name)),
     [['f1'], ['f2'], undefined],
   )
+  await Promise.all([first.source.close(), next.source.close()])
 })
