@@ -31,6 +31,11 @@ export const componentFault = declareFaults('components', {
     meaning: 'the hub does not take what this flow has sent',
     remedy: "Read the hub's reason; the files stay where they are, and the flow tries again by itself",
   },
+  FILE_LATE: {
+    meaning: 'the content of the file did not come on',
+    remedy:
+      'Look whether its sender goes on with it; when the hub has it, have the message delivered again: causeway-hub redrive',
+  },
   FILE_NOT_SENT: {
     meaning: 'the content of the file could not be brought to the hub yet',
     remedy: 'Nothing is lost: the flow tries again, and goes on where it was',

@@ -274,6 +274,62 @@ t.test('what has no name here is refused, what is no file too; their neighbours 
   t.notOk(existsSync(join(agents.dataOf('careful'), 'out.txt')))
 })
 
+t.test('a file whose sender stays away does not keep the others away', async (t) => {
+  await hub.enroll('waiter')
+  const to = fromHub('waiter', { subscribe: { name: 'all', topics: ['own/late'] }, stallMs: 300 })
+  const waiter = agents.start('waiter')
+  await eventually('subscribed', () => subscribed('waiter:all'))
+  const sender = await hub.client('late')
+  const path = join(hub.dir, 'late.bin')
+  const bytes = randomBytes(8 * MIB)
+  writeFileSync(path, bytes)
+  const upload = sender.upload({ path, bytesPerSecondMax: MIB })
+  await upload.opened
+  const publisher = sender.publisher({ stream: 's', proof: 'message' })
+  await publisher.publish({ topic: 'own/late', body: Buffer.alloc(0), contents: [upload.id] })
+  await publisher.publish({ topic: 'own/late', headers: { ':file': 'next.txt' }, body: Buffer.from('next') })
+  upload.pause()
+  const dead = hub.queue('$dead').depth
+  await eventually('the other is there', () => existsSync(join(to, 'next.txt')))
+  await eventually('nothing waits', () => hub.queue('waiter:all').depth === 0)
+  t.equal(hub.queue('$dead').depth, dead + 1)
+  t.match(readFileSync(join(agents.dataOf('waiter'), 'state', 'in', 'rejected.jsonl'), 'utf8'), /"FILE_LATE"/)
+  upload.resume()
+  await upload.cancel()
+  await waiter.end()
+  t.strictSame(pathsIn(to), ['next.txt'])
+})
+
+t.test('files that are sent on from one queue to another are not brought here for it', async (t) => {
+  await hub.enroll('forwarder')
+  await hub.enroll('end')
+  agents.writeFlow('forwarder', {
+    flow: 'on',
+    source: { hub: { format: 'file', subscribe: { name: 'all', topics: ['own/first/#'] } } },
+    channels: [{ map: { expressions: { name: "'forwarded/' & name" } } }],
+    destination: { hub: { topic: 'own/second' } },
+    retry,
+  } as { flow: string })
+  const to = fromHub('end', { subscribe: { name: 'all', topics: ['own/second'] } })
+  const [forwarder, end] = [agents.start('forwarder'), agents.start('end')]
+  await eventually('subscribed', () => subscribed('forwarder:all') && subscribed('end:all'))
+  const sender = await hub.client('first')
+  const path = join(hub.dir, 'first.bin')
+  const bytes = randomBytes(3 * MIB)
+  writeFileSync(path, bytes)
+  const upload = sender.upload({ path })
+  await upload.sealed
+  const publisher = sender.publisher({ stream: 's', proof: 'message' })
+  const headers = { ':file': 'a/large.bin' }
+  await publisher.publish({ topic: 'own/first/x', headers, body: Buffer.from('{}'), contents: [upload.id] })
+  await publisher.publish({ topic: 'own/first/x', headers: { ':file': 'small' }, body: Buffer.from('small') })
+  await eventually('both are there', () => hub.queue('end:all').tail === 2 && hub.queue('end:all').depth === 0)
+  await eventually('and settled on the way', () => hub.queue('forwarder:all').depth === 0)
+  t.strictSame(seen(to), { 'forwarded/a/large.bin': sha256(bytes), 'forwarded/small': sha256(Buffer.from('small')) })
+  t.ok((agents.statusOf('forwarder')?.wire.bytesIn ?? 0) < MIB)
+  await Promise.all([forwarder.end(), end.end()])
+})
+
 t.test('flows and the commands understand each other', async (t) => {
   await hub.enroll('flow-desk')
   await hub.enroll('hand')

@@ -12,6 +12,9 @@ export function errorCode(error: unknown): string {
   return typeof code === 'string' ? code : ''
 }
 
+/** Whether the system does not allow it to us. */
+export const isDenied = (error: unknown): boolean => ['EACCES', 'EPERM', 'EROFS'].includes(errorCode(error))
+
 /** A failure of the file system as a fault; `retry` marks those that may pass. Faults go through unchanged. */
 export function fileFault(error: unknown, where: string): Fault {
   if (error instanceof Fault) return error

@@ -6,6 +6,7 @@ export {
   exists,
   fileFault,
   flushFolder,
+  isDenied,
   makeFolder,
   moveInto,
   moveToFree,

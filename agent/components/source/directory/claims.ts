@@ -14,6 +14,7 @@ import {
   atOnce,
   errorCode,
   flushFolder,
+  isDenied,
   makeFolder,
   moveToFree,
   pointedName,
@@ -41,19 +42,25 @@ export class FileClaims {
   readonly owner: string
   readonly #path: string
   readonly #claimedPath: string
+  readonly #onDenied: (folder: string, why: string) => void
   #nextSeq = 1
   /** A claim that failed halfway: some files may be in it. */
   #halfway: Pick<Claim, 'seq' | 'folder'> | null = null
 
-  private constructor(path: string, owner: string) {
+  private constructor(path: string, owner: string, onDenied: (folder: string, why: string) => void) {
     this.#path = path
     this.owner = owner
+    this.#onDenied = onDenied
     this.#claimedPath = join(path, '.claimed', owner)
   }
 
-  static async open(path: string, options: { dataDir: string; knownOwner: string | null }): Promise<FileClaims> {
+  /** `onDenied`: told of sub-folders out of which nothing may be moved. */
+  static async open(
+    path: string,
+    options: { dataDir: string; knownOwner: string | null; onDenied: (folder: string, why: string) => void },
+  ): Promise<FileClaims> {
     await lstat(path)
-    const claims = new FileClaims(path, await claimOwner(options.dataDir, options.knownOwner))
+    const claims = new FileClaims(path, await claimOwner(options.dataDir, options.knownOwner), options.onDenied)
     for (const each of [join(path, 'done'), join(path, 'bad'), claims.#claimedPath]) await makeFolder(each)
     return claims
   }
@@ -114,7 +121,11 @@ export class FileClaims {
     } catch (error) {
       // Another agent was first, or whoever dropped the file took it back.
       if (errorCode(error) === 'ENOENT') return null
-      throw error
+      const folder = dirname(file.name)
+      // What concerns a sub-folder must not keep the others' files.
+      if (folder === '.' || !(isDenied(error) || errorCode(error) === 'EXDEV')) throw error
+      this.#onDenied(folder, (error as Error).message)
+      return null
     }
   }
 

@@ -1,5 +1,6 @@
 // Whole files out of a drop folder.
 
+import { spawnSync } from 'node:child_process'
 import {
   appendFileSync,
   existsSync,
@@ -15,6 +16,7 @@ import {
 } from 'node:fs'
 import { dirname, join } from 'node:path'
 import t, { type Test } from 'tap'
+import { cannotMount } from '#hub/store/testing.ts'
 import type { Item, Portion } from '../../contract.ts'
 import { componentFault } from '../../faults.ts'
 import { OBSERVED_FILES_MAX } from '../../limits.ts'
@@ -168,7 +170,11 @@ t.test('a claim that fails halfway is taken up, not passed over', async (t) => {
   const { root, path, drop, source, list } = setUp(t)
   drop('a')
   drop('b')
-  const claims = await FileClaims.open(path, { dataDir: join(root, 'data-flow-1'), knownOwner: null })
+  const claims = await FileClaims.open(path, {
+    dataDir: join(root, 'data-flow-1'),
+    knownOwner: null,
+    onDenied: () => t.fail(),
+  })
   await claims.claimed(1)
   const found = ['a', 'b', '.claimed'].map((name) => ({ name, size: 1, changedMs: 0, inode: 0 }))
   // No folder can be moved into itself.
@@ -279,6 +285,26 @@ t.test('a name that is not UTF-8 is told of, once', async (t) => {
     [/"files":1/],
   )
   t.equal(logs.length, 1)
+})
+
+t.test('a sub-folder out of which nothing can be moved is left out', { skip: cannotMount() }, async (t) => {
+  const { path, drop, source, list, logs } = setUp(t, { subfolders: true })
+  for (const name of ['a.txt', 'other/b.txt']) drop(name)
+  mkdirSync(join(path, 'mounted'))
+  t.equal(spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'causeway-test', join(path, 'mounted')]).status, 0)
+  try {
+    writeFileSync(join(path, 'mounted', 'c.txt'), '')
+    const live = source()
+    await live.open(null)
+    t.strictSame(namesOf(await drain(live)), ['a.txt', 'other/b.txt'])
+    await live.close()
+    t.strictSame([list('done'), list('mounted')], [['a.txt', 'other'], ['c.txt']])
+    t.match(logs, [/warn a sub-folder is left out.*"folder":"mounted"/])
+    t.equal(logs.length, 1)
+  } finally {
+    // Before its folder is removed.
+    spawnSync('umount', ['-l', join(path, 'mounted')])
+  }
 })
 
 t.test('a portion ends with the file that makes it large', async (t) => {

@@ -12,6 +12,8 @@ import { mediaTypeOf } from './media-types.ts'
 import { FileScan } from './scan.ts'
 import type { DirectorySourceSettings } from './settings.ts'
 
+const DENIED_TOLD_MAX = 1_000
+
 /** `seq`: the last claim whose portion is committed. */
 type FilesPosition = { readonly owner: string; readonly seq: number }
 
@@ -30,6 +32,8 @@ export class DirectoryFilesSource implements Source {
   #passAtMs = 0
   /** Names that are not UTF-8, as far as that was told. */
   #unreadableNames = 0
+  /** Sub-folders that were told of. */
+  readonly #denied = new Set<string>()
   /** Claimed before and not given yet, oldest first. */
   #queue: Claim[] = []
   /** Given and not settled yet, oldest first. */
@@ -46,6 +50,7 @@ export class DirectoryFilesSource implements Source {
       stableMs: settings.stableMs,
       subfolders: settings.subfolders,
       reserved: RESERVED_NAMES,
+      onDenied: (folder, why) => this.#tellDenied(folder, why),
     })
   }
 
@@ -53,7 +58,11 @@ export class DirectoryFilesSource implements Source {
     const resume = position === null ? null : decodeFilesPosition(position)
     try {
       const { dataDir } = this.#context
-      this.#claims = await FileClaims.open(this.#path, { dataDir, knownOwner: resume?.owner ?? null })
+      this.#claims = await FileClaims.open(this.#path, {
+        dataDir,
+        knownOwner: resume?.owner ?? null,
+        onDenied: (folder, why) => this.#tellDenied(folder, why),
+      })
       if (resume !== null && resume.owner !== this.#claims.owner) {
         throw componentFault('DIRECTORY_POSITION_FOREIGN', { where: this.#path })
       }
@@ -173,6 +182,12 @@ export class DirectoryFilesSource implements Source {
     if (files === 0) return
     const why = 'their names are not UTF-8; rename them, for instance with convmv'
     this.#context.log('warn', 'files are left where they are', { path: this.#path, files, why })
+  }
+
+  #tellDenied(folder: string, why: string): void {
+    if (this.#denied.has(folder) || this.#denied.size >= DENIED_TOLD_MAX) return
+    this.#denied.add(folder)
+    this.#context.log('warn', 'a sub-folder is left out: the agent may not use it', { path: this.#path, folder, why })
   }
 
   #watch(): void {

@@ -9,7 +9,7 @@ import type { Dir, Dirent, Stats } from 'node:fs'
 import { lstat, opendir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { FILES_AT_ONCE, FOLDER_DEPTH_MAX, OBSERVED_FILES_MAX, SCAN_READ_NAMES } from '../../limits.ts'
-import { atOnce, errorCode } from '../../support/mod.ts'
+import { atOnce, errorCode, isDenied } from '../../support/mod.ts'
 
 /** A file that rests. `name` is its path below the folder, with `/`. */
 export type Found = { readonly name: string; readonly size: number; readonly changedMs: number; readonly inode: number }
@@ -25,6 +25,8 @@ export type ScanOptions = {
   readonly subfolders: boolean
   /** Names at the top that are not the users': what is taken goes there. */
   readonly reserved: ReadonlySet<string>
+  /** A sub-folder that may not be read: the others are. */
+  readonly onDenied?: (folder: string, why: string) => void
 }
 
 export class FileScan {
@@ -182,8 +184,9 @@ export class FileScan {
       try {
         return { dir: await opendir(join(this.#options.path, folder), { bufferSize: SCAN_READ_NAMES }), folder }
       } catch (error) {
-        // A sub-folder may go while we look; the folder itself may not.
-        if (folder === '' || errorCode(error) !== 'ENOENT') throw error
+        // A sub-folder may go while we look, or be another's; the folder itself may not.
+        if (folder === '' || !(errorCode(error) === 'ENOENT' || isDenied(error))) throw error
+        if (isDenied(error)) this.#options.onDenied?.(folder, (error as Error).message)
       }
     }
   }

@@ -1,6 +1,6 @@
 // Messages as files: what they hold, or the large contents they refer to (see destination/hub/files.ts, and `send file`).
 
-import { type Client, contentsOf, type PriorityName } from '#agent/client/mod.ts'
+import { type Client, contentsOf, type Download, type PriorityName } from '#agent/client/mod.ts'
 import type { Fault } from '#protocol/base/mod.ts'
 import {
   HEADER_CONTENT_TYPE,
@@ -14,10 +14,13 @@ import type { HubContent, Item, Reject, Row } from '../../contract.ts'
 import { componentFault } from '../../faults.ts'
 import { parseJsonRecord } from '../../formats/mod.ts'
 
+/** Where contents come from, and how long nothing of one may come. */
+type Origin = { readonly client: Pick<Client, 'download'>; readonly stallMs: number }
+
 /** One item for its body, or one for each content it refers to. */
 export function fileItems(
   message: MessageView,
-  { ref, client }: { ref: Item['ref']; client: Pick<Client, 'download'> },
+  { ref, ...from }: Origin & { ref: Item['ref'] },
 ): readonly Item[] | Reject {
   const { envelope, body } = message
   const { headers, topic } = envelope
@@ -35,7 +38,7 @@ export function fileItems(
   const said = ids.length === 1 ? saidIn(body) : NOTHING_SAID
   const row = rowOf(headers, { ...said, name: name ?? said.name, topic })
   const priority = priorityOf(headers)
-  return ids.map((id) => ({ row, ref, content: hubContent(client, { id, size: said.size ?? 0, priority }) }))
+  return ids.map((id) => ({ row, ref, content: hubContent(from, { id, size: said.size ?? 0, priority }) }))
 }
 
 /** A body that is kept with a rejected message, beginning. */
@@ -71,7 +74,7 @@ function priorityOf(headers: Headers): PriorityName {
 }
 
 function hubContent(
-  client: Pick<Client, 'download'>,
+  { client, stallMs }: Origin,
   { id, size, priority }: { id: string; size: number; priority: PriorityName },
 ): HubContent {
   return {
@@ -79,7 +82,11 @@ function hubContent(
     id,
     size,
     download: async ({ path, reuse, signal }) => {
-      let full: Fault | null = null
+      let why: Fault | null = null
+      const giveUp = (fault: Fault): void => {
+        why = fault
+        download.cancel()
+      }
       const download = client.download({
         id,
         to: path,
@@ -89,17 +96,36 @@ function hubContent(
         priority,
         signal,
         onProgress: ({ fault }) => {
-          if (fault?.code !== 'TARGET_FULL') return
           // It would wait for room; the flow does, and says so.
-          full = fault
-          download.cancel()
+          if (fault?.code === 'TARGET_FULL') giveUp(fault)
         },
       })
+      const watch = watchStall(download, stallMs, () => giveUp(componentFault('FILE_LATE', { where: `content ${id}` })))
       try {
         return await download.done
       } catch (error) {
-        throw full ?? error
+        throw why ?? error
+      } finally {
+        clearInterval(watch)
       }
     },
   }
+}
+
+/** Told when nothing has come for so long though it could. A sender that stays away must not keep others' files away for ever. */
+function watchStall(download: Pick<Download, 'progress'>, stallMs: number, onStall: () => void): NodeJS.Timeout {
+  let seen = -1
+  let sinceMs = 0
+  const look = (): void => {
+    const { state, receivedBytes, storedBytes } = download.progress
+    const nowMs = performance.now()
+    const mayCome = state === 'receiving' || state === 'waiting'
+    if (mayCome && receivedBytes + storedBytes === seen) {
+      if (nowMs - sinceMs >= stallMs) onStall()
+      return
+    }
+    seen = mayCome ? receivedBytes + storedBytes : -1
+    sinceMs = nowMs
+  }
+  return setInterval(look, Math.min(1000, stallMs / 4))
 }

@@ -43,6 +43,12 @@ export const hubSourceSettings = f.object(
       doc: 'Each message is a row in JSON; or a file, which it holds or refers to',
       default: 'rows',
     }),
+    stallMs: f.duration({
+      doc: 'file: large content of which nothing comes for so long, while the hub is there, is refused; others then pass',
+      min: 100,
+      max: 30 * 86_400_000,
+      default: 3_600_000,
+    }),
     queue: f.text({ doc: 'A queue of the hub, shared with other consumers', maxLength: 200, optional: true }),
     subscribe: f.object(
       {

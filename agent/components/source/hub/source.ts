@@ -294,7 +294,8 @@ export class HubSource implements Source {
     const ref = refOf(delivery.lane, position)
     try {
       const message = delivery.message(position - delivery.position)
-      if (this.#settings.format === 'file') return fileItems(message, { ref, client: this.#client })
+      const { format, stallMs } = this.#settings
+      if (format === 'file') return fileItems(message, { ref, client: this.#client, stallMs })
       return rowItems(message, ref)
     } catch (error) {
       return { item: { row: {}, ref }, fault: asFault(error, `from ${delivery.origin}`) }
