@@ -409,6 +409,40 @@ t.test('from one folder into another, without a hub', async (t) => {
   t.strictSame(seen(join(from, 'done')), digests(files))
 })
 
+t.test('an agent that is killed while it copies leaves no file out and makes none twice', async (t) => {
+  const seed = testSeed()
+  t.comment(`SEED=${seed}`)
+  const random = new Random(seed)
+  await hub.enroll('killed-copier')
+  const [from, to] = [join(agents.dataOf('killed-copier'), 'drop'), join(agents.dataOf('killed-copier'), 'copies')]
+  mkdirSync(from, { recursive: true })
+  agents.writeFlow('killed-copier', {
+    flow: 'copy',
+    source: { directory: { path: from, format: 'file', subfolders: true, stableMs: 0, pollMs: 50, batchRows: 20 } },
+    destination: { directory: { path: to, format: 'file' } },
+    retry,
+  } as { flow: string })
+  const files = new Map<string, Buffer>()
+  for (let i = 0; i < 1200; i++) files.set(`${i % 11}/file ${i}`, Buffer.from(`content ${i}`))
+  for (let i = 0; i < 5; i++) files.set(`large ${i}`, randomBytes(2 * MIB))
+  drop(from, files)
+  let copied = 0
+  while (copied < files.size) {
+    const copier = agents.start('killed-copier')
+    // As long as it copies, and not before.
+    const enough = Math.min(files.size, copied + 50 + random.below(300))
+    await eventually('some are copied', () => pathsIn(to).length >= enough)
+    await sleep(random.below(20))
+    await copier.end('SIGKILL')
+    copied = pathsIn(to).length
+  }
+  const last = agents.start('killed-copier')
+  await eventually('all are done', () => pathsIn(join(from, 'done')).length >= files.size)
+  await last.end('SIGKILL')
+  t.strictSame(seen(to), digests(files))
+  t.strictSame(seen(join(from, 'done')), digests(files))
+})
+
 t.test('what a destination does not take is said before anything runs', async (t) => {
   const lint = async (flow: Record<string, unknown>) => {
     const path = agents.writeFlow('linted', { flow: 'x', ...flow })
