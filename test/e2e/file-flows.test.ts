@@ -1,8 +1,7 @@
-// Flows that carry files from the folder of one machine into that of another, whatever their size: through a hub, over kills of the
-// agents, each once and as it was.
+// Flows that carry files from the folder of one machine into that of another, whatever their size, each once and as it was.
 
 import { spawnSync } from 'node:child_process'
-import { createHash, randomBytes } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import {
   closeSync,
   existsSync,
@@ -12,80 +11,20 @@ import {
   readdirSync,
   readFileSync,
   readSync,
-  renameSync,
   writeFileSync,
   writeSync,
 } from 'node:fs'
-import { dirname, join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
+import { join } from 'node:path'
 import t from 'tap'
 import { cannotMount } from '#hub/store/testing.ts'
-import { Random, testSeed } from '#protocol/bytes/testing.ts'
 import { Agents } from './agents.ts'
 import { run } from './cli.ts'
+import { digests, drop, FileFlows, KIB, MIB, pathsIn, retry, seen, sha256, tree } from './file-flows.ts'
 import { eventually, localHub, nextOf } from './support.ts'
-
-const KIB = 1024
-const MIB = 1024 * KIB
 
 const hub = await localHub(t, { queues: [{ name: 'files', topics: ['files/#'] }] })
 const agents = new Agents(t, hub)
-const retry = { firstMs: 20, maxMs: 100 }
-
-/** `own`: to the topic of the agent that no queue of the hub has. */
-function toHub(agent: string, { own = false, ...more }: Record<string, unknown> = {}): string {
-  const path = join(agents.dataOf(agent), 'drop')
-  mkdirSync(path, { recursive: true })
-  agents.writeFlow(agent, {
-    flow: 'out',
-    source: { directory: { path, format: 'file', subfolders: true, stableMs: 50, pollMs: 50, ...more } },
-    destination: { hub: { topic: `${own ? 'own' : 'files'}/${agent}` } },
-    retry,
-  } as { flow: string })
-  return path
-}
-
-function fromHub(agent: string, source: Record<string, unknown> = { queue: 'files' }): string {
-  const path = join(agents.dataOf(agent), 'in')
-  agents.writeFlow(agent, {
-    flow: 'in',
-    source: { hub: { format: 'file', ...source } },
-    destination: { directory: { path, format: 'file' } },
-    retry,
-  } as { flow: string })
-  return path
-}
-
-const subscribed = (queue: string): boolean =>
-  hub.status().queues.some(({ name, consumers }) => name === queue && consumers > 0)
-
-/** Writes a tree aside and drops it, so that no file is seen half. */
-function drop(folder: string, files: ReadonlyMap<string, Buffer>): void {
-  for (const [name, bytes] of files) {
-    const path = join(folder, name)
-    mkdirSync(dirname(path), { recursive: true })
-    writeFileSync(join(dirname(path), '.part'), bytes)
-    renameSync(join(dirname(path), '.part'), path)
-  }
-}
-
-const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex')
-
-/** Paths of the files others see. */
-function pathsIn(folder: string): string[] {
-  if (!existsSync(folder)) return []
-  return readdirSync(folder, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile())
-    .map((entry) => join(entry.parentPath, entry.name).slice(folder.length + 1))
-    .filter((path) => !path.split('/').some((name) => name.startsWith('.')))
-}
-
-/** Their digests. */
-const seen = (folder: string): Record<string, string> =>
-  Object.fromEntries(pathsIn(folder).map((path) => [path, sha256(readFileSync(join(folder, path)))]))
-
-const digests = (files: ReadonlyMap<string, Buffer>): Record<string, string> =>
-  Object.fromEntries([...files].map(([name, bytes]) => [name, sha256(bytes)]))
+const flows = new FileFlows(hub, agents)
 
 /** What the destination keeps beside the files, but for what it knows of their chunks. */
 const workFiles = (folder: string): string[] =>
@@ -107,39 +46,15 @@ function fileToAppend(path: string) {
   }
 }
 
-/** Many small ones, some in between, one large. */
-function tree(largeBytes: number): Map<string, Buffer> {
-  const files = new Map<string, Buffer>()
-  for (let i = 0; i < 300; i++) files.set(`small/${i % 7}/记录 ${i}.txt`, Buffer.from(`record ${i} `.repeat(i)))
-  for (let i = 0; i < 12; i++) files.set(`scans/${i}.tif`, randomBytes(100 * KIB + i))
-  files.set('empty', Buffer.alloc(0))
-  files.set('one.bin', Buffer.from([7]))
-  files.set('at the limit.bin', randomBytes(64 * KIB))
-  files.set('above it.bin', randomBytes(64 * KIB + 1))
-  files.set('plans/site.dwg', randomBytes(largeBytes))
-  return files
-}
-
-/** Every file dropped is there once and as it was, and its sender knows. */
-async function landed(of: { files: ReadonlyMap<string, Buffer>; from: string; to: string; queue?: string }) {
-  const { files, from, to, queue = 'files' } = of
-  await eventually('all are at the hub and settled', () => {
-    const { tail, depth } = hub.queue(queue)
-    return tail >= files.size && depth === 0
-  })
-  await eventually('all are done', () => pathsIn(join(from, 'done')).length >= files.size)
-  return { there: seen(to), done: seen(join(from, 'done')), sent: digests(files) }
-}
-
 t.test('a tree of files goes from one folder to another, unaltered', async (t) => {
   await hub.enroll('desk')
   await hub.enroll('office')
-  const from = toHub('desk')
-  const to = fromHub('office')
+  const from = flows.toHub('desk')
+  const to = flows.fromHub('office')
   const files = tree(50 * MIB)
   drop(from, files)
   const [desk, office] = [agents.start('desk'), agents.start('office')]
-  const { there, done, sent } = await landed({ files, from, to })
+  const { there, done, sent } = await flows.landed({ files, from, to })
   t.strictSame(there, sent)
   t.strictSame(done, sent)
   t.strictSame(readdirSync(join(from, 'bad')), [])
@@ -148,37 +63,9 @@ t.test('a tree of files goes from one folder to another, unaltered', async (t) =
   t.strictSame(workFiles(to), ['in.position.json'], 'nothing is left over')
 })
 
-t.test('agents that are killed on the way go on where they were: each file once', async (t) => {
-  const seed = testSeed()
-  t.comment(`SEED=${seed}`)
-  const random = new Random(seed)
-  await hub.enroll('killed-desk')
-  await hub.enroll('killed-office')
-  const from = toHub('killed-desk', { own: true, batchRows: 40 })
-  const to = fromHub('killed-office', { subscribe: { name: 'all', topics: ['own/killed-desk'] } })
-  let office = agents.start('killed-office')
-  const queue = 'killed-office:all'
-  await eventually('subscribed', () => subscribed(queue))
-  const files = tree(50 * MIB)
-  drop(from, files)
-  for (let kills = 0; kills < 3; kills++) {
-    const desk = agents.start('killed-desk')
-    // An agent takes half a second to start.
-    await sleep(500 + random.below(700))
-    await Promise.all([desk.end('SIGKILL'), office.end('SIGKILL')])
-    office = agents.start('killed-office')
-  }
-  const desk = agents.start('killed-desk')
-  const { there, done, sent } = await landed({ files, from, to, queue })
-  t.strictSame(there, sent)
-  t.strictSame(done, sent)
-  t.equal(hub.queue(queue).tail, files.size, 'the hub stored none twice')
-  await Promise.all([desk.end(), office.end()])
-})
-
 t.test('while the hub is away files stay where they are; an agent can be stopped meanwhile', async (t) => {
   await hub.enroll('patient')
-  const from = toHub('patient')
+  const from = flows.toHub('patient')
   const files = new Map([
     ['small.txt', Buffer.from('small')],
     ['large.bin', randomBytes(2 * MIB)],
@@ -206,10 +93,10 @@ t.test('while the hub is away files stay where they are; an agent can be stopped
 t.test('a file that is written while it is sent is sent when it rests, whole and once', async (t) => {
   await hub.enroll('writer')
   await hub.enroll('reader')
-  const from = toHub('writer', { own: true, stableMs: 150 })
-  const to = fromHub('reader', { subscribe: { name: 'all', topics: ['own/writer'] } })
+  const from = flows.toHub('writer', { own: true, stableMs: 150 })
+  const to = flows.fromHub('reader', { subscribe: { name: 'all', topics: ['own/writer'] } })
   const reader = agents.start('reader')
-  await eventually('subscribed', () => subscribed('reader:all'))
+  await eventually('subscribed', () => flows.subscribed('reader:all'))
   const path = join(from, 'growing.bin')
   writeFileSync(path, randomBytes(30 * MIB))
   drop(from, new Map([['neighbour.txt', Buffer.from('rests')]]))
@@ -230,10 +117,10 @@ t.test('a file that is written while it is sent is sent when it rests, whole and
 
 t.test('what has no name here is refused, what is no file too; their neighbours are there', async (t) => {
   await hub.enroll('careful')
-  const to = fromHub('careful', { subscribe: { name: 'all', topics: ['own/hostile'] } })
+  const to = flows.fromHub('careful', { subscribe: { name: 'all', topics: ['own/hostile'] } })
   const careful = agents.start('careful')
   const queue = 'careful:all'
-  await eventually('subscribed', () => subscribed(queue))
+  await eventually('subscribed', () => flows.subscribed(queue))
   const dead = hub.queue('$dead').depth
   const sender = await hub.client('hostile')
   const publisher = sender.publisher({ stream: 's', proof: 'message' })
@@ -276,9 +163,9 @@ t.test('what has no name here is refused, what is no file too; their neighbours 
 
 t.test('a file whose sender stays away does not keep the others away', async (t) => {
   await hub.enroll('waiter')
-  const to = fromHub('waiter', { subscribe: { name: 'all', topics: ['own/late'] }, stallMs: 300 })
+  const to = flows.fromHub('waiter', { subscribe: { name: 'all', topics: ['own/late'] }, stallMs: 300 })
   const waiter = agents.start('waiter')
-  await eventually('subscribed', () => subscribed('waiter:all'))
+  await eventually('subscribed', () => flows.subscribed('waiter:all'))
   const sender = await hub.client('late')
   const path = join(hub.dir, 'late.bin')
   const bytes = randomBytes(8 * MIB)
@@ -310,9 +197,9 @@ t.test('files that are sent on from one queue to another are not brought here fo
     destination: { hub: { topic: 'own/second' } },
     retry,
   } as { flow: string })
-  const to = fromHub('end', { subscribe: { name: 'all', topics: ['own/second'] } })
+  const to = flows.fromHub('end', { subscribe: { name: 'all', topics: ['own/second'] } })
   const [forwarder, end] = [agents.start('forwarder'), agents.start('end')]
-  await eventually('subscribed', () => subscribed('forwarder:all') && subscribed('end:all'))
+  await eventually('subscribed', () => flows.subscribed('forwarder:all') && flows.subscribed('end:all'))
   const sender = await hub.client('first')
   const path = join(hub.dir, 'first.bin')
   const bytes = randomBytes(3 * MIB)
@@ -333,7 +220,7 @@ t.test('files that are sent on from one queue to another are not brought here fo
 t.test('flows and the commands understand each other', async (t) => {
   await hub.enroll('flow-desk')
   await hub.enroll('hand')
-  const from = toHub('flow-desk')
+  const from = flows.toHub('flow-desk')
   const files = new Map([
     ['letters/small.txt', Buffer.from('a small one')],
     ['plans/large.bin', randomBytes(MIB)],
@@ -355,7 +242,7 @@ t.test('flows and the commands understand each other', async (t) => {
   const send = ['send', 'file', path, '--data', agents.dataOf('hand'), '--topic', 'files/by-hand']
   const sent = await run('agent', [...send, '--media-type', 'application/x-test'])
   t.equal(sent.code, 0, sent.stderr)
-  const by = fromHub('flow-desk')
+  const by = flows.fromHub('flow-desk')
   const lander = agents.start('flow-desk')
   await eventually('it is there and settled', () => existsSync(join(by, 'large.bin')) && hub.queue('files').depth === 0)
   await lander.end()
@@ -365,10 +252,10 @@ t.test('flows and the commands understand each other', async (t) => {
 t.test('of a later version only what is new travels', async (t) => {
   await hub.enroll('versions')
   await hub.enroll('reviewer')
-  const from = toHub('versions', { own: true })
-  const to = fromHub('reviewer', { subscribe: { name: 'all', topics: ['own/versions'] } })
+  const from = flows.toHub('versions', { own: true })
+  const to = flows.fromHub('reviewer', { subscribe: { name: 'all', topics: ['own/versions'] } })
   const reviewer = agents.start('reviewer')
-  await eventually('subscribed', () => subscribed('reviewer:all'))
+  await eventually('subscribed', () => flows.subscribed('reviewer:all'))
   const sender = agents.start('versions')
   const bytes = randomBytes(20 * MIB)
   for (let version = 1; version <= 3; version++) {
@@ -409,40 +296,6 @@ t.test('from one folder into another, without a hub', async (t) => {
   t.strictSame(seen(join(from, 'done')), digests(files))
 })
 
-t.test('an agent that is killed while it copies leaves no file out and makes none twice', async (t) => {
-  const seed = testSeed()
-  t.comment(`SEED=${seed}`)
-  const random = new Random(seed)
-  await hub.enroll('killed-copier')
-  const [from, to] = [join(agents.dataOf('killed-copier'), 'drop'), join(agents.dataOf('killed-copier'), 'copies')]
-  mkdirSync(from, { recursive: true })
-  agents.writeFlow('killed-copier', {
-    flow: 'copy',
-    source: { directory: { path: from, format: 'file', subfolders: true, stableMs: 0, pollMs: 50, batchRows: 20 } },
-    destination: { directory: { path: to, format: 'file' } },
-    retry,
-  } as { flow: string })
-  const files = new Map<string, Buffer>()
-  for (let i = 0; i < 1200; i++) files.set(`${i % 11}/file ${i}`, Buffer.from(`content ${i}`))
-  for (let i = 0; i < 5; i++) files.set(`large ${i}`, randomBytes(2 * MIB))
-  drop(from, files)
-  let copied = 0
-  while (copied < files.size) {
-    const copier = agents.start('killed-copier')
-    // As long as it copies, and not before.
-    const enough = Math.min(files.size, copied + 50 + random.below(300))
-    await eventually('some are copied', () => pathsIn(to).length >= enough)
-    await sleep(random.below(20))
-    await copier.end('SIGKILL')
-    copied = pathsIn(to).length
-  }
-  const last = agents.start('killed-copier')
-  await eventually('all are done', () => pathsIn(join(from, 'done')).length >= files.size)
-  await last.end('SIGKILL')
-  t.strictSame(seen(to), digests(files))
-  t.strictSame(seen(join(from, 'done')), digests(files))
-})
-
 t.test('what a destination does not take is said before anything runs', async (t) => {
   const lint = async (flow: Record<string, unknown>) => {
     const path = agents.writeFlow('linted', { flow: 'x', ...flow })
@@ -461,19 +314,19 @@ t.test('what a destination does not take is said before anything runs', async (t
 
 t.test('a full disk makes the flow wait; with room again nothing is lost', { skip: cannotMount() }, async (t) => {
   await hub.enroll('full')
-  const to = fromHub('full', { subscribe: { name: 'all', topics: ['own/full'] } })
+  const to = flows.fromHub('full', { subscribe: { name: 'all', topics: ['own/full'] } })
   mkdirSync(to)
   const disk = (options: string) => spawnSync('mount', ['-t', 'tmpfs', '-o', options, 'causeway-e2e-test', to]).status
   t.equal(disk('size=4m'), 0)
   t.teardown(() => spawnSync('umount', ['-l', to]))
   const receiver = agents.start('full')
-  await eventually('subscribed', () => subscribed('full:all'))
+  await eventually('subscribed', () => flows.subscribed('full:all'))
   const files = new Map([
     ['large.bin', randomBytes(6 * MIB)],
     ['small.txt', Buffer.from('small')],
     ['many/1.bin', randomBytes(60 * KIB)],
   ])
-  const from = toHub('full-sender', { own: true })
+  const from = flows.toHub('full-sender', { own: true })
   agents.writeFlow('full-sender', {
     flow: 'out',
     source: { directory: { path: from, format: 'file', subfolders: true, stableMs: 50, pollMs: 50 } },
