@@ -196,6 +196,31 @@ t.test("a flow's subscription may have limits, named as in hub.yaml", async (t) 
   await source.close()
 })
 
+t.test('what was refused while the line was down is refused when it comes again, not settled', async (t) => {
+  const { source, receive, open, reconnect } = await sourceOf(t)
+  await open(null)
+  receive(delivered({ position: 0 }, rows('a', 'b', 'c')))
+  const portion = await source.next()
+  const again = await reconnect(TestConnection.STORE_ID)
+  const [, refused] = portion?.items ?? []
+  if (refused === undefined) throw new Error('no rows')
+  await source.reject([{ item: refused, fault: componentFault('SQLITE_ROW_REFUSED') }])
+  await source.committed(portion?.cursor ?? '')
+  receive(delivered({ position: 0, attempt: 2 }, rows('a', 'b', 'c')))
+  t.equal(await source.next(), null)
+  await flushed()
+  const ranges = again.settlements(FRAME_SETTLE).flat()
+  t.match(
+    [...ranges].sort((a, b) => a.from - b.from),
+    [
+      { from: 0, count: 1, outcome: Outcome.PROCESSED },
+      { from: 1, count: 1, outcome: Outcome.REJECTED, reason: /SQLITE_ROW_REFUSED/ },
+      { from: 2, count: 1, outcome: Outcome.PROCESSED },
+    ],
+  )
+  await source.close()
+})
+
 /** Messages as `send file` and flows make them. */
 const fileMessage = (name: string, size: number) => ({
   topic: 'files',

@@ -34,6 +34,8 @@ const PORTION_CONTENT_BYTES_MAX = 16 * 2 ** 20
 const PORTION_FILES_MAX = 512
 /** Messages sent ahead when they are files, each of which may take long: a second portion, others at the same queue get the rest. */
 const FILES_AHEAD_MAX = 2 * PORTION_FILES_MAX
+/** Refused messages remembered, of which the hub may not have heard: with their reasons 2 MB. */
+const REFUSED_MAX = 4096
 
 export class HubSource implements Source {
   /** A content stays at the hub as long as a message refers to it: until that which replaces this one is there. */
@@ -54,6 +56,8 @@ export class HubSource implements Source {
   #given: { readonly cursor: Cursor; readonly done: LanePositions }[] = []
   /** Messages recognised by identity since the last portion. */
   #recognised = 0
+  /** Reasons by place of what was refused: should the hub not have heard of it, it is told when it delivers that again. */
+  readonly #refused = new Map<string, string>()
   /** Deliveries with messages that are not settled yet. */
   #open: Delivery[] = []
   #held: Delivery | null = null
@@ -147,6 +151,8 @@ export class HubSource implements Source {
     )
     for (const { item, fault } of rejects) {
       const { lane, position } = placeOf(item.ref)
+      const reason = `${fault.code}: ${fault.message}`
+      this.#remember(`${lane}:${position}`, reason)
       // The last one: after a reconnect the same messages come again, and only their newest delivery counts.
       const delivery = this.#open.findLast(
         (one) => one.lane === lane && position >= one.position && position < one.position + one.count,
@@ -157,7 +163,17 @@ export class HubSource implements Source {
       // An operator may send it here again, once the reason is gone: then it must not pass for done.
       const seq = delivery.seqOf(place)
       if (seq !== null) this.#fresh.remove(delivery, seq)
-      delivery.reject(`${fault.code}: ${fault.message}`, place, 1)
+      delivery.reject(reason, place, 1)
+    }
+  }
+
+  #remember(place: string, reason: string): void {
+    this.#refused.delete(place)
+    this.#refused.set(place, reason)
+    if (this.#refused.size <= REFUSED_MAX) return
+    for (const oldest of this.#refused.keys()) {
+      this.#refused.delete(oldest)
+      return
     }
   }
 
@@ -271,6 +287,7 @@ export class HubSource implements Source {
     const from = delivery.position
     const to = from + delivery.count
     const waiting = this.#committed.of(delivery.lane).missing(from, to)
+    if (delivery.attempt > 1) this.#refuseAgain(delivery)
     if (waiting.length === 0) {
       delivery.settleOpen()
       return true
@@ -283,6 +300,14 @@ export class HubSource implements Source {
       }
     }
     return false
+  }
+
+  #refuseAgain(delivery: Delivery): void {
+    for (const [place, reason] of this.#refused) {
+      const { lane, position } = placeOf(place)
+      const i = position - delivery.position
+      if (lane === delivery.lane && i >= 0 && i < delivery.count && delivery.isOpen(i)) delivery.reject(reason, i, 1)
+    }
   }
 
   #room(): Room {
@@ -317,6 +342,7 @@ export class HubSource implements Source {
     this.#queue = delivery.queue
     this.#taken = new LanePositions()
     this.#committed = new LanePositions()
+    this.#refused.clear()
     this.#open = []
   }
 }
