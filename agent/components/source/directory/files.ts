@@ -1,7 +1,6 @@
 // Source `directory` with format `file`: every dropped file is one item, whatever it holds. The files of a portion are claimed
 // together; they go to done/ when what was made of them has arrived.
 
-import { type FSWatcher, watch } from 'node:fs'
 import type { ComponentContext, Cursor, Item, Portion, Reject, Source } from '../../contract.ts'
 import { componentFault } from '../../faults.ts'
 import { PORTION_FILES_BYTES_MAX, WATCH_SETTLE_MS } from '../../limits.ts'
@@ -11,6 +10,7 @@ import { compileGlob } from './glob.ts'
 import { mediaTypeOf } from './media-types.ts'
 import { FileScan } from './scan.ts'
 import type { DirectorySourceSettings } from './settings.ts'
+import { FolderWatch } from './watch.ts'
 
 const DENIED_TOLD_MAX = 1_000
 
@@ -24,10 +24,7 @@ export class DirectoryFilesSource implements Source {
   readonly #path: string
   readonly #scan: FileScan
   #claims: FileClaims | null = null
-  #watcher: FSWatcher | null = null
-  /** Something changed in the folder since the last pass began; `#wake` ends the wait that is going on. */
-  #changed = true
-  #wake: (() => void) | null = null
+  readonly #watch: FolderWatch
   /** When the last pass began (monotonic). */
   #passAtMs = 0
   /** Names that are not UTF-8, as far as that was told. */
@@ -44,6 +41,7 @@ export class DirectoryFilesSource implements Source {
     this.#settings = settings
     this.#context = context
     this.#path = context.resolvePath(settings.path)
+    this.#watch = new FolderWatch(this.#path, context)
     this.#scan = new FileScan({
       path: this.#path,
       matches: compileGlob(settings.pattern),
@@ -77,8 +75,8 @@ export class DirectoryFilesSource implements Source {
     }
     this.#given = []
     this.#ended = false
-    this.#changed = true
-    this.#watch()
+    this.#watch.changed = true
+    this.#watch.begin()
   }
 
   async next(signal: AbortSignal): Promise<Portion | null> {
@@ -97,7 +95,7 @@ export class DirectoryFilesSource implements Source {
       return { items: claim.files.map((file) => itemOf(claim.seq, file)), cursor: this.#cursorOf(claim) }
     } catch (error) {
       // What was found and not claimed is found again.
-      this.#changed = true
+      this.#watch.changed = true
       throw fileFault(error, this.#path)
     }
   }
@@ -110,16 +108,11 @@ export class DirectoryFilesSource implements Source {
     const nowMs = performance.now()
     const pollAtMs = this.#passAtMs + this.#settings.pollMs
     const restsAtMs = nowMs + (this.#scan.restsInMs(nowMs) ?? Number.MAX_SAFE_INTEGER)
-    if (!this.#changed) {
-      await waitFor(Math.max(WATCH_SETTLE_MS, Math.min(restsAtMs, pollAtMs) - nowMs), signal, (wake) => {
-        this.#wake = wake
-      })
-      this.#wake = null
-    }
+    await this.#watch.wait(Math.max(WATCH_SETTLE_MS, Math.min(restsAtMs, pollAtMs) - nowMs), signal)
     // Changes come in bursts: one pass for all of them, and half the time none, however long one takes.
     const passInMs = this.#passAtMs + 2 * this.#scan.readMs - performance.now()
-    if (this.#changed) await waitFor(Math.max(WATCH_SETTLE_MS, passInMs), signal)
-    if (performance.now() >= pollAtMs) this.#changed = true
+    if (this.#watch.changed) await waitFor(Math.max(WATCH_SETTLE_MS, passInMs), signal)
+    if (performance.now() >= pollAtMs) this.#watch.changed = true
   }
 
   async reject(rejects: readonly Reject[]): Promise<void> {
@@ -151,8 +144,7 @@ export class DirectoryFilesSource implements Source {
   }
 
   async close(): Promise<void> {
-    this.#watcher?.close()
-    this.#watcher = null
+    this.#watch.close()
     this.#claims = null
     await this.#scan.close()
   }
@@ -161,8 +153,8 @@ export class DirectoryFilesSource implements Source {
   async #claim(claims: FileClaims): Promise<Claim | null> {
     for (;;) {
       const nowMs = performance.now()
-      if (this.#changed && this.#scan.passed && nowMs >= this.#passAtMs + 2 * this.#scan.readMs) {
-        this.#changed = false
+      if (this.#watch.changed && this.#scan.passed && nowMs >= this.#passAtMs + 2 * this.#scan.readMs) {
+        this.#watch.changed = false
         this.#passAtMs = nowMs
         await this.#scan.beginPass()
       }
@@ -188,26 +180,6 @@ export class DirectoryFilesSource implements Source {
     if (this.#denied.has(folder) || this.#denied.size >= DENIED_TOLD_MAX) return
     this.#denied.add(folder)
     this.#context.log('warn', 'a sub-folder is left out: the agent may not use it', { path: this.#path, folder, why })
-  }
-
-  #watch(): void {
-    try {
-      // Not sub-folders: a watch on each of many would cost more than to look.
-      this.#watcher = watch(this.#path, () => {
-        this.#changed = true
-        this.#wake?.()
-      })
-      this.#watcher.on('error', (error) => this.#unwatched(error))
-    } catch (error) {
-      this.#unwatched(error)
-    }
-  }
-
-  #unwatched(error: unknown): void {
-    this.#watcher?.close()
-    this.#watcher = null
-    const why = error instanceof Error ? error.message : String(error)
-    this.#context.log('warn', 'the folder cannot be watched; looking every pollMs instead', { path: this.#path, why })
   }
 
   #cursorOf({ seq }: Claim): Cursor {

@@ -6,7 +6,6 @@
 // original text; a file that cannot be read at all goes to bad/ with bad/<name>.reason.txt. Nothing in done/ or bad/ is ever
 // overwritten. The position is (file, byte, line): after a crash reading goes on at the very record.
 
-import { type FSWatcher, watch } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
 import { Fault } from '#protocol/base/mod.ts'
 import type { ComponentContext, Cursor, Item, Portion, Reject, Source } from '../../contract.ts'
@@ -28,6 +27,7 @@ import { compileGlob } from './glob.ts'
 import { decodePosition, encodePosition, type Position } from './position.ts'
 import { fileReasonText } from './reason.ts'
 import type { DirectorySourceSettings } from './settings.ts'
+import { FolderWatch } from './watch.ts'
 
 /** A file being read, or read and not yet committed: kept open so that refused rows can be quoted from it. */
 type OpenFile = {
@@ -50,10 +50,7 @@ export class DirectorySource implements Source {
   readonly #path: string
   readonly #format: RecordFormat
   #folder: DropFolder | null = null
-  #watcher: FSWatcher | null = null
-  /** Something changed in the folder since `idle` last returned; `#wake` ends the wait that is going on. */
-  #changed = false
-  #wake: (() => void) | null = null
+  readonly #watch: FolderWatch
   /** Claimed and not yet read, oldest first. */
   #queue: Claimed[] = []
   /** Read to some point and not yet settled, oldest first; the last one is being read unless `#reading` is null. */
@@ -72,6 +69,7 @@ export class DirectorySource implements Source {
     this.#settings = settings
     this.#context = context
     this.#path = context.resolvePath(settings.path)
+    this.#watch = new FolderWatch(this.#path, context)
     this.#format = {
       kind: settings.format === 'jsonl' ? 'jsonl' : 'csv',
       encoding: settings.encoding,
@@ -97,7 +95,7 @@ export class DirectorySource implements Source {
     } catch (error) {
       throw fileFault(error, this.#path)
     }
-    this.#watch()
+    this.#watch.begin()
   }
 
   async next(signal: AbortSignal): Promise<Portion | null> {
@@ -122,16 +120,11 @@ export class DirectorySource implements Source {
   async idle(signal: AbortSignal): Promise<void> {
     const rests = this.#folder?.restsInMs(performance.now()) ?? null
     const waitMs = Math.max(WATCH_SETTLE_MS, Math.min(rests ?? this.#settings.pollMs, this.#settings.pollMs))
-    if (!this.#changed) {
-      await waitFor(waitMs, signal, (wake) => {
-        this.#wake = wake
-      })
-      this.#wake = null
-    }
-    if (!this.#changed) return
+    await this.#watch.wait(waitMs, signal)
+    if (!this.#watch.changed) return
     // Changes come in bursts: one scan for all of them.
     await waitFor(WATCH_SETTLE_MS, signal)
-    this.#changed = false
+    this.#watch.changed = false
   }
 
   async reject(rejects: readonly Reject[]): Promise<void> {
@@ -172,8 +165,7 @@ export class DirectorySource implements Source {
   }
 
   async close(): Promise<void> {
-    this.#watcher?.close()
-    this.#watcher = null
+    this.#watch.close()
     const files = this.#files
     this.#files = []
     this.#reading = null
@@ -204,25 +196,6 @@ export class DirectorySource implements Source {
       line: resume.line,
     })
     await folder.noteVanished(resume.name, fileReasonText(resume.name, fault, resume))
-  }
-
-  #watch(): void {
-    try {
-      this.#watcher = watch(this.#path, () => {
-        this.#changed = true
-        this.#wake?.()
-      })
-      this.#watcher.on('error', (error) => this.#unwatched(error))
-    } catch (error) {
-      this.#unwatched(error)
-    }
-  }
-
-  #unwatched(error: unknown): void {
-    this.#watcher?.close()
-    this.#watcher = null
-    const why = error instanceof Error ? error.message : String(error)
-    this.#context.log('warn', 'the folder cannot be watched; looking every pollMs instead', { path: this.#path, why })
   }
 
   /** Opens the next file; `null` when there is none, or when it was condemned. */
