@@ -6,6 +6,7 @@ import { basename, dirname, join, resolve } from 'node:path'
 import { Client, type TransferLimits } from '#agent/client/mod.ts'
 import {
   builtinComponents,
+  type Carries,
   type Channel,
   type ComponentContext,
   type ComponentEntry,
@@ -110,6 +111,7 @@ export async function startAgent(options: {
     const context: ComponentContext = {
       flow: flow.name,
       dataDir,
+      clock: systemClock,
       resolvePath: (file) => resolve(dirname(path), file),
       log: (level, message, details) => log(level, message, { flow: flow.name, ...details }),
     }
@@ -160,9 +162,16 @@ function componentsOf(flow: FlowFile, entries: Entries, context: ComponentContex
   }
   const carries = (kind: string, { type, settings }: FlowFile['source']) =>
     entryOf(kind, type).carries?.(settings) ?? 'rows'
-  const [given, taken] = [carries('source', flow.source), carries('destination', flow.destination)]
-  if (given !== taken && taken !== 'both') {
-    const why = `source ${flow.source.type} gives ${given}, destination ${flow.destination.type} takes ${taken}`
+  const turned = (given: Carries, { type, settings }: FlowFile['source']) => {
+    const entry = entryOf('channel', type)
+    return entry.kind === 'channel' ? (entry.turns?.(settings, given) ?? given) : given
+  }
+  const begins = carries('source', flow.source)
+  const given = flow.channels.reduce(turned, begins)
+  const taken = carries('destination', flow.destination)
+  if (given !== taken && given !== 'both' && taken !== 'both') {
+    const giver = given === begins ? `source ${flow.source.type} gives` : 'channels give'
+    const why = `${giver} ${given}, destination ${flow.destination.type} takes ${taken}`
     throw agentFault('FLOW_ROWS_OR_FILES', { where: flow.name, why })
   }
   return {
@@ -177,6 +186,7 @@ export function tryComponents(flow: FlowFile, path: string): Fault | null {
   const context: ComponentContext = {
     flow: flow.name,
     dataDir: dirname(path),
+    clock: systemClock,
     resolvePath: (file) => resolve(dirname(path), file),
     log: () => undefined,
   }

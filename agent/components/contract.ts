@@ -5,7 +5,7 @@
 // spool's enqueue for the hub). On start the flow asks the destination for its position and hands it to the source, which
 // continues there. A portion that is repeated after a crash is therefore either wholly new or never produced again.
 
-import type { Fault } from '#protocol/base/mod.ts'
+import type { Clock, Fault } from '#protocol/base/mod.ts'
 
 /** One value of a record as databases, CSV and JSON give it. Binary stays bytes; integers beyond 2^53 stay bigint. */
 export type Value =
@@ -88,6 +88,7 @@ export type Reject = { readonly item: Item; readonly fault: Fault }
 export type ComponentContext = {
   readonly flow: string
   readonly dataDir: string
+  readonly clock: Clock
   /** Relative paths in settings are resolved against the flow file's folder. */
   resolvePath(path: string): string
   log(level: 'debug' | 'info' | 'warn' | 'error', message: string, details?: Readonly<Record<string, unknown>>): void
@@ -121,10 +122,31 @@ export type Source = {
   close(): Promise<void>
 }
 
-/** Changes rows on their way, and leaves contents with them. Stateless unless its documentation says otherwise; a failing row goes to `reject`, the others pass. */
+/**
+ * Changes items on their way. Items that come of an item bear its `ref`; one that fails goes to `reject`, whatever it would have
+ * given, and the others pass. The same input gives the same output, except where a channel says otherwise.
+ *
+ * Most keep nothing between calls, and may run as several copies, in threads. One that does is `alone`: a single instance sees all
+ * items, in order. What it must still know after a crash it puts on the disk in `save`, before the portion is written; what `save`
+ * gives commits with the position of that portion, and comes back in `open`. Calls come one at a time, in this order:
+ * `open`, then any of `process` or `due`, each followed by `save`, and by `committed` when it is; then `close`.
+ */
 export type Channel = {
+  readonly alone?: true
+  /** `state` is what `save` gave with the last portion that was committed; `null` at the very first start. */
+  open?(state: string | null): Promise<void>
   process(items: readonly Item[], reject: (reject: Reject) => void): readonly Item[] | Promise<readonly Item[]>
+  /** Items whose time has come, with no other coming in. */
+  due?(reject: (reject: Reject) => void): readonly Item[] | Promise<readonly Item[]>
+  /** When `due` will have something (monotonic, see `ComponentContext.clock`); `null` when nothing waits. */
+  dueAtMs?(): number | null
+  /** Makes durable what later items need, beside what the state before needs; names it, at most `STATE_BYTES_MAX`. */
+  save?(): Promise<string>
+  /** A portion with this state is committed: what only earlier ones needed may go. */
+  committed?(state: string): Promise<void>
+  close?(): Promise<void>
 }
+export const STATE_BYTES_MAX = 1_024
 
 /** Puts rows somewhere and keeps the position. A `write` either commits rows and cursor or neither. */
 export type Destination = {

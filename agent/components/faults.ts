@@ -207,6 +207,20 @@ export const componentFault = declareFaults('components', {
   JSON_INVALID: { meaning: 'the line is not valid JSON', remedy: 'Write one JSON object per line' },
   JSON_NOT_OBJECT: { meaning: 'the line is JSON, but not an object', remedy: 'Write one JSON object per line' },
 
+  DOCUMENT_MISSING: {
+    meaning: 'there is no document',
+    remedy:
+      'Give this channel files (`format: file` at the source, or a `convert` before it), or name the `field` that holds the document',
+  },
+  DOCUMENT_TOO_LARGE: {
+    meaning: 'the document is larger than this channel takes',
+    remedy: 'Raise `bytesMax` of the channel if the memory is there, or split the document at its source',
+  },
+  DOCUMENT_AT_HUB: {
+    meaning: 'the document is large content at the hub, which channels do not fetch',
+    remedy: 'Raise `inlineBytes` at the flow that sends it, or take it out of this flow with a `filter`',
+  },
+
   MAP_FIELD_MISSING: {
     meaning: 'the row has no field to rename',
     remedy: 'Correct `rename`; for a field that is sometimes absent use `expressions`, which give null',

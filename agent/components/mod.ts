@@ -2,6 +2,7 @@
 
 export * from './contract.ts'
 export { HubDestination, type HubOutlet, hubDestinationSettings, Outbox } from './destination/hub/mod.ts'
+export { type DocumentLabel, type DocumentPlace, documentOf, documentSettings, withDocument } from './document.ts'
 export { componentFault } from './faults.ts'
 export { builtinComponents, type Component, type ComponentEntry, defineComponent } from './registry.ts'
 export { HubSource, hubSourceSettings } from './source/hub/mod.ts'

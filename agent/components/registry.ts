@@ -25,8 +25,12 @@ export type ComponentEntry<K extends ComponentKind = ComponentKind> = {
     readonly type: string
     readonly doc: string
     readonly settings: Field
-    /** `rows` when left out. */
+    /** Of sources and destinations; `rows` when left out. */
     carries?(settings: unknown): Carries
+    /** Of channels: what comes out when `given` goes in; the same when left out. Throws what cannot go in, as a fault. */
+    turns?(settings: unknown, given: Carries): Carries
+    /** Of channels: evaluates what others wrote, on what others sent. It runs in a thread with bounds on its time and memory. */
+    readonly isolated?: true
     create(settings: unknown, context: ComponentContext): Component[Kind]
   }
 }[K]
@@ -38,6 +42,8 @@ export function defineComponent<K extends ComponentKind, S>(entry: {
   readonly doc: string
   readonly settings: Field<S>
   readonly carries?: (settings: S) => Carries
+  readonly turns?: (settings: S, given: Carries) => Carries
+  readonly isolated?: true
   readonly create: (settings: S, context: ComponentContext) => Component[K]
 }): ComponentEntry<K> {
   return entry as unknown as ComponentEntry<K>

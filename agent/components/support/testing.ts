@@ -2,7 +2,7 @@
 
 import { mkdirSync } from 'node:fs'
 import { join, resolve } from 'node:path'
-import { Fault } from '#protocol/base/mod.ts'
+import { Fault, systemClock } from '#protocol/base/mod.ts'
 import { type Field, parseValue } from '#protocol/fields/mod.ts'
 import type { ComponentContext, Item, Portion, Reject, Row, Source } from '../contract.ts'
 
@@ -14,6 +14,7 @@ export function testContext(root: string, flow = 'flow-1'): ComponentContext & {
   return {
     flow,
     dataDir,
+    clock: systemClock,
     resolvePath: (path) => resolve(root, path),
     log: (level, message, details) => logs.push(`${level} ${message} ${JSON.stringify(details ?? {})}`),
     logs,

@@ -1,0 +1,42 @@
+// What a chain of channels is to whoever runs one: a flow of an agent, a pipeline of the hub.
+
+import type { Item, Reject } from '../contract.ts'
+
+/** A channel by its name in the registry, with settings that its own spec has read: plain data, which can go to a thread. */
+export type ChannelSpec = { readonly type: string; readonly settings: unknown }
+
+/** What a step did, for the trace. Digests are hexadecimal SHA-256, of `encodeItems` of what went in and came out. */
+export type StepRecord = {
+  /** From 1. */
+  readonly step: number
+  readonly type: string
+  readonly itemsIn: number
+  readonly itemsOut: number
+  readonly ms: number
+  readonly digestIn: string
+  readonly digestOut: string
+}
+
+/** A refused item, as it was when it came into the chain if it is known, else as the refusing step had it. */
+export type ChainReject = Reject & { readonly step: number; readonly type: string }
+
+export type ChainResult = {
+  readonly items: readonly Item[]
+  readonly rejects: readonly ChainReject[]
+  /** Empty unless steps are recorded. */
+  readonly steps: readonly StepRecord[]
+}
+
+/** Calls come one at a time, in the order of `Channel`. */
+export type Chain = {
+  /** `state` as of `save`. Throws what its channels throw when they open. */
+  open(state: string | null): Promise<void>
+  /** What comes of the items, in their order. Of an item that is refused nothing comes; the others pass. */
+  process(items: readonly Item[]): Promise<ChainResult>
+  due(): Promise<ChainResult>
+  dueAtMs(): number | null
+  /** The states of its channels as one text; `null` when none keeps anything. */
+  save(): Promise<string | null>
+  committed(state: string): Promise<void>
+  close(): Promise<void>
+}
