@@ -52,6 +52,9 @@ type Ending = {
 
 type Destination = { readonly queue: Queue; readonly lane: number; readonly entry: NewEntry; readonly dueAtMs: number }
 
+/** Where messages go on as they are; `note` says why, among dead letters. */
+export type Target = { readonly queue: Queue; readonly lane: number; readonly note?: string }
+
 type Told = { readonly reason: string; readonly by: string }
 
 export class Endings {
@@ -66,6 +69,11 @@ export class Endings {
 
   constructor(parts: Parts) {
     this.parts = parts
+  }
+
+  /** Resolves at once, or when the disk can be read again. */
+  whenReadable(): Promise<void> {
+    return this.parts.engine.readable ? Promise.resolve() : new Promise((resolve) => this.waiting.push(resolve))
   }
 
   /** The disk can be read again. */
@@ -199,6 +207,11 @@ export class Endings {
     void this.parts.engine.maintain(together(works))
   }
 
+  /** A work that places an entry in a lane of a queue that may not have had it yet. */
+  placeIn(queue: Queue, lane: number, entry: NewEntry): PlaceWork {
+    return this.place(this.parts.book.lane(queue, lane), entry)
+  }
+
   /** A work that places an entry in a lane, with its timer when it expires. */
   place(lane: Lane, entry: NewEntry): PlaceWork {
     const { book, timers } = this.parts
@@ -284,14 +297,50 @@ export class Endings {
   }
 
   private end(ending: Ending): Promise<void> {
+    // What follows reads. Until then the messages stay in flight.
+    if (!this.parts.engine.readable) return this.whenReadable().then(() => this.end(ending))
+    const work = this.leave(ending)
+    if (work === null) return Promise.resolve()
+    const ended = this.parts.engine.maintain(work)
+    for (const { queue: next, dueAtMs } of ending.to) if (dueAtMs === 0) void ended.then(() => this.makeRoom(next))
+    return ended
+  }
+
+  /**
+   * Messages of the router's queue go on to others as they are, or nowhere when others were made of them: a work for upkeep, once
+   * `whenReadable` has resolved; `null` when their queue is forgotten.
+   */
+  routed(lease: Lease, from: number, count: number, onward: Told & { readonly to: readonly Target[] }): Work | null {
+    const { to: targets, reason, by } = onward
+    const part = partOf(lease.entry, from - lease.entry.position, count)
+    const to = targets.map(({ queue, lane, note = '' }, i) => {
+      const lives = [part.expiresAtMs, this.expiryIn(queue)].filter((ms) => ms > 0)
+      const expiresAtMs = lives.length === 0 ? 0 : Math.min(...lives)
+      // One copy goes on as the one whose end is told.
+      const receiptFlags = i === 0 ? part.receiptFlags : 0
+      return { queue, lane, entry: { ...part, attempts: 0, expiresAtMs, receiptFlags, home: null, note }, dueAtMs: 0 }
+    })
+    lease.lane.queue.counters.processed += count
+    return this.leave({
+      lease,
+      from,
+      count,
+      what: 'routed',
+      final: to.length === 0 ? 'processed' : null,
+      by,
+      reason,
+      to,
+    })
+  }
+
+  /** What is done when messages leave their place; `null` when their queue is forgotten. */
+  private leave(ending: Ending): Work | null {
     const { lease, from, count, to } = ending
     const { lane, entry } = lease
     const { queue } = lane
     // Whoever forgot the queue gave up what was in it, and the batches are released with it.
-    if (queue.forgotten) return Promise.resolve()
-    const { batches, book, engine } = this.parts
-    // What follows reads. Until then the messages stay in flight.
-    if (!engine.readable) return new Promise((resolve) => this.waiting.push(() => resolve(this.end(ending))))
+    if (queue.forgotten) return null
+    const { batches, book } = this.parts
     const onward = to.map((destination) => this.onward(destination))
     const works: Work[] = [...onward]
     if (entry.batchSeq > 0) for (const _ of onward) works.push(batches.retain(entry.batchSeq))
@@ -309,9 +358,7 @@ export class Endings {
     works.push(...this.receiptWorks(ending, places), this.traceWork(ending, places, onward))
     works.push({ write: nothing, done: () => this.counted(count) })
     if (queue.ordered && lane.inFlight === 0) queue.onReady()
-    const ended = engine.maintain(together(works))
-    for (const { queue: next, dueAtMs } of to) if (dueAtMs === 0) void ended.then(() => this.makeRoom(next))
-    return ended
+    return together(works)
   }
 
   private counted(count: number): void {
@@ -320,7 +367,7 @@ export class Endings {
 
   private onward({ queue, lane, entry, dueAtMs }: Destination): PlaceWork {
     if (dueAtMs > 0) return this.later(queue, lane, entry, dueAtMs)
-    return this.place(this.parts.book.lane(queue, lane), entry)
+    return this.placeIn(queue, lane, entry)
   }
 
   private receiptWorks({ lease, final, by, reason }: Ending, places: readonly Places[]): Work[] {

@@ -3,6 +3,8 @@ export { checkStore, type DamagedBatch, describeDamage, type StoreReport } from 
 export { type CompactResult, compactStore } from './compact.ts'
 export type { ContentHolds } from './content-holds.ts'
 export * from './contents/mod.ts'
+export type { Conveyance, Leaving, Made, MadePlacement } from './conveying.ts'
+export type { Target } from './endings.ts'
 export { type Entry, placesOf, type Selection, selectionOf } from './entry.ts'
 export { storeFault } from './faults.ts'
 export type { Lane, Lease } from './lane.ts'

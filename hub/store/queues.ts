@@ -177,13 +177,18 @@ export class Queues {
     const full = new Set<Queue>()
     for (const [queue, count] of counts) if (this.isFull(queue, count, batch)) full.add(queue)
     return placements.map(({ queue, selection, count, partition, attributes }) => {
-      const lane = partition * PRIORITIES + attributes.priority
+      const lane = this.laneOf(partition, attributes.priority)
       const admitted: Admitted = { queue, lane, selection, count, attributes, refusal: '', home: null }
       if (queue === this.unrouted) return { ...admitted, lane: 0, refusal: 'NO_ROUTE' }
       if (!full.has(queue)) return admitted
       const aside = { queue: this.deadLettersOf(queue), lane: 0, attributes: PLAIN, refusal: 'QUEUE_FULL' }
       return { ...admitted, ...aside, home: { queueId: queue.info.id, lane } }
     })
+  }
+
+  /** The lane of messages of one priority in one part of a queue. */
+  laneOf(partition: number, priority: number): number {
+    return partition * PRIORITIES + priority
   }
 
   /** Messages on their way to the disk count as well. Gives what takes that back. */

@@ -16,6 +16,7 @@ import {
 import type { Range } from '#protocol/session/mod.ts'
 import { Batches } from './batches.ts'
 import type { ContentHolds } from './content-holds.ts'
+import { Conveying } from './conveying.ts'
 import type { Table } from './disk.ts'
 import { Endings, type PlaceWork, placesIn } from './endings.ts'
 import type { Engine, EngineOptions, GroupWritten, Work } from './engine.ts'
@@ -99,6 +100,7 @@ export class HubStore {
   readonly timers: Timers
   readonly book: LaneBook
   readonly batches: Batches
+  readonly conveying: Conveying
   readonly upkeep: Upkeep
   readonly clock: StoreClock
   private readonly engine: Engine
@@ -141,6 +143,15 @@ export class HubStore {
       clock: this.clock,
       onFault,
     })
+    this.conveying = new Conveying({
+      engine,
+      batches: this.batches,
+      endings: this.endings,
+      queues: this.queues,
+      streams: this.streams,
+      trace: this.trace,
+      clock: this.clock,
+    })
     this.queues.onAbandoned = (queue, entry, open) => this.endings.abandoned(queue.info.name, entry, open)
     this.upkeep = new Upkeep({
       engine,
@@ -181,6 +192,7 @@ export class HubStore {
       await store.sign()
       await store.queues.forgetLeftovers()
       await store.contentHolds.forgetLeftovers()
+      await store.conveying.forgetLeftovers()
       store.upkeep.start()
       return store
     } catch (error) {

@@ -20,6 +20,8 @@ export type TraceWhat =
   | 'due'
   | 'redriven'
   | 'purged'
+  | 'routed'
+  | 'made'
 
 /** A copy of messages in a lane. */
 export type TracePlace = {
@@ -86,14 +88,15 @@ export class Trace {
     return this.bytes
   }
 
-  /** Within a group's work. */
-  accepted(batchSeq: number, batch: Batch, atMs: number, to: readonly TracePlace[]): void {
+  /** Within a group's work. `made`: what of, when the hub made it itself. */
+  accepted(batchSeq: number, batch: Batch, atMs: number, to: readonly TracePlace[], made: string | null = null): void {
     if (!this.on) return
     const { origin, stream, epoch, firstSeq } = batch.head
     const row = encodeBatchRow([batchSeq, firstSeq, batch.count, atMs])
     this.batches.put([origin, stream, epoch, batch.lastSeq], row)
     const owner: Owner = { origin, stream, epoch, lastSeq: batch.lastSeq }
-    this.put(batchSeq, { atMs, what: 'accepted', queue: '', by: origin, reason: '', places: [], to }, owner)
+    const what = made === null ? 'accepted' : 'made'
+    this.put(batchSeq, { atMs, what, queue: '', by: origin, reason: made ?? '', places: [], to }, owner)
     this.bytes += row.length + origin.length + stream.length
   }
 

@@ -1,0 +1,197 @@
+// Messages that go on in another form: what was made of them comes into queues, and they leave theirs, in one transaction.
+//
+// Batches made here come to the disk first, each with a row in the table `made` that says so. The transaction that places them then
+// only refers to what is there already, and is repeated until it succeeds, as all upkeep is. After a crash between the two nothing
+// refers to them, and they are dropped: their messages lie where they lay, and are made again.
+
+import { assert } from '#protocol/base/mod.ts'
+import { type Batch, contentsIn } from '#protocol/codec/mod.ts'
+import type { Batches } from './batches.ts'
+import type { Table } from './disk.ts'
+import { type Endings, type PlaceWork, placesIn, type Target } from './endings.ts'
+import type { Engine, Work } from './engine.ts'
+import type { NewEntry } from './entry.ts'
+import type { Lease } from './lane.ts'
+import { APPEND_OVERHEAD_BYTES } from './limits.ts'
+import type { Queue } from './queue.ts'
+import type { Queues } from './queues.ts'
+import type { Placement, StoreClock } from './store.ts'
+import type { Stream, Streams } from './streams.ts'
+import type { Trace } from './trace.ts'
+import { nothing, together } from './works.ts'
+
+/** A batch on the disk that nothing refers to yet. */
+export type Made = { readonly seq: number; readonly batch: Batch }
+
+/** Where messages of a made batch go; `note` says why, among dead letters. `expiresAtMs`: 0 for never. */
+export type MadePlacement = Placement & { readonly note?: string; readonly expiresAtMs?: number }
+
+/** Messages from … from+count-1 of a lease that go on: as they are, in `to`, or as what was made of them. */
+export type Leaving = {
+  readonly lease: Lease
+  readonly from: number
+  readonly count: number
+  readonly to: readonly Target[]
+  readonly by: string
+  readonly reason: string
+}
+
+/** What happens together. */
+export type Conveyance = {
+  readonly leaving: readonly Leaving[]
+  readonly made: readonly { readonly made: Made; readonly of: string; readonly placements: readonly MadePlacement[] }[]
+  /** Kept with it under a name, until the next with that name; see `state`. */
+  readonly state?: { readonly name: string; readonly text: string }
+}
+
+type Parts = {
+  readonly engine: Engine
+  readonly batches: Batches
+  readonly endings: Endings
+  readonly queues: Queues
+  readonly streams: Streams
+  readonly trace: Trace
+  readonly clock: StoreClock
+}
+
+const MADE_ROW = Buffer.from([1])
+
+const ageOf = ({ info }: Queue, nowMs: number): number => (info.policy.ageMsMax > 0 ? nowMs + info.policy.ageMsMax : 0)
+
+export class Conveying {
+  private readonly parts: Parts
+  private readonly madeTable: Table
+  private readonly keptTable: Table
+
+  constructor(parts: Parts) {
+    this.parts = parts
+    this.madeTable = parts.engine.table('made')
+    this.keptTable = parts.engine.table('kept')
+  }
+
+  /** What the last conveyance with this name kept; `null` when there was none. */
+  state(name: string): string | null {
+    const row = this.keptTable.get(name)
+    return row === undefined ? null : String(row)
+  }
+
+  /**
+   * Brings a batch of the hub's own to the disk; the next of its stream. It is to be conveyed or dropped. Faults: `STORE_FULL`, `STORE_IO`.
+   */
+  async keep(stream: Stream, batch: Batch): Promise<Made> {
+    const { batches, engine, streams } = this.parts
+    assert(batch.head.firstSeq === stream.plannedSeq + 1, 'batches of the hub follow one another')
+    const added = batches.add(batch.bytes, 1, batch.head)
+    const contents = contentsIn(batch)
+    const hold = contents.length === 0 ? null : batches.holds.hold(added.seq, contents)
+    stream.plannedSeq = batch.lastSeq
+    const work: Work = {
+      write: () => {
+        added.write()
+        hold?.write()
+        this.madeTable.put(added.seq, MADE_ROW)
+        streams.put(stream, batch.lastSeq)
+      },
+      done: () => {
+        streams.stored(stream, batch.lastSeq)
+        added.done()
+      },
+    }
+    try {
+      await engine.append(added.rowBytes + (hold?.bytes ?? 0) + APPEND_OVERHEAD_BYTES, work, added.blob)
+    } catch (error) {
+      hold?.refused()
+      throw error
+    }
+    return { seq: added.seq, batch }
+  }
+
+  /** Nobody needs it any more. */
+  drop(made: readonly Made[]): Promise<void> {
+    return made.length === 0
+      ? Promise.resolve()
+      : this.parts.engine.maintain(together(made.map((one) => this.forget(one.seq))))
+  }
+
+  /** Resolves when it is on the disk. Limits of the queues are the caller's business: see `Queues.admit`. */
+  async convey({ leaving, made, state }: Conveyance): Promise<void> {
+    const { endings, engine } = this.parts
+    await endings.whenReadable()
+    const works: Work[] = []
+    const queues = new Set<Queue>()
+    for (const { lease, from, count, to, by, reason } of leaving) {
+      const work = endings.routed(lease, from, count, { to, by, reason })
+      if (work !== null) works.push(work)
+      for (const { queue } of to) queues.add(queue)
+    }
+    for (const { made: one, of, placements } of made) {
+      works.push(...this.place(one, of, placements))
+      for (const { queue } of placements) queues.add(queue)
+    }
+    if (state !== undefined) {
+      const bytes = Buffer.from(state.text)
+      works.push({ write: () => this.keptTable.put(state.name, bytes), done: nothing })
+    }
+    if (works.length === 0) return
+    await engine.maintain(together(works))
+    for (const queue of queues) endings.makeRoom(queue)
+  }
+
+  /** What a crash left between the disk and the queues. */
+  async forgetLeftovers(): Promise<void> {
+    const seqs = [...this.madeTable.keys()].map(Number)
+    if (seqs.length > 0) await this.parts.engine.maintain(together(seqs.map((seq) => this.forget(seq))))
+  }
+
+  private forget(seq: number): Work {
+    const { batches } = this.parts
+    const released = batches.has(seq) ? batches.release(seq) : { write: nothing, done: nothing }
+    return {
+      write: () => {
+        released.write()
+        this.madeTable.remove(seq)
+      },
+      done: released.done,
+    }
+  }
+
+  private place({ seq, batch }: Made, of: string, placements: readonly MadePlacement[]): Work[] {
+    assert(placements.length > 0, 'what was made has a place')
+    const { batches, clock, endings, queues, trace } = this.parts
+    const nowMs = clock.wallMs()
+    const places: { work: PlaceWork; queue: Queue; lane: number; entry: NewEntry }[] = placements.map((placement) => {
+      const { queue, selection, count, attributes, partition, note = '' } = placement
+      const lane = queues.laneOf(partition, attributes.priority)
+      const lives = [placement.expiresAtMs ?? 0, ageOf(queue, nowMs)].filter((ms) => ms > 0)
+      const entry: NewEntry = {
+        batchSeq: seq,
+        count,
+        bytes: Math.floor((batch.bytes.length * count) / batch.count),
+        storedAtMs: nowMs,
+        expiresAtMs: lives.length === 0 ? 0 : Math.min(...lives),
+        attempts: 0,
+        receiptFlags: 0,
+        home: null,
+        note,
+        selection,
+      }
+      return { work: endings.placeIn(queue, lane, entry), queue, lane, entry }
+    })
+    // The row in `made` was the first reference.
+    const retained = placements.slice(1).map(() => batches.retain(seq))
+    const noted: Work = {
+      write: () => {
+        this.madeTable.remove(seq)
+        const to = places.map(({ work, queue, lane, entry }) => ({
+          queueId: queue.info.id,
+          lane,
+          position: work.placed?.position ?? -1,
+          places: entry.selection === null ? [] : placesIn(entry),
+        }))
+        trace.accepted(seq, batch, nowMs, to, of)
+      },
+      done: nothing,
+    }
+    return [...places.map(({ work }) => work), ...retained, noted]
+  }
+}
