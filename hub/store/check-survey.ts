@@ -222,6 +222,8 @@ function refer(found: Survey, seq: number, reference: Reference): void {
 
 async function compareCounts(engine: Engine, found: Survey): Promise<void> {
   const shares = engine.table('shares')
+  // What a crash left before it was placed: dropped when the store is opened.
+  for (const key of engine.table('made').keys()) found.counts.set(Number(key), (found.counts.get(Number(key)) ?? 0) + 1)
   for (const seq of found.present) {
     const counted = shares.get(seq)?.readUInt32LE(0) ?? 1
     const references = found.counts.get(seq) ?? 0

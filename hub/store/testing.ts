@@ -268,6 +268,7 @@ class Reading {
         this.problems.push(`batch ${seq}: ${error}`)
       }
     }
+    for (const { key } of this.rows('made')) this.refer(key as number)
     const shares = new Map(this.rows('shares').map(({ key, value }) => [key as number, value.readUInt32LE(0)]))
     for (const seq of new Set([...batches, ...this.references.keys(), ...shares.keys()])) {
       const found = this.references.get(seq) ?? 0
