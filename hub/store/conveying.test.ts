@@ -21,13 +21,16 @@ t.test('messages go on as they are: in place of one copy, several, or none', asy
   await scene.store.conveying.convey({
     leaving: [
       { ...leaving, from: lease.from, count: 2, to },
-      { ...leaving, from: lease.from + 2, count: 1, to: [{ queue: b, lane: 0, note: 'why' }] },
+      { ...leaving, from: lease.from + 2, count: 1, to: [{ queue: b, lane: 0, note: 'why' }], reason: 'why' },
       { ...leaving, from: lease.from + 3, count: 1, to: [] },
     ],
     made: [],
   })
   t.equal(work.depth, 0)
-  t.match(await scene.receipts(), [{ state: 'processed', from: 4 }])
+  t.match(await scene.receipts(), [
+    { state: 'rejected', reason: 'why', from: 3 },
+    { state: 'processed', from: 4 },
+  ])
   const id = { origin: 'agent', stream: 's', seq: 1 }
   t.match(
     scene

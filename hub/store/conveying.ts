@@ -34,12 +34,22 @@ export type Leaving = {
   readonly to: readonly Target[]
   readonly by: string
   readonly reason: string
+  /** For the trace. */
+  readonly detail?: unknown
+}
+
+/** A made batch, what of, how, and where its messages go. */
+export type Placed = {
+  readonly made: Made
+  readonly of: string
+  readonly detail?: unknown
+  readonly placements: readonly MadePlacement[]
 }
 
 /** What happens together. */
 export type Conveyance = {
   readonly leaving: readonly Leaving[]
-  readonly made: readonly { readonly made: Made; readonly of: string; readonly placements: readonly MadePlacement[] }[]
+  readonly made: readonly Placed[]
   /** Kept with it under a name, until the next with that name; see `state`. */
   readonly state?: { readonly name: string; readonly text: string }
 }
@@ -119,14 +129,14 @@ export class Conveying {
     await endings.whenReadable()
     const works: Work[] = []
     const queues = new Set<Queue>()
-    for (const { lease, from, count, to, by, reason } of leaving) {
-      const work = endings.routed(lease, from, count, { to, by, reason })
+    for (const { lease, from, count, ...onward } of leaving) {
+      const work = endings.routed(lease, from, count, onward)
       if (work !== null) works.push(work)
-      for (const { queue } of to) queues.add(queue)
+      for (const { queue } of onward.to) queues.add(queue)
     }
-    for (const { made: one, of, placements } of made) {
-      works.push(...this.place(one, of, placements))
-      for (const { queue } of placements) queues.add(queue)
+    for (const placed of made) {
+      works.push(...this.place(placed))
+      for (const { queue } of placed.placements) queues.add(queue)
     }
     if (state !== undefined) {
       const bytes = Buffer.from(state.text)
@@ -155,7 +165,7 @@ export class Conveying {
     }
   }
 
-  private place({ seq, batch }: Made, of: string, placements: readonly MadePlacement[]): Work[] {
+  private place({ made: { seq, batch }, of, detail, placements }: Placed): Work[] {
     assert(placements.length > 0, 'what was made has a place')
     const { batches, clock, endings, queues, trace } = this.parts
     const nowMs = clock.wallMs()
@@ -188,7 +198,7 @@ export class Conveying {
           position: work.placed?.position ?? -1,
           places: entry.selection === null ? [] : placesIn(entry),
         }))
-        trace.accepted(seq, batch, nowMs, to, of)
+        trace.accepted(seq, batch, nowMs, to, { of, detail })
       },
       done: nothing,
     }

@@ -46,13 +46,14 @@ type Ending = {
   readonly final: FinalState | null
   readonly by: string
   readonly reason: string
+  readonly detail?: unknown
   /** Where they go on, each a copy; nowhere when empty. */
   readonly to: readonly Destination[]
 }
 
 type Destination = { readonly queue: Queue; readonly lane: number; readonly entry: NewEntry; readonly dueAtMs: number }
 
-/** Where messages go on as they are; `note` says why, among dead letters. */
+/** Where messages go on as they are. With a `note`, which says why, among dead letters: they come back from there by a redrive. */
 export type Target = { readonly queue: Queue; readonly lane: number; readonly note?: string }
 
 type Told = { readonly reason: string; readonly by: string }
@@ -310,27 +311,32 @@ export class Endings {
    * Messages of the router's queue go on to others as they are, or nowhere when others were made of them: a work for upkeep, once
    * `whenReadable` has resolved; `null` when their queue is forgotten.
    */
-  routed(lease: Lease, from: number, count: number, onward: Told & { readonly to: readonly Target[] }): Work | null {
-    const { to: targets, reason, by } = onward
+  routed(
+    lease: Lease,
+    from: number,
+    count: number,
+    onward: Told & { readonly to: readonly Target[]; readonly detail?: unknown },
+  ): Work | null {
+    const { to: targets, reason, by, detail } = onward
+    const { lane } = lease
     const part = partOf(lease.entry, from - lease.entry.position, count)
-    const to = targets.map(({ queue, lane, note = '' }, i) => {
-      const lives = [part.expiresAtMs, this.expiryIn(queue)].filter((ms) => ms > 0)
-      const expiresAtMs = lives.length === 0 ? 0 : Math.min(...lives)
-      // One copy goes on as the one whose end is told.
-      const receiptFlags = i === 0 ? part.receiptFlags : 0
-      return { queue, lane, entry: { ...part, attempts: 0, expiresAtMs, receiptFlags, home: null, note }, dueAtMs: 0 }
+    const isDead = targets.length > 0 && targets.every(({ note }) => note !== undefined)
+    const to = targets.map(({ queue, lane: number, note }, i) => {
+      const lives = [note === undefined ? part.expiresAtMs : 0, this.expiryIn(queue)].filter((ms) => ms > 0)
+      const entry: NewEntry = {
+        ...part,
+        attempts: note === undefined ? 0 : lease.attempt,
+        expiresAtMs: lives.length === 0 ? 0 : Math.min(...lives),
+        // One copy goes on as the one whose end is told.
+        receiptFlags: i === 0 && !isDead ? part.receiptFlags : 0,
+        home: note === undefined ? null : { queueId: lane.queue.info.id, lane: lane.number },
+        note: note?.slice(0, REASON_LENGTH_MAX) ?? '',
+      }
+      return { queue, lane: number, entry, dueAtMs: 0 }
     })
-    lease.lane.queue.counters.processed += count
-    return this.leave({
-      lease,
-      from,
-      count,
-      what: 'routed',
-      final: to.length === 0 ? 'processed' : null,
-      by,
-      reason,
-      to,
-    })
+    lane.queue.counters[isDead ? 'deadLettered' : 'processed'] += count
+    const final = isDead ? 'rejected' : to.length === 0 ? 'processed' : null
+    return this.leave({ lease, from, count, what: isDead ? 'dead-lettered' : 'routed', final, by, reason, detail, to })
   }
 
   /** What is done when messages leave their place; `null` when their queue is forgotten. */
@@ -379,7 +385,7 @@ export class Endings {
   }
 
   private traceWork(ending: Ending, places: readonly Places[], onward: readonly PlaceWork[]): Work {
-    const { lease, what, by, reason, to } = ending
+    const { lease, what, by, reason, detail, to } = ending
     const { entry, lane } = lease
     const { trace } = this.parts
     const atMs = this.nowMs()
@@ -389,7 +395,7 @@ export class Endings {
           return { queueId: queue.info.id, lane: number, position: onward[i]?.placed?.position ?? -1, places }
         })
         const isWhole = entry.selection === null && lease.count === entry.count && lease.from === entry.position
-        const event = { atMs, what, queue: lane.queue.info.name, by, reason, to: went }
+        const event = { atMs, what, queue: lane.queue.info.name, by, reason, detail, to: went }
         trace.add(entry.batchSeq, { ...event, places: isWhole && ending.count === entry.count ? [] : places })
       },
       done: nothing,

@@ -38,6 +38,8 @@ export type TraceEvent = {
   /** Who did it: an agent, or the hub. */
   readonly by: string
   readonly reason: string
+  /** What else whoever did it says, as JSON. */
+  readonly detail?: unknown
   /** Which messages of the batch; empty for all. */
   readonly places: readonly Places[]
   /** Where copies went by it. */
@@ -88,15 +90,31 @@ export class Trace {
     return this.bytes
   }
 
-  /** Within a group's work. `made`: what of, when the hub made it itself. */
-  accepted(batchSeq: number, batch: Batch, atMs: number, to: readonly TracePlace[], made: string | null = null): void {
+  /** Within a group's work. `made`: what of, and how, when the hub made it itself. */
+  accepted(
+    batchSeq: number,
+    batch: Batch,
+    atMs: number,
+    to: readonly TracePlace[],
+    made: { readonly of: string; readonly detail?: unknown } | null = null,
+  ): void {
     if (!this.on) return
     const { origin, stream, epoch, firstSeq } = batch.head
     const row = encodeBatchRow([batchSeq, firstSeq, batch.count, atMs])
     this.batches.put([origin, stream, epoch, batch.lastSeq], row)
     const owner: Owner = { origin, stream, epoch, lastSeq: batch.lastSeq }
     const what = made === null ? 'accepted' : 'made'
-    this.put(batchSeq, { atMs, what, queue: '', by: origin, reason: made ?? '', places: [], to }, owner)
+    const event = {
+      atMs,
+      what,
+      queue: '',
+      by: origin,
+      reason: made?.of ?? '',
+      detail: made?.detail,
+      places: [],
+      to,
+    } as const
+    this.put(batchSeq, event, owner)
     this.bytes += row.length + origin.length + stream.length
   }
 
