@@ -84,7 +84,7 @@ export type Portion = {
 /** A row that cannot go on, with the fault that says why. */
 export type Reject = { readonly item: Item; readonly fault: Fault }
 
-/** What the runtime lends a component. `dataDir` is the flow's own folder and exists. */
+/** What the runtime lends a component. `dataDir` is the flow's own folder (of a channel that keeps state: its own below that) and exists. */
 export type ComponentContext = {
   readonly flow: string
   readonly dataDir: string
@@ -126,16 +126,25 @@ export type Source = {
  * Changes items on their way. Items that come of an item bear its `ref`; one that fails goes to `reject`, whatever it would have
  * given, and the others pass. The same input gives the same output, except where a channel says otherwise.
  *
+ * What a channel has kept since earlier portions, and gives or refuses now, has a `ref` of its own, which no source knows:
+ * `ownRef`. Whoever runs the channel passes it on as it is, and puts such a refused item aside itself.
+ *
  * Most keep nothing between calls, and may run as several copies, in threads. One that does is `alone`: a single instance sees all
  * items, in order. What it must still know after a crash it puts on the disk in `save`, before the portion is written; what `save`
  * gives commits with the position of that portion, and comes back in `open`. Calls come one at a time, in this order:
- * `open`, then any of `process` or `due`, each followed by `save`, and by `committed` when it is; then `close`.
+ * `open`, then any of `process` or `due`, each followed by `save`, and by `committed` when it is; then `close`. Called again before
+ * a `save` that succeeded, it is the same call repeated, and one that keeps something starts from what was saved last.
  */
 export type Channel = {
   readonly alone?: true
   /** `state` is what `save` gave with the last portion that was committed; `null` at the very first start. */
   open?(state: string | null): Promise<void>
-  process(items: readonly Item[], reject: (reject: Reject) => void): readonly Item[] | Promise<readonly Item[]>
+  /** One that waits ends with the reason of `signal` when that aborts. */
+  process(
+    items: readonly Item[],
+    reject: (reject: Reject) => void,
+    signal?: AbortSignal,
+  ): readonly Item[] | Promise<readonly Item[]>
   /** Items whose time has come, with no other coming in. */
   due?(reject: (reject: Reject) => void): readonly Item[] | Promise<readonly Item[]>
   /** When `due` will have something (monotonic, see `ComponentContext.clock`); `null` when nothing waits. */
@@ -147,6 +156,11 @@ export type Channel = {
   close?(): Promise<void>
 }
 export const STATE_BYTES_MAX = 1_024
+
+/** The `ref` of an item that is not of the portion in hand. `id` tells it from all others of its channel. */
+const OWN_REF = 'channel:'
+export const ownRef = (type: string, id: string): string => `${OWN_REF}${type}:${id}`
+export const isOwnRef = (ref: Item['ref']): boolean => typeof ref === 'string' && ref.startsWith(OWN_REF)
 
 /** Puts rows somewhere and keeps the position. A `write` either commits rows and cursor or neither. */
 export type Destination = {
