@@ -1,0 +1,104 @@
+// Messages as the items that channels work on, and back. A message with a JSON object as body is a row. Any other is a document: its
+// body, with a row that says its name, size, media type and topic. Large content stays where it is, and is referred to again.
+
+import { formatJsonRecord, parseJsonRecord } from '#agent/components/formats/mod.ts'
+import { componentFault, type Item, type Row } from '#agent/components/mod.ts'
+import type { Fault } from '#protocol/base/mod.ts'
+import {
+  HEADER_CONTENT,
+  HEADER_CONTENT_TYPE,
+  HEADER_DELAY_MS,
+  HEADER_DELIVER_AT_MS,
+  HEADER_FILE,
+  HEADER_FILE_CHANGED_MS,
+  HEADER_TTL_MS,
+  type Headers,
+  type HeaderValue,
+  type MessageView,
+} from '#protocol/codec/mod.ts'
+
+const JSON_TYPE = 'application/json'
+const BINARY_TYPE = 'application/octet-stream'
+/** Said anew of what is made, or done already. */
+const REPLACED: ReadonlySet<string> = new Set([
+  HEADER_CONTENT,
+  HEADER_CONTENT_TYPE,
+  HEADER_DELAY_MS,
+  HEADER_DELIVER_AT_MS,
+  HEADER_FILE,
+  HEADER_FILE_CHANGED_MS,
+  HEADER_TTL_MS,
+])
+
+/** What a message is made of. */
+export type MadeMessage = {
+  readonly topic: string
+  readonly headers: Headers
+  readonly key: Uint8Array | null
+  readonly body: Uint8Array | string
+}
+
+/** What a made message has of the one it comes of. */
+export type Original = { readonly message: MessageView; readonly expiresAtMs: number }
+
+/** The item of a message; a fault when its body is not what its headers say. The item shares the body's memory. */
+export function itemOf({ envelope, body }: MessageView, ref: number): Item | Fault {
+  const { headers, topic } = envelope
+  const type = headers[HEADER_CONTENT_TYPE]
+  const content = headers[HEADER_CONTENT]
+  const name = headers[HEADER_FILE]
+  if (isJson(type) && content === undefined && name === undefined) {
+    const record = parseJsonRecord(body.toString('utf8'))
+    return record.ok
+      ? { row: record.row, ref }
+      : componentFault(record.code, { why: record.why, where: `topic ${topic}` })
+  }
+  const changedMs = headers[HEADER_FILE_CHANGED_MS]
+  const row: Row = {
+    name: typeof name === 'string' ? name : null,
+    size: body.length,
+    modified:
+      typeof changedMs === 'number' && Math.abs(changedMs) <= 8.64e15 ? new Date(changedMs).toISOString() : null,
+    mediaType: typeof type === 'string' ? type : null,
+    topic,
+  }
+  if (typeof content === 'string') {
+    const download = () => Promise.reject(componentFault('DOCUMENT_AT_HUB', { where: `content ${content}` }))
+    return { row, ref, content: { kind: 'hub', id: content, size: 0, download } }
+  }
+  return { row, ref, content: { kind: 'bytes', bytes: body } }
+}
+
+/** `topic`: where it goes; `original`: `null` for an item made of several messages. */
+export function messageOf(
+  { row, content }: Item,
+  { topic, original, nowMs }: { readonly topic: string; readonly original: Original | null; readonly nowMs: number },
+): MadeMessage {
+  const key = original === null || original.message.key.length === 0 ? null : original.message.key
+  if (content?.kind === 'hub') {
+    // Its body says what the content is.
+    const headers = original?.message.envelope.headers ?? { [HEADER_CONTENT]: content.id }
+    return { topic, headers, key, body: original?.message.body ?? '' }
+  }
+  const headers: Record<string, HeaderValue> = {}
+  for (const [name, value] of Object.entries(original?.message.envelope.headers ?? {})) {
+    if (!REPLACED.has(name)) headers[name] = value
+  }
+  const expiresAtMs = original?.expiresAtMs ?? 0
+  if (expiresAtMs > 0) headers[HEADER_TTL_MS] = Math.max(1, expiresAtMs - nowMs)
+  if (content === undefined) {
+    headers[HEADER_CONTENT_TYPE] = JSON_TYPE
+    return { topic, headers, key, body: formatJsonRecord(row) }
+  }
+  if (content.kind !== 'bytes') throw new Error('documents of the hub are in memory')
+  headers[HEADER_CONTENT_TYPE] = typeof row.mediaType === 'string' ? row.mediaType : BINARY_TYPE
+  if (typeof row.name === 'string' && row.name !== '') headers[HEADER_FILE] = row.name
+  if (typeof row.modified === 'string' && headers[HEADER_FILE] !== undefined) {
+    const changedMs = Date.parse(row.modified)
+    if (!Number.isNaN(changedMs)) headers[HEADER_FILE_CHANGED_MS] = changedMs
+  }
+  return { topic, headers, key, body: content.bytes }
+}
+
+const isJson = (type: HeaderValue | undefined): boolean =>
+  typeof type === 'string' && /^application\/json(?:\s*;.*)?$/i.test(type)
