@@ -47,6 +47,8 @@ function inner(shape: Shape, path: string): FieldRow[] {
       return inner(shape.item.shape, `${path}[]`)
     case 'record':
       return inner(shape.item.shape, joined(path, 'NAME'))
+    case 'either':
+      return [...inner(shape.plain.shape, path), ...inner(shape.map.shape, path)]
     default:
       return []
   }

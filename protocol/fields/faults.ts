@@ -23,6 +23,10 @@ export const fault = declareFaults('fields', {
     meaning: 'the text is not valid YAML',
     remedy: 'Correct the line; indentation is two spaces, never a tab',
   },
+  JSON_SYNTAX: {
+    meaning: 'the text begins with { but is not valid JSON',
+    remedy: 'Correct the line; names and texts stand in double quotes, and nothing stands behind the last entry but }',
+  },
   YAML_ALIAS: {
     meaning: 'anchors (&name) and aliases (*name) are not used in settings',
     remedy: 'Write the value out in each place, or put it in quotes if & or * belongs to a text',

@@ -5,6 +5,7 @@ import { assert } from '#protocol/base/mod.ts'
 import { ENTRIES_MAX, TEXT_LENGTH_MAX } from './limits.ts'
 import type {
   ChoiceMaker,
+  EitherMaker,
   ListMaker,
   Maker,
   ObjectMaker,
@@ -76,8 +77,11 @@ export type RecordShape = Common & {
 export type ObjectShape = Common & { readonly kind: 'object'; readonly fields: Readonly<Record<string, Field>> }
 export type VariantShape = Common & { readonly kind: 'variant'; readonly types: Readonly<Record<string, Field>> }
 
+/** Written as a map, or as something else. */
+export type EitherShape = Common & { readonly kind: 'either'; readonly plain: Field; readonly map: Field }
+
 export type ScalarShape = TextShape | NumberShape | BooleanShape | ChoiceShape
-export type Shape = ScalarShape | AnyShape | ListShape | RecordShape | ObjectShape | VariantShape
+export type Shape = ScalarShape | AnyShape | ListShape | RecordShape | ObjectShape | VariantShape | EitherShape
 
 /** Options as a spec's author wrote them; `maker.ts` types them for each kind. */
 type Written = {
@@ -174,6 +178,13 @@ function variant(types: Readonly<Record<string, Field>>, written: Written): Fiel
   return make({ ...common(written), kind: 'variant', types })
 }
 
+function either(plain: Field, map: Field, written: Written): Field {
+  assert(map.shape.kind === 'object' || map.shape.kind === 'record', 'one of the two is a map')
+  assert(plain.shape.kind !== 'object' && plain.shape.kind !== 'record', 'and the other is none')
+  for (const { shape } of [plain, map]) assert(shape.presence === 'required', 'neither is optional or has a default')
+  return make({ ...common(written), kind: 'either', plain, map })
+}
+
 /** Builders of settings, one per kind. Every one takes `doc`, `optional` or `default`, and `check`. */
 export const f = {
   /** A text of 1…4096 characters unless said otherwise. `secret` keeps its value out of faults and documentation. */
@@ -196,4 +207,6 @@ export const f = {
   object: object as ObjectMaker,
   /** A map with exactly one key, the type: `{ sqlite: {…} }` → `{ type: 'sqlite', settings }`. */
   variant: variant as VariantMaker,
+  /** A short form, or a map that says more: `4452`, `{ prefix: '44' }`. */
+  either: either as EitherMaker,
 }

@@ -71,6 +71,15 @@ export type VariantOf<V extends Fields> = {
   [K in keyof V & string]: { type: K; settings: Infer<V[K]> }
 }[keyof V & string]
 
+export type EitherMaker = {
+  <A, B>(
+    plain: Field<A, 'required'>,
+    map: Field<B, 'required'>,
+    options: Options<A | B> & Optional,
+  ): Field<A | B, 'optional'>
+  <A, B>(plain: Field<A, 'required'>, map: Field<B, 'required'>, options: Options<A | B>): Field<A | B, 'required'>
+}
+
 export type ObjectMaker = {
   <F extends Fields>(
     fields: F,

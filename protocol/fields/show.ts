@@ -49,6 +49,8 @@ export function expected(shape: Shape): string {
       return `a map of names to ${shape.item.shape.kind} values, such as { name: value }`
     case 'object':
       return `a map with ${listNames(Object.keys(shape.fields), 'and')}`
+    case 'either':
+      return `${expected(shape.plain.shape)}, or ${expected(shape.map.shape)}`
     case 'variant':
       return `a map with exactly one of ${listNames(Object.keys(shape.types), 'or')}`
   }
@@ -77,6 +79,8 @@ export function kindName(shape: Shape): string {
       return `map of ${kindName(shape.item.shape)}`
     case 'object':
       return 'map'
+    case 'either':
+      return `${kindName(shape.plain.shape)}, or ${kindName(shape.map.shape)}`
     case 'variant':
       return `one of ${Object.keys(shape.types).join(', ')}`
   }
@@ -99,6 +103,8 @@ export function holdsSecret(shape: Shape): boolean {
     case 'list':
     case 'record':
       return holdsSecret(shape.item.shape)
+    case 'either':
+      return holdsSecret(shape.plain.shape) || holdsSecret(shape.map.shape)
     case 'object':
       return Object.values(shape.fields).some((field) => holdsSecret(field.shape))
     case 'variant':
