@@ -3,8 +3,9 @@
 // one look-up per distinct envelope, whatever the number of rules. Only queues ordered by key look into the messages.
 
 import type { Placement, Queue } from '#hub/store/mod.ts'
-import type { Attributes, Batch, Envelope, MessageView } from '#protocol/codec/mod.ts'
+import type { Attributes, Batch, Envelope } from '#protocol/codec/mod.ts'
 import { attributesOf, NO_CONTENTS, PLAIN, TopicTree } from '#protocol/codec/mod.ts'
+import { Choices } from './choices.ts'
 
 /** Envelopes whose queues are remembered: 16 Ki entries of about 200 bytes. */
 const REMEMBERED_MAX = 16_384
@@ -17,15 +18,6 @@ type Routed = {
   readonly placements: Placement[]
   readonly unroutedCount: number
   readonly contents: readonly string[]
-}
-
-/** Messages of a batch that go the same way into one queue. */
-type Choice = {
-  readonly queue: Queue
-  readonly partition: number
-  readonly attributes: Attributes
-  pairs: number[]
-  count: number
 }
 
 export class Router {
@@ -91,77 +83,6 @@ export class Router {
   }
 }
 
-/** Gathers the messages of one batch by queue, partition and attributes. */
-class Choices {
-  private readonly batch: Batch
-  private readonly chosen = new Map<Queue, Choice[]>()
-  private messages: ((i: number) => MessageView) | null = null
-  private ofStream = -1
-
-  constructor(batch: Batch) {
-    this.batch = batch
-  }
-
-  add(queue: Queue, attributes: Attributes, from: number, count: number): void {
-    const { order, partitions } = queue.info.policy
-    if (order === 'key' && partitions > 1) {
-      for (let i = from; i < from + count; i++) this.put(queue, attributes, this.partitionOfKey(i, partitions), i, 1)
-      return
-    }
-    this.put(queue, attributes, order === 'none' ? 0 : this.streamHash() % partitions, from, count)
-  }
-
-  placements(): Placement[] {
-    const out: Placement[] = []
-    for (const choices of this.chosen.values()) {
-      for (const { queue, partition, attributes, pairs, count } of choices) {
-        out.push({ queue, partition, attributes, count, selection: count === this.batch.count ? null : pairs })
-      }
-    }
-    return out
-  }
-
-  private put(queue: Queue, attributes: Attributes, partition: number, from: number, count: number): void {
-    let choices = this.chosen.get(queue)
-    if (choices === undefined) {
-      choices = []
-      this.chosen.set(queue, choices)
-    }
-    let choice = choices.find((other) => other.partition === partition && sameAttributes(other.attributes, attributes))
-    if (choice === undefined) {
-      choice = { queue, partition, attributes, pairs: [], count: 0 }
-      choices.push(choice)
-    }
-    const { pairs } = choice
-    const last = pairs.length - 2
-    if (last >= 0 && (pairs[last] as number) + (pairs[last + 1] as number) === from)
-      (pairs[last + 1] as number) += count
-    else pairs.push(from, count)
-    choice.count += count
-  }
-
-  /** Messages without a key keep the order of their stream. */
-  private partitionOfKey(i: number, partitions: number): number {
-    this.messages ??= this.batch.messages()
-    const { key } = this.messages(i)
-    return (key.length === 0 ? this.streamHash() : hashOf(key)) % partitions
-  }
-
-  private streamHash(): number {
-    const { origin, stream } = this.batch.head
-    if (this.ofStream < 0) this.ofStream = hashOf(Buffer.from(`${origin}\0${stream}`))
-    return this.ofStream
-  }
-}
-
-/** FNV-1a, 32 bits: spreads keys over partitions; nothing rests on its strength. */
-function hashOf(bytes: Uint8Array): number {
-  let value = 0x811c9dc5
-  for (let i = 0; i < bytes.length; i++) value = Math.imul(value ^ (bytes[i] as number), 0x01000193) >>> 0
-  // Its low bits alone are poor for short keys.
-  return (value ^ (value >>> 15)) >>> 0
-}
-
 function contentsOf(ways: readonly Way[]): readonly string[] {
   let found: Set<string> | null = null
   for (const { attributes } of ways) {
@@ -170,14 +91,6 @@ function contentsOf(ways: readonly Way[]): readonly string[] {
     for (const id of attributes.contents) found.add(id)
   }
   return found === null ? NO_CONTENTS : [...found]
-}
-
-/** Whether messages lie in a queue the same way; contents are the batch's. */
-function sameAttributes(a: Attributes, b: Attributes): boolean {
-  return (
-    a === b ||
-    (a.priority === b.priority && a.ttlMs === b.ttlMs && a.delayMs === b.delayMs && a.deliverAtMs === b.deliverAtMs)
-  )
 }
 
 function headersMatch(queue: Queue, { headers }: Envelope): boolean {
