@@ -260,6 +260,12 @@ const channels: ChannelCase[] = [
     good: { id: '1' },
     bad: { id: 'x' },
   },
+  {
+    name: 'encode',
+    make: (root) => create('channel', 'encode', { encoding: 'hex', direction: 'decode', field: 'id' }, root),
+    good: { id: 'ff' },
+    bad: { id: 'x' },
+  },
 ]
 
 for (const each of channels) {
@@ -453,6 +459,7 @@ t.test('the registry: unique names, documented settings, create touches nothing'
     'source directory',
     'channel map',
     'channel filter',
+    'channel encode',
     'destination sqlite',
     'destination directory',
   ])

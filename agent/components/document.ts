@@ -1,7 +1,7 @@
 // What channels for documents work on: the bytes of an item's content, or a field of its row that holds a document.
 
 import { f } from '#protocol/fields/mod.ts'
-import type { Item, Row } from './contract.ts'
+import type { Carries, Item, Row } from './contract.ts'
 import { componentFault } from './faults.ts'
 import { DOCUMENT_BYTES_DEFAULT, DOCUMENT_BYTES_MAX } from './limits.ts'
 import { readSmall } from './support/mod.ts'
@@ -58,6 +58,12 @@ export async function documentOf(item: Item, { field, bytesMax }: DocumentPlace)
       bounded(content.size)
       return readSmall(content, String(row.name ?? content.path))
   }
+}
+
+/** `turns` of a channel that puts another document in the place of the one it takes. */
+export function documentTurns({ field }: { readonly field?: string | undefined }, given: Carries): Carries {
+  if (field === undefined && given === 'rows') throw componentFault('DOCUMENT_MISSING', { why: 'rows come here' })
+  return given
 }
 
 /** What an item's document is, besides its bytes. */

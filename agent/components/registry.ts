@@ -1,6 +1,7 @@
 // The components a flow file can name, as one explicit list. The runtime adds those that need its own services (`hub`).
 
 import type { Field } from '#protocol/fields/mod.ts'
+import { EncodeChannel, encodeSettings } from './channel/encode/mod.ts'
 import { FilterChannel, filterSettings } from './channel/filter/mod.ts'
 import { MapChannel, mapSettings } from './channel/map/mod.ts'
 import type { Carries, Channel, ComponentContext, ComponentKind, Destination, Source } from './contract.ts'
@@ -10,6 +11,7 @@ import {
   directoryDestinationSettings,
 } from './destination/directory/mod.ts'
 import { SqliteDestination, sqliteDestinationSettings } from './destination/sqlite/mod.ts'
+import { documentTurns } from './document.ts'
 import { DirectoryFilesSource, DirectorySource, directorySourceSettings } from './source/directory/mod.ts'
 import { SqliteSource, sqliteSourceSettings } from './source/sqlite/mod.ts'
 
@@ -79,6 +81,14 @@ export const builtinComponents: readonly ComponentEntry[] = [
     doc: 'Lets rows pass for which a JSONata condition is true',
     settings: filterSettings,
     create: (settings, context) => new FilterChannel(settings, context),
+  }),
+  defineComponent({
+    kind: 'channel',
+    type: 'encode',
+    doc: 'Bytes as text and back: base64, hex, quoted-printable, percent',
+    settings: encodeSettings,
+    turns: documentTurns,
+    create: (settings, context) => new EncodeChannel(settings, context),
   }),
   defineComponent({
     kind: 'destination',

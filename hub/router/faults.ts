@@ -1,0 +1,39 @@
+// Faults of rules that are deployed, and of messages on their way by them.
+
+import { declareFaults } from '#protocol/base/mod.ts'
+
+export const routerFault = declareFaults('router', {
+  RULES_UNREADABLE: {
+    meaning: 'the deployed rules cannot be read',
+    remedy:
+      'Restore the folder `routes` of the data folder from a backup; what waits to be routed stays in `$routing` meanwhile',
+  },
+  RULES_VERSION_UNKNOWN: {
+    meaning: 'there is no such version of the rules',
+    remedy: 'See causeway-hub route history; the oldest versions are forgotten',
+  },
+  RULES_INVALID: {
+    meaning: 'the rules are not right, or a case of theirs fails',
+    remedy: 'Nothing was changed. Correct what is named and deploy again; causeway-hub route test runs the cases here',
+  },
+  RULES_CHANGED: {
+    meaning: 'somebody else deployed rules meanwhile',
+    remedy: 'See causeway-hub route history, and deploy again',
+  },
+  ROUTE_QUEUE_GONE: {
+    meaning: 'a rule names a queue that is not there any more',
+    remedy: 'Deploy rules with another queue, then causeway-hub redrive',
+  },
+  NO_ROUTE: {
+    meaning: 'no rule matches the message, and there is no default',
+    remedy: 'See causeway-hub route explain with the message; add a rule or a default, then causeway-hub redrive',
+  },
+  ROUTE_CONTENT: {
+    meaning: 'the content of the message could not be looked at',
+    remedy: 'Correct the message at its source, or do not ask its content: the rule says what it expects',
+  },
+  ROUTE_MESSAGE_DAMAGED: {
+    meaning: 'the message cannot be read',
+    remedy: 'Its origin sealed it wrongly, or the disk is damaged: run causeway-hub store check',
+  },
+})

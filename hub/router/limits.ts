@@ -1,0 +1,18 @@
+// Bounds of routing, with their arithmetic.
+
+const MIB = 1024 * 1024
+
+/** Versions of the rules that are kept to go back to: of the largest files, 64 MiB, 6 GiB; of usual ones some MB. */
+export const VERSIONS_KEPT_MAX = 100
+
+/** Batches of the router's queue under way: enough that every thread has one and the next. */
+export const LEASES_MAX = 64
+/** Their bytes. Opened, judged and made anew a batch is in memory some four times. */
+export const LEASES_BYTES_MAX = 16 * MIB
+/** Messages taken at once: their settlement is one piece of work. */
+export const LEASE_MESSAGES_MAX = 1_000
+/** What a full queue, a full store or an absent thread is asked again after: each time twice as long. */
+export const RETRY_MS_MIN = 50
+export const RETRY_MS_MAX = 5_000
+/** A made batch is sealed when it has so many bytes. */
+export const MADE_BATCH_BYTES = 256 * 1024
