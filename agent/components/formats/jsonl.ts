@@ -9,8 +9,7 @@ export type JsonRecord =
 export function parseJsonRecord(line: string): JsonRecord {
   let value: unknown
   try {
-    // Sixteen digits in a row may exceed 2^53; only then is the slower, exact way taken.
-    value = /[0-9]{16}/.test(line) ? JSON.parse(line, exactIntegers as never) : JSON.parse(line)
+    value = parseJson(line)
   } catch (error) {
     return { ok: false, code: 'JSON_INVALID', why: (error as Error).message }
   }
@@ -26,6 +25,12 @@ export function parseJsonRecord(line: string): JsonRecord {
     return { ok: false, code: 'JSON_INVALID', why: 'a field is named __proto__' }
   }
   return { ok: true, row: value as Row }
+}
+
+/** As `JSON.parse`, but integers beyond 2^53 are bigint. */
+export function parseJson(text: string): unknown {
+  // Sixteen digits in a row may exceed 2^53; only then is the slower, exact way taken.
+  return /[0-9]{16}/.test(text) ? JSON.parse(text, exactIntegers as never) : JSON.parse(text)
 }
 
 function exactIntegers(_key: string, value: unknown, context: { readonly source?: string }): unknown {
