@@ -34,7 +34,11 @@ async function port(t: Test) {
     body: string | Buffer,
     headers: Record<string, string> = { authorization: `Bearer ${token}` },
   ) => {
-    const response = await fetch(`${url}/admin`, { method: 'POST', body, headers })
+    const response = await fetch(`${url}/admin`, {
+      method: 'POST',
+      body: typeof body === 'string' ? body : new Uint8Array(body),
+      headers,
+    })
     return { status: response.status, text: await response.text() }
   }
   return { dataDir, operator, server, url, token, post, logged }
