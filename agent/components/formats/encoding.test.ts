@@ -1,7 +1,9 @@
+import iconv from 'iconv-lite'
 import t from 'tap'
-import { encodeText, inspectOpening, textDecoder } from './encoding.ts'
+import { randomFrom } from '../support/testing.ts'
+import { decodeDocument, type Encoding, encodeText, inspectOpening, LINE_ENCODINGS, textDecoder } from './encoding.ts'
 
-const bytesOf = (text: string, encoding: 'utf-8' | 'gbk' | 'gb18030'): string => {
+const bytesOf = (text: string, encoding: Encoding): string => {
   const encoded = encodeText(text, encoding)
   return encoded.ok ? encoded.bytes.toString('hex') : `no U+${encoded.codePoint.toString(16)}`
 }
@@ -71,4 +73,102 @@ t.test('the opening of a file tells what it is not', async (t) => {
   t.match(look('fffe6100', 'utf-8').problem, /UTF-16/)
   t.match(look('504b0304', 'gbk').problem, /Excel/)
   t.same(look('', 'utf-8'), { skipBytes: 0, problem: null })
+})
+
+const SINGLE = LINE_ENCODINGS.filter((name) => /^(iso|windows)/.test(name))
+
+t.test('single-byte code pages: as iconv-lite has them, and every byte comes back or is refused', async (t) => {
+  for (const encoding of SINGLE) {
+    const differ: string[] = []
+    for (let byte = 0; byte < 256; byte += 1) {
+      let text: string | null = null
+      try {
+        text = textDecoder(encoding).decode(Uint8Array.of(byte))
+      } catch {
+        // No character has this byte.
+      }
+      const theirs = iconv.decode(Buffer.of(byte), encoding)
+      // Bytes that a Windows page leaves open are the C1 controls here, as WHATWG has it, so that nothing is lost.
+      const open = /^windows/.test(encoding) && byte >= 0x80 && byte < 0xa0 && theirs === '\ufffd'
+      const wanted = open && text !== null ? String.fromCharCode(byte) : theirs
+      // windows-874 and iso-8859-11 have no soft surprises: what is no character there is none here.
+      if ((text ?? '\ufffd') !== wanted) differ.push(byte.toString(16))
+      if (text !== null && bytesOf(text, encoding) !== byte.toString(16).padStart(2, '0')) differ.push(`${byte} back`)
+    }
+    t.same(differ, [], encoding)
+  }
+  t.equal(textDecoder('iso-8859-1').decode(Uint8Array.of(0x80)), '\u0080', 'not the euro sign of windows-1252')
+  t.equal(bytesOf('€', 'iso-8859-1'), 'no U+20ac')
+  t.equal(bytesOf('€', 'windows-1252'), '80')
+  t.equal(bytesOf('𠮷', 'windows-1252'), 'no U+20bb7')
+})
+
+t.test('Big5: as iconv-lite has code page 950; every code comes back as itself or its other form', async (t) => {
+  const decoder = textDecoder('big5')
+  const wrong: string[] = []
+  const doubles: string[] = []
+  let count = 0
+  for (let lead = 0x81; lead <= 0xfe; lead += 1) {
+    for (let trail = 0x40; trail <= 0xfe; trail += 1) {
+      if (trail > 0x7e && trail < 0xa1) continue
+      const bytes = Buffer.of(lead, trail)
+      let text: string
+      try {
+        text = decoder.decode(bytes)
+      } catch {
+        continue
+      }
+      count += 1
+      const back = bytesOf(text, 'big5')
+      if (back !== bytes.toString('hex')) doubles.push(`${bytes.toString('hex')} ${back}`)
+      const isPrivate = /[\ue000-\uf8ff]/.test(text)
+      if (!isPrivate && iconv.decode(bytes, 'cp950') !== text) wrong.push(`${bytes.toString('hex')} ${text}`)
+    }
+  }
+  t.same(wrong, [])
+  t.ok(count > 13_000)
+  t.equal(doubles.length, 10, doubles.join(', '))
+  t.equal(bytesOf('中文', 'big5'), 'a4a4a4e5')
+  t.equal(bytesOf('十', 'big5'), 'a451')
+  t.equal(bytesOf('€', 'big5'), 'a3e1')
+  t.equal(bytesOf('国', 'big5'), 'no U+56fd', 'simplified characters are not in it')
+})
+
+t.test('UTF-16: byte order, marks and halves', async (t) => {
+  t.equal(bytesOf('A中𠮷', 'utf-16be'), '00414e2dd842dfb7')
+  t.equal(bytesOf('A中𠮷', 'utf-16le'), '41002d4e42d8b7df')
+  t.equal(bytesOf('a\ud842', 'utf-16le'), 'no U+d842')
+  const read = (hex: string, encoding: Encoding) => {
+    const decoded = decodeDocument(Buffer.from(hex, 'hex'), encoding)
+    return decoded.ok ? decoded.text : `${decoded.why} ${decoded.line}:${decoded.position}`
+  }
+  t.equal(read('fffe41002d4e', 'utf-16'), 'A中')
+  t.equal(read('feff00414e2d', 'utf-16'), 'A中')
+  t.equal(read('feff00414e2d', 'utf-16be'), 'A中')
+  t.equal(read('00414e2d', 'utf-16be'), 'A中')
+  t.match(read('00414e2d', 'utf-16'), /no byte order mark/)
+  t.match(read('feff0041', 'utf-16le'), /mark of utf-16be/)
+  t.equal(read('41000a0042d84100', 'utf-16le'), 'bytes outside utf-16le 2:4', 'half a pair')
+  t.equal(read('4100420043', 'utf-16le'), 'bytes outside utf-16le 1:4', 'an odd byte')
+})
+
+t.test('a document says where its bytes stop being text', async (t) => {
+  const seed = 50_905
+  const random = randomFrom(seed)
+  for (let i = 0; i < 300; i += 1) {
+    const encoding = (['utf-8', 'gb18030', 'big5'] as const)[i % 3] as Encoding
+    const line = (): string =>
+      Array.from({ length: Math.floor(random() * 6) }, () => ['a', '中', '文', 'é'][Math.floor(random() * 3)]).join('')
+    const lines = Array.from({ length: 1 + Math.floor(random() * 4) }, line)
+    const before = encodeText(lines.join('\n'), encoding)
+    const after = encodeText(`${line()}\n${line()}`, encoding)
+    if (!before.ok || !after.ok) throw new Error('test text')
+    const bytes = Buffer.concat([before.bytes, Buffer.of(0xff, 0x0a), after.bytes])
+    const decoded = decodeDocument(bytes, encoding)
+    if (encoding === 'big5') {
+      t.ok(decoded.ok, 'code page 950 has 0xFF')
+      continue
+    }
+    t.match(decoded, { ok: false, line: lines.length, position: before.bytes.length }, `seed ${seed}, document ${i}`)
+  }
 })

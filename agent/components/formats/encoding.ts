@@ -1,28 +1,142 @@
-// Text encodings of files: UTF-8, GBK and GB18030, both ways, strict both ways.
+// Text encodings of files and documents, strict both ways: what cannot be told for certain is refused.
 //
-// Decoding is the platform's (WHATWG: GB18030-2022). Encoding to GB is the exact inverse of that decoder, made from it
-// once: what one component writes the other reads back unchanged, which a second library's older table would not promise.
+// Decoding is the platform's (WHATWG names and ICU's tables: GB18030-2022; Big5 as Windows code page 950). Encoding is the exact
+// inverse of that decoder, made from it once: what one component writes the other reads back unchanged, which a second
+// library's older table would not promise. Where WHATWG takes an ISO name for a Windows code page, the standard is kept.
 
 import { TextDecoder } from 'node:util'
-import { assert } from '#protocol/base/mod.ts'
+import { decodeIsoByWindows, encodeBig5, encodeSingleByte, isIsoByWindows } from './code-pages.ts'
+import { encodeGb } from './gb.ts'
 
-export const ENCODINGS = ['utf-8', 'gbk', 'gb18030'] as const
+/** Encodings in which a line feed is the byte 0x0A and that byte is nothing else: files in them can be cut at lines. */
+export const LINE_ENCODINGS = [
+  'utf-8',
+  'gbk',
+  'gb18030',
+  'big5',
+  ...([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 14, 15, 16] as const).map((part) => `iso-8859-${part}` as const),
+  'windows-874',
+  ...([1250, 1251, 1252, 1253, 1254, 1255, 1256, 1257, 1258] as const).map((page) => `windows-${page}` as const),
+] as const
+/** `utf-16` has a byte order mark; the others have none, or one that agrees. */
+export const WIDE_ENCODINGS = ['utf-16', 'utf-16le', 'utf-16be'] as const
+export const ENCODINGS = [...LINE_ENCODINGS, ...WIDE_ENCODINGS] as const
+export type LineEncoding = (typeof LINE_ENCODINGS)[number]
 export type Encoding = (typeof ENCODINGS)[number]
 
+/** In one line, for documentation. */
+export const ENCODINGS_SHOWN = 'utf-8, gbk, gb18030, big5, iso-8859-1 to -16, windows-1250 to -1258, windows-874'
+
+export const isWide = (encoding: Encoding): boolean => (WIDE_ENCODINGS as readonly string[]).includes(encoding)
+
 /** Decodes whole lines; throws a `TypeError` on bytes that are not valid. A byte order mark is left in the text. */
-export function textDecoder(encoding: Encoding): TextDecoder {
-  return new TextDecoder(encoding, { fatal: true, ignoreBOM: true })
+export function textDecoder(encoding: Encoding): { decode(bytes: Uint8Array): string } {
+  if (encoding === 'iso-8859-1') return { decode: latin1 }
+  if (isIsoByWindows(encoding)) return { decode: (bytes) => decodeIsoByWindows(bytes, encoding) }
+  return new TextDecoder(encoding === 'utf-16' ? 'utf-16le' : encoding, { fatal: true, ignoreBOM: true })
 }
 
-/** The bytes of a text, or the first code point the encoding cannot express. */
+const latin1 = ({ buffer, byteOffset, byteLength }: Uint8Array): string =>
+  Buffer.from(buffer, byteOffset, byteLength).toString('latin1')
+
+/** The bytes of a text, or the first code point the encoding cannot express. `utf-16` is little-endian, without its mark. */
 export type Encoded = { readonly ok: true; readonly bytes: Buffer } | { readonly ok: false; readonly codePoint: number }
 
 export function encodeText(text: string, encoding: Encoding): Encoded {
-  if (encoding !== 'utf-8') return encodeGb(text, encoding === 'gb18030')
-  if (text.isWellFormed()) return { ok: true, bytes: Buffer.from(text, 'utf8') }
-  // A lone surrogate would silently become U+FFFD.
-  const lone = [...text].find((char) => !char.isWellFormed()) ?? ''
-  return { ok: false, codePoint: lone.codePointAt(0) ?? 0 }
+  switch (encoding) {
+    case 'gbk':
+    case 'gb18030':
+      return encodeGb(text, encoding === 'gb18030')
+    case 'big5':
+      return encodeBig5(text)
+    case 'utf-8':
+    case 'utf-16':
+    case 'utf-16le':
+    case 'utf-16be':
+      return encodeUnicode(text, encoding)
+    default:
+      return encodeSingleByte(text, encoding)
+  }
+}
+
+function encodeUnicode(text: string, encoding: 'utf-8' | (typeof WIDE_ENCODINGS)[number]): Encoded {
+  if (!text.isWellFormed()) {
+    // A lone surrogate would silently become U+FFFD, or break the text for its readers.
+    const lone = [...text].find((char) => !char.isWellFormed()) ?? ''
+    return { ok: false, codePoint: lone.codePointAt(0) ?? 0 }
+  }
+  if (encoding === 'utf-8') return { ok: true, bytes: Buffer.from(text, 'utf8') }
+  const bytes = Buffer.from(text, 'utf16le')
+  return { ok: true, bytes: encoding === 'utf-16be' ? bytes.swap16() : bytes }
+}
+
+/** A whole document as text without its byte order mark; or what is wrong with its bytes, and where: lines from 1, bytes from 0. */
+export type Decoded =
+  | { readonly ok: true; readonly text: string }
+  | { readonly ok: false; readonly why: string; readonly line: number; readonly position: number }
+
+export function decodeDocument(bytes: Uint8Array, encoding: Encoding): Decoded {
+  const opening = inspectOpening(bytes, encoding)
+  if (opening.problem !== null) return { ok: false, why: opening.problem, line: 1, position: 0 }
+  const body = bytes.subarray(opening.skipBytes)
+  const decoder = textDecoder(encoding === 'utf-16' && bytes[0] === 0xfe ? 'utf-16be' : encoding)
+  try {
+    return { ok: true, text: decoder.decode(body) }
+  } catch {
+    const { line, offset } = isWide(encoding)
+      ? wideFlaw(body, encoding === 'utf-16be' || bytes[0] === 0xfe)
+      : flawOf(body, decoder)
+    return { ok: false, why: `bytes outside ${encoding}`, line, position: opening.skipBytes + offset }
+  }
+}
+
+type Flaw = { readonly line: number; readonly offset: number }
+
+/** The line with the first invalid byte, and the end of the longest valid beginning. */
+function flawOf(bytes: Uint8Array, decoder: { decode(bytes: Uint8Array): string }): Flaw {
+  const valid = (from: number, to: number): boolean => {
+    try {
+      decoder.decode(bytes.subarray(from, to))
+      return true
+    } catch {
+      return false
+    }
+  }
+  let line = 1
+  let start = 0
+  let end = 0
+  for (;;) {
+    const feed = bytes.indexOf(0x0a, start)
+    end = feed < 0 ? bytes.length : feed + 1
+    if (feed < 0 || !valid(start, end)) break
+    start = end
+    line += 1
+  }
+  // A beginning that ends inside a character is no valid one: of the next four bytes one must end where a character does.
+  let [good, bad] = [start, end]
+  while (bad - good > 1) {
+    const middle = (good + bad) >> 1
+    const at = [0, 1, 2, 3].map((more) => middle + more).find((place) => place < bad && valid(start, place))
+    if (at === undefined) bad = middle
+    else good = at
+  }
+  return { line, offset: good }
+}
+
+function wideFlaw(bytes: Uint8Array, bigEndian: boolean): Flaw {
+  let line = 1
+  for (let at = 0; at + 1 < bytes.length; at += 2) {
+    const unitAt = (place: number): number => {
+      const [first = 0, second = 0] = [bytes[place], bytes[place + 1]]
+      return bigEndian ? (first << 8) | second : (second << 8) | first
+    }
+    const unit = unitAt(at)
+    if (unit === 0x0a) line += 1
+    if (unit < 0xd800 || unit > 0xdfff) continue
+    if (unit > 0xdbff || at + 3 >= bytes.length || (unitAt(at + 2) & 0xfc00) !== 0xdc00) return { line, offset: at }
+    at += 2
+  }
+  return { line, offset: bytes.length - 1 }
 }
 
 /** What a file's first bytes say about it: its byte order mark, or why it is no text at all. */
@@ -31,6 +145,7 @@ export type Opening = { readonly skipBytes: number; readonly problem: string | n
 export function inspectOpening(bytes: Uint8Array, encoding: Encoding): Opening {
   const starts = (...wanted: number[]): boolean => wanted.every((byte, i) => bytes[i] === byte)
   const wrong = (problem: string): Opening => ({ skipBytes: 0, problem })
+  if (isWide(encoding)) return inspectWide(bytes, encoding)
   if (starts(0x84, 0x31, 0x95, 0x33)) {
     if (encoding === 'gb18030' || encoding === 'gbk') return { skipBytes: 4, problem: null }
     return wrong('it starts with the byte order mark of GB18030')
@@ -48,76 +163,12 @@ export function inspectOpening(bytes: Uint8Array, encoding: Encoding): Opening {
   return { skipBytes: 0, problem: null }
 }
 
-// GB18030: two bytes (0x81–0xFE, then 0x40–0x7E or 0x80–0xFE) or four (0x81–0xFE, 0x30–0x39, 0x81–0xFE, 0x30–0x39).
-// Linear index of four bytes: ((b1-0x81)*10 + b2-0x30)*126 + b3-0x81)*10 + b4-0x30. Planes 1–16 start at index 189,000.
-const FOUR_BYTE_BMP = 39_420
-const FOUR_BYTE_SUPPLEMENTARY = 189_000
-
-/** BMP code unit → GB18030 bytes packed big-endian; 0 where there is none. 256 KiB. */
-let gbTable: Uint32Array | null = null
-
-function buildGbTable(): Uint32Array {
-  const table = new Uint32Array(0x10000)
-  // The replacement character marks a failed decoding below, so its own code is entered by hand.
-  table[0xfffd] = 0x8431_a437
-  enter(table, FOUR_BYTE_BMP, fourByteCode)
-  // Two bytes last: where both forms exist, the short one is written.
-  enter(table, 126 * 190, (i) => {
-    const trail = i % 190
-    return ((0x81 + Math.floor(i / 190)) << 8) | (trail < 63 ? 0x40 + trail : 0x41 + trail)
-  })
-  return table
-}
-
-function fourByteCode(index: number): number {
-  const b4 = 0x30 + (index % 10)
-  const b3 = 0x81 + (Math.floor(index / 10) % 126)
-  const b2 = 0x30 + (Math.floor(index / 1_260) % 10)
-  const b1 = 0x81 + Math.floor(index / 12_600)
-  return ((b1 << 24) | (b2 << 16) | (b3 << 8) | b4) >>> 0
-}
-
-function enter(table: Uint32Array, count: number, codeAt: (index: number) => number): void {
-  const bytes = Buffer.alloc(count * 5)
-  let length = 0
-  for (let i = 0; i < count; i += 1) {
-    const code = codeAt(i)
-    length = code > 0xffff ? bytes.writeUInt32BE(code, length) : bytes.writeUInt16BE(code, length)
-    length = bytes.writeUInt8(0x0a, length)
+function inspectWide([first, second]: Uint8Array, encoding: Encoding): Opening {
+  const mark = first === 0xff && second === 0xfe ? 'utf-16le' : first === 0xfe && second === 0xff ? 'utf-16be' : null
+  if (mark === null) {
+    const problem = encoding === 'utf-16' && first !== undefined ? 'it has no byte order mark of UTF-16' : null
+    return { skipBytes: 0, problem }
   }
-  const chars = new TextDecoder('gb18030').decode(bytes.subarray(0, length)).split('\n')
-  assert(chars.length === count + 1, 'a line feed is never part of a GB18030 character')
-  for (let i = 0; i < count; i += 1) {
-    const char = chars[i] ?? ''
-    if (char.length === 1 && char !== '\ufffd') table[char.charCodeAt(0)] = codeAt(i)
-  }
-}
-
-function encodeGb(text: string, fourBytes: boolean): Encoded {
-  gbTable ??= buildGbTable()
-  const table = gbTable
-  const bytes = Buffer.allocUnsafe(text.length * 4)
-  let length = 0
-  for (let i = 0; i < text.length; i += 1) {
-    const unit = text.charCodeAt(i)
-    if (unit < 0x80) {
-      bytes[length++] = unit
-      continue
-    }
-    if (unit === 0x20ac && !fourBytes) {
-      // WHATWG's GBK encoder, and Windows code page 936: the euro sign is the single byte 0x80.
-      bytes[length++] = 0x80
-      continue
-    }
-    let code = table[unit] ?? 0
-    let codePoint = unit
-    if (unit >= 0xd800 && unit <= 0xdfff) {
-      codePoint = text.codePointAt(i) ?? unit
-      code = codePoint > 0xffff ? fourByteCode(FOUR_BYTE_SUPPLEMENTARY + codePoint - 0x10000) : 0
-      i += codePoint > 0xffff ? 1 : 0
-    }
-    if (code === 0 || (code > 0xffff && !fourBytes)) return { ok: false, codePoint }
-    length = code > 0xffff ? bytes.writeUInt32BE(code, length) : bytes.writeUInt16BE(code, length)
-  }
-  return { ok: true, bytes: bytes.subarray(0, length) }
+  if (encoding === 'utf-16' || encoding === mark) return { skipBytes: 2, problem: null }
+  return { skipBytes: 0, problem: `it starts with the byte order mark of ${mark}` }
 }

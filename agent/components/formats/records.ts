@@ -1,13 +1,13 @@
 // Reads records out of a text file of any size in constant memory, from any byte position where a record starts.
 //
-// The file is cut at line feeds in its bytes: no byte of a UTF-8, GBK or GB18030 character but the line feed itself is 0x0A.
+// The file is cut at line feeds in its bytes: in these encodings no byte of a character but the line feed itself is 0x0A.
 // A block of whole lines is decoded at once; only when that fails line by line, to find the broken ones. A record that
 // cannot be read costs its first line, reading goes on at the next.
 //
 // Invariants: `#starts[i]` is the file position of line i of the block and `#starts.at(-1)` the end of its last line;
-// what lies between there and `#position` is an incomplete line. The buffer is LINE_BYTES_MAX + READ_BYTES for ever.
+// what lies between there and `#position` is an incomplete line. The buffer is LINE_BYTES_MAX + READ_BYTES, or the size of
+// a smaller file, for ever.
 
-import type { FileHandle } from 'node:fs/promises'
 import { TextDecoder } from 'node:util'
 import type { Row } from '../contract.ts'
 import { componentFault } from '../faults.ts'
@@ -15,13 +15,18 @@ import { LINE_BYTES_MAX, PORTION_BYTES_MAX, READ_BYTES } from '../limits.ts'
 import { listNames, nearest } from '../names.ts'
 import type { CsvOptions } from './csv.ts'
 import { parseCsvRecord } from './csv.ts'
-import type { Encoding } from './encoding.ts'
+import type { LineEncoding } from './encoding.ts'
 import { inspectOpening, textDecoder } from './encoding.ts'
 import { parseJsonRecord } from './jsonl.ts'
 
+/** What is read of a file; a document in memory can give the same. */
+export type ReadableFile = {
+  read(buffer: Buffer, offset: number, length: number, position: number): Promise<{ readonly bytesRead: number }>
+}
+
 export type RecordFormat = {
   readonly kind: 'csv' | 'jsonl'
-  readonly encoding: Encoding
+  readonly encoding: LineEncoding
   readonly csv: CsvOptions
   /** CSV: the first record names the fields. */
   readonly header: boolean
@@ -63,11 +68,11 @@ export type Span = { readonly start: number; readonly end: number }
 export type Place = { readonly byte: number; readonly line: number }
 
 export class RecordReader {
-  readonly #file: FileHandle
+  readonly #file: ReadableFile
   readonly #sizeBytes: number
   readonly #format: RecordFormat
-  readonly #decoder: TextDecoder
-  readonly #buffer = Buffer.allocUnsafe(LINE_BYTES_MAX + READ_BYTES)
+  readonly #decoder: ReturnType<typeof textDecoder>
+  readonly #buffer: Buffer
   /** File position of `#buffer[0]`, and of the first byte not yet read. */
   #bufferStart = 0
   #position = 0
@@ -79,8 +84,9 @@ export class RecordReader {
   #names: readonly string[] | null = null
   readonly where: string
 
-  private constructor(file: FileHandle, sizeBytes: number, format: RecordFormat, where: string) {
+  private constructor(file: ReadableFile, sizeBytes: number, format: RecordFormat, where: string) {
     this.#file = file
+    this.#buffer = Buffer.allocUnsafe(Math.min(LINE_BYTES_MAX + READ_BYTES, sizeBytes))
     this.#sizeBytes = sizeBytes
     this.#format = format
     this.#decoder = textDecoder(format.encoding)
@@ -92,7 +98,7 @@ export class RecordReader {
    * Throws FILE_NOT_TEXT or FILE_HEADER when nothing of the file can be used.
    */
   static async open(
-    file: FileHandle,
+    file: ReadableFile,
     options: { sizeBytes: number; format: RecordFormat; where: string; resume: Place | null },
   ): Promise<RecordReader> {
     const reader = new RecordReader(file, options.sizeBytes, options.format, options.where)

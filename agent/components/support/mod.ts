@@ -30,5 +30,5 @@ export {
   tableNames,
   uniqueKeys,
 } from './sqlite.ts'
-export { csvOptions, csvProblem, textSettings } from './text-settings.ts'
+export { csvOptions, csvProblem, csvSettings, encodingField, textSettings } from './text-settings.ts'
 export { waitFor } from './wait.ts'

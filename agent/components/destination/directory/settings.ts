@@ -31,7 +31,8 @@ export const directoryDestinationSettings = f.object(
   },
   {
     check: (settings) => {
-      if (settings.bom && settings.encoding === 'gbk') return '`bom`: gbk has none'
+      const { bom, encoding } = settings
+      if (bom && encoding !== 'utf-8' && encoding !== 'gb18030') return `\`bom\`: ${encoding} has none`
       return settings.format === 'csv' ? csvProblem(settings) : null
     },
   },
