@@ -31,8 +31,11 @@ export type ComponentEntry<K extends ComponentKind = ComponentKind> = {
     carries?(settings: unknown): Carries
     /** Of channels: what comes out when `given` goes in; the same when left out. Throws what cannot go in, as a fault. */
     turns?(settings: unknown, given: Carries): Carries
-    /** Of channels: evaluates what others wrote, on what others sent. It runs in a thread with bounds on its time and memory. */
-    readonly isolated?: true
+    /**
+     * Of channels: evaluates what others wrote, on what others sent, at least with some settings. It runs in a thread with bounds
+     * on its time and memory. See `isIsolated`.
+     */
+    readonly isolated?: true | ((settings: unknown) => boolean)
     create(settings: unknown, context: ComponentContext): Component[Kind]
   }
 }[K]
@@ -45,10 +48,15 @@ export function defineComponent<K extends ComponentKind, S>(entry: {
   readonly settings: Field<S>
   readonly carries?: (settings: S) => Carries
   readonly turns?: (settings: S, given: Carries) => Carries
-  readonly isolated?: true
+  readonly isolated?: true | ((settings: S) => boolean)
   readonly create: (settings: S, context: ComponentContext) => Component[K]
 }): ComponentEntry<K> {
   return entry as unknown as ComponentEntry<K>
+}
+
+/** Whether a channel with these settings runs in a thread. */
+export function isIsolated(entry: ComponentEntry, settings: unknown): boolean {
+  return typeof entry.isolated === 'function' ? entry.isolated(settings) : entry.isolated === true
 }
 
 export const builtinComponents: readonly ComponentEntry[] = [
