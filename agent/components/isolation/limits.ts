@@ -1,0 +1,30 @@
+// Bounds of isolated work, with their arithmetic.
+
+const MIB = 2 ** 20
+
+/** One thread: agents are lightweight. The hub sets its own number. */
+export const THREADS_DEFAULT = 1
+export const THREADS_MAX = 64
+/** A document of 16 MiB as a tree takes some ten times as much, and the result beside it. */
+export const MEMORY_BYTES_DEFAULT = 512 * MIB
+/** Below this a thread does not even load its libraries. */
+export const MEMORY_BYTES_MIN = 32 * MIB
+/** Transforming 16 MiB at 4 MB/s takes four seconds. */
+export const ITEM_TIME_MS_DEFAULT = 10_000
+export const ITEM_TIME_MS_MAX = 3_600_000
+
+/** A thread without work ends after so long; starting one takes some 50 ms, and what it had compiled again. */
+export const IDLE_MS = 10_000
+/** A thread that has not begun, or not read its configuration, within this time never will. */
+export const PREPARE_MS_MAX = 60_000
+/** How often running work is looked at: a tenth of its time limit, within these. */
+export const LOOK_MS_MIN = 5
+export const LOOK_MS_MAX = 250
+
+/** What one task holds at most: some milliseconds of work, beside which handing it over (50 µs) does not count. */
+export const TASK_ITEMS_MAX = 1_000
+/** A larger item is a task alone. Twice this times the threads is the memory of tasks under way. */
+export const TASK_BYTES_MAX = 2 * MIB
+
+/** Compiled configurations a thread keeps: that of every flow of a large agent. The one not used for longest goes. */
+export const CONFIGURATIONS_MAX = 64

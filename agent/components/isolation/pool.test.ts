@@ -1,0 +1,120 @@
+import t, { type Test } from 'tap'
+import { Fault } from '#protocol/base/mod.ts'
+import { configurationOf, IsolatedPool, type Outcome, type PoolLimits, retire } from './mod.ts'
+
+const module = new URL('./work.testing.ts', import.meta.url).href
+const shown = (outcome: Outcome): string => (outcome instanceof Fault ? outcome.code : outcome.toString())
+
+function poolOf(t: Test, limits: PoolLimits = {}): IsolatedPool {
+  const pool = new IsolatedPool(limits)
+  t.teardown(() => pool.close())
+  return pool
+}
+
+const configuration = configurationOf('c')
+
+function runOf(pool: IsolatedPool, texts: readonly string[], more: object = {}): Promise<Outcome[]> {
+  const inputOf = (index: number) => Buffer.from(texts[index] as string)
+  return pool.run({ module, configuration, count: texts.length, inputOf, ...more })
+}
+
+t.test('items come back in order, from one thread and from several', async (t) => {
+  for (const threads of [1, 3]) {
+    const pool = poolOf(t, { threads })
+    const texts = Array.from({ length: 3_500 }, (_, i) => (i % 100 === 7 ? 'later' : `${i}`))
+    const outcomes = await runOf(pool, texts)
+    t.same(
+      outcomes.map(shown),
+      texts.map((text) => (text === 'later' ? 'was later' : `c ${text}`)),
+    )
+    t.same(await runOf(pool, []), [])
+    t.equal(pool.threads, threads)
+  }
+})
+
+t.test('what an item throws is its own', async (t) => {
+  const outcomes = await runOf(poolOf(t), ['a', 'fault', 'error', 'b'])
+  t.same(outcomes.map(shown), ['c a', 'TEST_REFUSED', 'INTERNAL', 'c b'])
+  const fault = outcomes[1] as Fault
+  t.same(fault.toJSON(), {
+    code: 'TEST_REFUSED',
+    message: 'refused',
+    where: 'item',
+    remedy: 'take another',
+    line: 3,
+    big: String(2n ** 60n),
+    cause: 'why',
+  })
+})
+
+t.test('an item that takes too long is stopped, its neighbours come', async (t) => {
+  const pool = poolOf(t, { timeMs: 100 })
+  const outcomes = await runOf(pool, ['a', 'loop', 'b', 'wait', 'c', 'loop'])
+  t.same(outcomes.map(shown), ['c a', 'ISOLATED_TIMEOUT', 'c b', 'ISOLATED_TIMEOUT', 'c c', 'ISOLATED_TIMEOUT'])
+  t.match((outcomes[1] as Fault).describe(), /more than 100 ms/)
+  t.same((await runOf(pool, ['d'])).map(shown), ['c d'], 'the pool goes on')
+})
+
+t.test('an item that takes too much memory, or ends its thread', async (t) => {
+  const pool = poolOf(t, { memoryBytes: 48 * 2 ** 20 })
+  const outcomes = await runOf(pool, ['a', 'memory', 'b', 'exit', 'c'])
+  t.same(outcomes.map(shown), ['c a', 'ISOLATED_MEMORY', 'c b', 'ISOLATED_CRASHED', 'c c'])
+  t.same((await runOf(pool, ['d'])).map(shown), ['c d'])
+})
+
+t.test('a configuration is read once by each thread, and forgotten when it is retired', async (t) => {
+  const pool = poolOf(t)
+  const large = configurationOf(`L${'统'.repeat(700_000)}`)
+  const counts = async (configuration: object) =>
+    shown((await runOf(pool, ['counts'], { configuration }))[0] as Outcome)
+  t.same(JSON.parse(await counts(large)), { prepared: 1, ran: 1 })
+  t.same(JSON.parse(await counts(large)), { prepared: 1, ran: 2 })
+  t.same(JSON.parse(await counts(configuration)), { prepared: 2, ran: 1 })
+  t.same(JSON.parse(await counts(large)), { prepared: 2, ran: 3 })
+  retire(large)
+  t.same(JSON.parse(await counts(configuration)), { prepared: 2, ran: 2 })
+  t.same(JSON.parse(await counts(large)), { prepared: 3, ran: 1 })
+})
+
+t.test('what cannot be prepared fails the run, not the pool', async (t) => {
+  const pool = poolOf(t)
+  const broken = (text: string) => runOf(pool, ['a', 'b'], { configuration: configurationOf(text) })
+  await t.rejects(broken('refused'), { code: 'TEST_REFUSED', where: 'configuration' })
+  await t.rejects(broken('dies'), { code: 'ISOLATED_PREPARATION' })
+  await t.rejects(runOf(pool, [], { configuration: configurationOf('refused') }), { code: 'TEST_REFUSED' })
+  await t.rejects(runOf(pool, ['a'], { module: new URL('./missing.ts', import.meta.url).href }), { code: 'INTERNAL' })
+  t.same((await runOf(pool, ['d'])).map(shown), ['c d'])
+})
+
+t.test('a run that is stopped, and a pool that is closed', async (t) => {
+  const pool = poolOf(t)
+  const stop = new AbortController()
+  const running = runOf(pool, ['a', 'loop'], { signal: stop.signal })
+  const waiting = runOf(pool, ['w'])
+  stop.abort(new Error('stopped'))
+  await t.rejects(running, /stopped/)
+  t.same((await waiting).map(shown), ['c w'])
+  const more = [runOf(pool, ['loop']), runOf(pool, ['loop'])]
+  for (const each of more) each.catch(() => undefined)
+  await pool.close()
+  for (const each of more) await t.rejects(each, { code: 'ISOLATED_CLOSED' })
+  await t.rejects(runOf(pool, ['x']), { code: 'ISOLATED_CLOSED' })
+})
+
+t.test('inputs are made when there is room for them', async (t) => {
+  const pool = poolOf(t)
+  const piece = Buffer.alloc(600_000, 'x')
+  let made = 0
+  const inputOf = () => {
+    made += 1
+    return piece
+  }
+  const stop = new AbortController()
+  const first = runOf(pool, ['loop'], { signal: stop.signal })
+  const second = pool.run({ module, configuration, count: 20, inputOf })
+  t.equal(made, 0)
+  stop.abort()
+  await t.rejects(first)
+  t.equal((await second).length, 20)
+  t.equal(made, 20)
+})

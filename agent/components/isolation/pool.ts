@@ -1,0 +1,328 @@
+// Work on items in threads, with bounds on its time and memory: what evaluates expressions, stylesheets and scripts that others
+// wrote, on bytes that others sent.
+//
+// A run is cut into tasks of some items each. While a task runs, a watchdog sees in shared memory which item it is at. One that is at
+// the same item for longer than its time limit is stopped, thread and all; that item gets ISOLATED_TIMEOUT, those before and after
+// it are run again (work has no effects, so that is harmless). When a thread dies of memory or crashes, the item it was at is tried
+// again alone: only if it kills that thread too it is the item's fault. So every item is run twice at most for what its neighbours do.
+//
+// Back-pressure: as many tasks are made as there are threads. Who runs more waits, and holds no copy of its items meanwhile.
+
+import { Piscina } from 'piscina'
+import { assert, Fault } from '#protocol/base/mod.ts'
+import type { Configuration } from './configuration.ts'
+import { isolationFault } from './faults.ts'
+import {
+  IDLE_MS,
+  ITEM_TIME_MS_DEFAULT,
+  LOOK_MS_MAX,
+  LOOK_MS_MIN,
+  MEMORY_BYTES_DEFAULT,
+  MEMORY_BYTES_MIN,
+  PREPARE_MS_MAX,
+  TASK_BYTES_MAX,
+  TASK_ITEMS_MAX,
+  THREADS_DEFAULT,
+} from './limits.ts'
+import { unpackFault } from './packed-fault.ts'
+import { type Done, NOT_BEGUN, PREPARING, type Task, type Unprepared } from './thread.ts'
+
+export type PoolLimits = {
+  readonly threads?: number
+  /** Of one item. */
+  readonly timeMs?: number
+  /** Heap of one thread. Memory of WebAssembly and buffers is not in it: work bounds those itself. */
+  readonly memoryBytes?: number
+}
+
+export type Run = {
+  /** URL of a module whose default export is an `IsolatedModule`. */
+  readonly module: string
+  readonly configuration: Configuration
+  /** Number of items. */
+  readonly count: number
+  /** The bytes of one item; asked when there is room for it, and again when it is run again. A fault it throws is the item's. */
+  readonly inputOf: (index: number) => Uint8Array
+  /** Instead of the pool's. */
+  readonly timeMs?: number
+  readonly signal?: AbortSignal
+}
+
+/** What came of an item. Bytes are the receiver's. */
+export type Outcome = Buffer | Fault
+
+/** A task under way, as the watchdog sees it. */
+type Watched = {
+  readonly progress: Int32Array
+  readonly timeMs: number
+  readonly stop: AbortController
+  seenAt: number
+  seenSinceMs: number
+  timedOut: boolean
+}
+
+export class IsolatedPool {
+  readonly #limits: Required<PoolLimits>
+  #threads: Piscina | null = null
+  #closed = false
+  /** Tasks under way. */
+  readonly #watched = new Set<Watched>()
+  readonly #waiting: (() => void)[] = []
+  #free: number
+  #watchdog: NodeJS.Timeout | null = null
+  #watchdogMs = 0
+
+  constructor(limits: PoolLimits = {}) {
+    this.#limits = {
+      threads: limits.threads ?? THREADS_DEFAULT,
+      timeMs: limits.timeMs ?? ITEM_TIME_MS_DEFAULT,
+      memoryBytes: Math.max(MEMORY_BYTES_MIN, limits.memoryBytes ?? MEMORY_BYTES_DEFAULT),
+    }
+    this.#free = this.#limits.threads
+  }
+
+  /**
+   * What came of each item, in their order. Throws what keeps all of them from being run: the fault of the preparation,
+   * `ISOLATED_PREPARATION`, `ISOLATED_CLOSED`, the reason of `signal`. With no items it only gets ready.
+   */
+  async run(run: Run): Promise<Outcome[]> {
+    const job: Job = { run, outcomes: new Array<Outcome>(run.count), next: 0, again: [], failure: null }
+    if (run.count === 0) await this.#inTurn(job, 0)
+    const lanes = Math.min(this.#limits.threads, run.count)
+    const itemsMax = Math.min(TASK_ITEMS_MAX, Math.ceil(run.count / (2 * lanes)))
+    const lane = async () => {
+      while (job.failure === null && hasMore(job)) await this.#inTurn(job, itemsMax)
+    }
+    await Promise.all(Array.from({ length: lanes }, lane))
+    if (job.failure !== null) throw job.failure.error
+    return job.outcomes
+  }
+
+  /** Threads that are there, for tests and telemetry. */
+  get threads(): number {
+    return this.#threads?.threads.length ?? 0
+  }
+
+  /** Ends the threads. What runs fails with `ISOLATED_CLOSED`. */
+  async close(): Promise<void> {
+    this.#closed = true
+    for (const watched of this.#watched) watched.stop.abort()
+    for (const go of this.#waiting.splice(0)) go()
+    const threads = this.#threads
+    this.#threads = null
+    await threads?.destroy()
+  }
+
+  /** Makes and runs one task when a thread is free. */
+  async #inTurn(job: Job, itemsMax: number): Promise<void> {
+    await this.#room()
+    try {
+      if (this.#closed) throw isolationFault('ISOLATED_CLOSED')
+      job.run.signal?.throwIfAborted()
+      const slice = cut(job, itemsMax)
+      if (slice !== null) await this.#task(job, slice)
+    } catch (error) {
+      job.failure ??= { error }
+    } finally {
+      this.#leave()
+    }
+  }
+
+  async #task(job: Job, slice: Slice): Promise<void> {
+    const { run } = job
+    const progress = new Int32Array(new SharedArrayBuffer(4)).fill(NOT_BEGUN)
+    const watched = this.#watch(progress, run.timeMs ?? this.#limits.timeMs)
+    const abort = () => watched.stop.abort()
+    run.signal?.addEventListener('abort', abort, { once: true })
+    const { bytes, ends } = slice
+    const task: Task = { module: run.module, configuration: run.configuration, inputs: { bytes, ends }, progress }
+    const transferList = [bytes.buffer as ArrayBuffer, ends.buffer as ArrayBuffer]
+    const count = ends.length
+    let result: Done | Unprepared
+    try {
+      result = (await this.#pool().run(task, { signal: watched.stop.signal, transferList })) as Done | Unprepared
+    } catch (error) {
+      run.signal?.throwIfAborted()
+      if (this.#closed) throw isolationFault('ISOLATED_CLOSED')
+      this.#died(job, slice, { at: Atomics.load(progress, 0), count, timedOut: watched.timedOut, error })
+      return
+    } finally {
+      run.signal?.removeEventListener('abort', abort)
+      this.#unwatch(watched)
+    }
+    if ('unprepared' in result) throw unpackFault(result.unprepared)
+    collect(job, slice.indexes, result)
+  }
+
+  /** Convicts an item, or has the rest run again. */
+  #died(job: Job, { indexes }: Slice, death: Death): void {
+    const { at, count, timedOut, error } = death
+    const memory = codeOf(error) === 'ERR_WORKER_OUT_OF_MEMORY'
+    const { memoryBytes } = this.#limits
+    if (at < 0) {
+      const why = timedOut ? `nothing within ${PREPARE_MS_MAX} ms` : memory ? 'out of memory' : messageOf(error)
+      throw isolationFault('ISOLATED_PREPARATION', { why, limitBytes: memoryBytes, cause: error })
+    }
+    // All were done: what they gave together was too much.
+    const culprit = Math.min(at, count - 1)
+    if (timedOut || count === 1) {
+      const limitMs = job.run.timeMs ?? this.#limits.timeMs
+      job.outcomes[indexes[culprit] as number] = timedOut
+        ? isolationFault('ISOLATED_TIMEOUT', { why: `more than ${limitMs} ms`, limitMs })
+        : memory
+          ? isolationFault('ISOLATED_MEMORY', { why: `more than ${memoryBytes} bytes`, limitBytes: memoryBytes })
+          : isolationFault('ISOLATED_CRASHED', { why: messageOf(error), cause: error })
+    } else if (at === count) {
+      const half = count >> 1
+      job.again.push(indexes.slice(0, half), indexes.slice(half))
+      return
+    } else job.again.push([indexes[culprit] as number])
+    for (const rest of [indexes.slice(0, culprit), indexes.slice(culprit + 1)])
+      if (rest.length > 0) job.again.push(rest)
+  }
+
+  // ---- room ----
+
+  async #room(): Promise<void> {
+    if (this.#free > 0) {
+      this.#free -= 1
+      return
+    }
+    await new Promise<void>((resolve) => this.#waiting.push(resolve))
+  }
+
+  /** The one that waits longest takes the place. */
+  #leave(): void {
+    const next = this.#waiting.shift()
+    if (next === undefined) this.#free += 1
+    else next()
+  }
+
+  // ---- threads ----
+
+  #pool(): Piscina {
+    if (this.#threads === null) {
+      const mebibytes = Math.ceil(this.#limits.memoryBytes / 2 ** 20)
+      const pool = new Piscina({
+        filename: new URL('./thread.ts', import.meta.url).href,
+        minThreads: 0,
+        maxThreads: this.#limits.threads,
+        idleTimeout: IDLE_MS,
+        concurrentTasksPerWorker: 1,
+        recordTiming: false,
+        resourceLimits: { maxOldGenerationSizeMb: mebibytes },
+      })
+      // A thread that died without a task: the next task starts another. One that died before its first would never be heard of again.
+      pool.on('error', () => {
+        for (const { progress, stop } of this.#watched) if (Atomics.load(progress, 0) === NOT_BEGUN) stop.abort()
+      })
+      this.#threads = pool
+    }
+    return this.#threads
+  }
+
+  #watch(progress: Int32Array, timeMs: number): Watched {
+    const stop = new AbortController()
+    const watched = { progress, timeMs, stop, seenAt: NOT_BEGUN, seenSinceMs: performance.now(), timedOut: false }
+    this.#watched.add(watched)
+    const lookMs = Math.max(LOOK_MS_MIN, Math.min(LOOK_MS_MAX, timeMs / 10))
+    if (this.#watchdog === null || lookMs < this.#watchdogMs) {
+      if (this.#watchdog !== null) clearInterval(this.#watchdog)
+      this.#watchdogMs = lookMs
+      this.#watchdog = setInterval(() => this.#look(), lookMs)
+      this.#watchdog.unref()
+    }
+    return watched
+  }
+
+  #unwatch(watched: Watched): void {
+    this.#watched.delete(watched)
+    if (this.#watched.size > 0 || this.#watchdog === null) return
+    clearInterval(this.#watchdog)
+    this.#watchdog = null
+  }
+
+  #look(): void {
+    const nowMs = performance.now()
+    for (const watched of this.#watched) {
+      const at = Atomics.load(watched.progress, 0)
+      if (at !== watched.seenAt) {
+        watched.seenAt = at
+        watched.seenSinceMs = nowMs
+        continue
+      }
+      const limitMs = at === NOT_BEGUN || at === PREPARING ? PREPARE_MS_MAX : watched.timeMs
+      if (nowMs - watched.seenSinceMs < limitMs || watched.timedOut) continue
+      watched.timedOut = true
+      watched.stop.abort()
+    }
+  }
+}
+
+type Job = {
+  readonly run: Run
+  readonly outcomes: Outcome[]
+  /** The first item not yet in a task. */
+  next: number
+  /** What runs again, in tasks of its own. */
+  readonly again: (readonly number[])[]
+  failure: { readonly error: unknown } | null
+}
+
+type Slice = { readonly indexes: readonly number[]; readonly bytes: Uint8Array; readonly ends: Uint32Array }
+type Death = { readonly at: number; readonly count: number; readonly timedOut: boolean; readonly error: unknown }
+
+const hasMore = ({ run, next, again }: Job): boolean => next < run.count || again.length > 0
+
+/** The next items as a task; `null` when there are none, or none whose bytes can be had. */
+function cut(job: Job, itemsMax: number): Slice | null {
+  const { run, again, outcomes } = job
+  const indexes: number[] = []
+  const inputs: Uint8Array[] = []
+  let size = 0
+  const take = (index: number): boolean => {
+    let input: Uint8Array
+    try {
+      input = run.inputOf(index)
+    } catch (error) {
+      if (!(error instanceof Fault)) throw error
+      outcomes[index] = error
+      return true
+    }
+    indexes.push(index)
+    inputs.push(input)
+    size += input.byteLength
+    return size < TASK_BYTES_MAX && indexes.length < itemsMax
+  }
+  const repeated = again.pop()
+  if (repeated !== undefined) {
+    const stopped = repeated.findIndex((index) => !take(index))
+    if (stopped >= 0 && stopped + 1 < repeated.length) again.push(repeated.slice(stopped + 1))
+  } else while (job.next < run.count && take(job.next++));
+  if (indexes.length === 0 && run.count > 0) return null
+  // Memory of its own: it goes to the thread.
+  const bytes = new Uint8Array(size)
+  const ends = new Uint32Array(inputs.length)
+  let end = 0
+  for (const [i, input] of inputs.entries()) {
+    bytes.set(input, end)
+    end += input.byteLength
+    ends[i] = end
+  }
+  return { indexes, bytes, ends }
+}
+
+function collect({ outcomes }: Job, indexes: readonly number[], { outputs, faults }: Done): void {
+  const bytes = Buffer.from(outputs.bytes.buffer, outputs.bytes.byteOffset, outputs.bytes.byteLength)
+  assert(outputs.ends.length === indexes.length, 'a thread answers for each item')
+  let start = 0
+  for (const [i, index] of indexes.entries()) {
+    const end = outputs.ends[i] as number
+    outcomes[index] = bytes.subarray(start, end)
+    start = end
+  }
+  for (const [i, packed] of faults) outcomes[indexes[i] as number] = unpackFault(packed)
+}
+
+const codeOf = (error: unknown): string => (error instanceof Error && 'code' in error ? String(error.code) : '')
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))

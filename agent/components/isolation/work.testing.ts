@@ -1,0 +1,35 @@
+// Work for the tests of the pool: each item says what is to become of it.
+
+import { declareFaults } from '#protocol/base/mod.ts'
+import type { IsolatedModule } from './mod.ts'
+
+const fault = declareFaults('isolation-test', { TEST_REFUSED: { meaning: 'refused', remedy: 'take another' } })
+
+let prepared = 0
+
+const prepare: IsolatedModule = async (configuration) => {
+  prepared += 1
+  if (configuration === 'refused') throw fault('TEST_REFUSED', { where: 'configuration', why: 'for the test' })
+  if (configuration === 'dies') process.exit(3)
+  let ran = 0
+  return {
+    run: (input) => {
+      ran += 1
+      const text = input.toString()
+      if (text === 'loop') for (;;);
+      if (text === 'wait') return new Promise(() => undefined)
+      if (text === 'exit') process.exit(7)
+      if (text === 'fault')
+        throw fault('TEST_REFUSED', { where: 'item', line: 3, big: 2n ** 60n, cause: new Error('why') })
+      if (text === 'error') throw new TypeError('a mistake')
+      if (text === 'memory') {
+        const held: number[][] = []
+        for (;;) held.push(new Array<number>(10_000).fill(held.length))
+      }
+      if (text === 'later') return new Promise((resolve) => setImmediate(() => resolve(Buffer.from('was later'))))
+      if (text === 'counts') return Buffer.from(JSON.stringify({ prepared, ran }))
+      return Buffer.from(`${configuration.slice(0, 10)} ${text}`)
+    },
+  }
+}
+export default prepare
