@@ -185,6 +185,10 @@ function either(plain: Field, map: Field, written: Written): Field {
   return make({ ...common(written), kind: 'either', plain, map })
 }
 
+function optional<T>(field: Field<T>, { doc }: { readonly doc: string }): Field<T, 'optional'> {
+  return make({ ...field.shape, doc, presence: 'optional', fallback: undefined })
+}
+
 /** Builders of settings, one per kind. Every one takes `doc`, `optional` or `default`, and `check`. */
 export const f = {
   /** A text of 1…4096 characters unless said otherwise. `secret` keeps its value out of faults and documentation. */
@@ -209,4 +213,6 @@ export const f = {
   variant: variant as VariantMaker,
   /** A short form, or a map that says more: `4452`, `{ prefix: '44' }`. */
   either: either as EitherMaker,
+  /** A spec made elsewhere, as a setting that may be left out. */
+  optional,
 }

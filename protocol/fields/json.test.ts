@@ -40,6 +40,14 @@ t.test('a short form, or a map that says more', async (t) => {
   t.same(codes('{"where":\n {"a":{"prefik":"x"}}}'), ['FIELD_UNKNOWN a.json:2:8 where.a.prefik'])
 })
 
+t.test('a spec made elsewhere, as a setting that may be left out', async (t) => {
+  const inner = f.object({ a: f.text({ doc }) })
+  const outer = f.object({ inner: f.optional(inner, { doc }) })
+  t.same(read('{}', outer), { ok: true, value: {} })
+  t.same(read('{"inner":{"a":"x"}}', outer), { ok: true, value: { inner: { a: 'x' } } })
+  t.equal(read('{"inner":{}}', outer).ok, false)
+})
+
 t.test('faults have line and column', async (t) => {
   t.same(codes('{\n  "count": "x",\n  "area": []\n}'), ['FIELD_TYPE a.json:2:12 count', 'FIELD_TYPE a.json:3:11 area'])
   t.same(codes('{"count": 1,\n "count": 2}'), ['FIELD_DUPLICATE a.json:2:2 count'])
