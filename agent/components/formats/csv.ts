@@ -3,7 +3,9 @@
 // Why not csv-parse here: with a quote that is never closed it reads on to the end of the file, and it gives no byte position to
 // resume at. This reader parses one record from decoded lines; csv-parse is the oracle of its property test.
 
+import type { Row, Value } from '../contract.ts'
 import { FIELDS_MAX } from '../limits.ts'
+import { formatJsonRecord } from './jsonl.ts'
 
 export type CsvOptions = {
   /** One character. */
@@ -115,4 +117,28 @@ function quoted(field: string, { delimiter, quote }: CsvOptions): string {
 /** Spreadsheets run cells that start like a formula; an apostrophe before them shows as text (OWASP, CSV injection). */
 function defused(field: string): string {
   return /^[=+\-@\t\r]/.test(field) && !/^[+-]?[0-9.]+$/.test(field) ? `'${field}` : field
+}
+
+/** A value as the text of a cell; `null` when there is none. Lists and objects are JSON, bytes base64. */
+export function cellText(value: Value | undefined): string | null {
+  switch (typeof value) {
+    case 'undefined':
+      return null
+    case 'string':
+      return value
+    case 'object':
+      if (value === null) return null
+      if (value instanceof Uint8Array)
+        return Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('base64')
+      return formatJsonRecord(value as Row)
+    default:
+      return String(value)
+  }
+}
+
+/** The field with this character, for faults; `null` when none has it. */
+export function fieldWith(row: Row, codePoint: number): string | null {
+  const char = String.fromCodePoint(codePoint)
+  const field = Object.keys(row).find((name) => name.includes(char) || (cellText(row[name]) ?? '').includes(char))
+  return field === undefined ? null : `field ${JSON.stringify(field)}`
 }

@@ -12,6 +12,19 @@ t.test('integers beyond 2^53 keep every digit, both ways', async (t) => {
   t.equal(formatJsonRecord(record.row), line)
 })
 
+t.test('a number that a double cannot hold becomes a text, with every digit', async (t) => {
+  const read = (text: string) => {
+    const record = parseJsonRecord(`{"n":${text}}`)
+    return record.ok ? record.row.n : record.why
+  }
+  for (const text of ['0.30000000000000004', '1.7976931348623157e308', '-0.0', '5e-324'])
+    t.equal(read(text), Number(text), text)
+  t.equal(read('1.00000000000000000'), 1)
+  t.equal(read('123456789012345.6700'), 123_456_789_012_345.67)
+  for (const text of ['0.1234567890123456789', '1e400', '-123456789012345.678901', '1e-400', '9007199254740990.9'])
+    t.equal(read(text), text)
+})
+
 t.test('bytes become base64, whatever their class', async (t) => {
   t.equal(formatJsonRecord({ a: new Uint8Array([1, 2]), b: Buffer.from('hi') }), '{"a":"AQI=","b":"aGk="}')
   t.equal(formatJsonRecord({ type: 'Buffer', data: [1] }), '{"type":"Buffer","data":[1]}', 'no mistaken identity')

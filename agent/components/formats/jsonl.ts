@@ -1,4 +1,5 @@
-// JSON Lines: one object per line. Integers beyond 2^53 keep every digit (as bigint), both ways.
+// JSON Lines: one object per line. Integers beyond 2^53 keep every digit (as bigint), both ways; other numbers that a double cannot
+// tell from their neighbours become texts when they are read.
 
 import type { Row, Value } from '../contract.ts'
 
@@ -9,7 +10,8 @@ export type JsonRecord =
 export function parseJsonRecord(line: string): JsonRecord {
   let value: unknown
   try {
-    value = parseJson(line)
+    // Only what has many digits, or a large exponent, can lose something: only then is the slower, exact way taken.
+    value = /\d[\d.]{15}|\d[eE][+-]?\d{3}/.test(line) ? JSON.parse(line, exactNumbers as never) : JSON.parse(line)
   } catch (error) {
     return { ok: false, code: 'JSON_INVALID', why: (error as Error).message }
   }
@@ -36,6 +38,28 @@ export function parseJson(text: string): unknown {
 function exactIntegers(_key: string, value: unknown, context: { readonly source?: string }): unknown {
   if (typeof value !== 'number' || Number.isSafeInteger(value) || context.source === undefined) return value
   return /^-?[0-9]+$/.test(context.source) ? BigInt(context.source) : value
+}
+
+function exactNumbers(key: string, value: unknown, context: { readonly source?: string }): unknown {
+  const exact = exactIntegers(key, value, context)
+  const { source } = context
+  if (typeof exact !== 'number' || source === undefined) return exact
+  return isExact(exact, source) ? exact : source
+}
+
+/** Whether a double is what its text says, digit for digit, but for zeros at the ends. */
+export function isExact(value: number, source: string): boolean {
+  return Number.isFinite(value) && digitsOf(source) === digitsOf(String(value))
+}
+
+/** Significant digits and the power of ten of the last: `0.10` and `1e-1` are the same. */
+function digitsOf(source: string): string {
+  const [, sign = '', whole = '', fraction = '', exponent = '0'] =
+    /^([+-]?)(\d*)\.?(\d*)(?:[eE]([+-]?\d+))?$/.exec(source) ?? []
+  const digits = (whole + fraction).replace(/^0+/, '')
+  const short = digits.replace(/0+$/, '')
+  if (short === '') return '0'
+  return `${sign === '-' ? '-' : ''}${short}e${Number(exponent) - fraction.length + digits.length - short.length}`
 }
 
 /** One row as a line, without its end. Bytes become base64 text. */

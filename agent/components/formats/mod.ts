@@ -1,7 +1,7 @@
 // The text formats and encodings that components share.
 
 export type { CsvOptions, CsvRecord } from './csv.ts'
-export { formatCsvRecord, parseCsvRecord } from './csv.ts'
+export { cellText, fieldWith, formatCsvRecord, parseCsvRecord } from './csv.ts'
 export type { Decoded, Encoded, Encoding, LineEncoding, Opening } from './encoding.ts'
 export {
   decodeDocument,
@@ -14,6 +14,6 @@ export {
   textDecoder,
 } from './encoding.ts'
 export type { JsonRecord } from './jsonl.ts'
-export { formatJsonRecord, parseJson, parseJsonRecord } from './jsonl.ts'
+export { formatJsonRecord, isExact, parseJson, parseJsonRecord } from './jsonl.ts'
 export type { BrokenRecord, ReadableFile, RecordFormat, Records } from './records.ts'
 export { RecordReader } from './records.ts'

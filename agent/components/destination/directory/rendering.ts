@@ -1,8 +1,8 @@
 // Rows → the bytes of one file, and the rows that cannot be written.
 
-import type { Item, Reject, Row, Value } from '../../contract.ts'
+import type { Item, Reject, Row } from '../../contract.ts'
 import { componentFault } from '../../faults.ts'
-import { encodeText, formatCsvRecord, formatJsonRecord } from '../../formats/mod.ts'
+import { cellText, encodeText, fieldWith, formatCsvRecord, formatJsonRecord } from '../../formats/mod.ts'
 import { listNames, suggestion } from '../../names.ts'
 import { csvOptions } from '../../support/mod.ts'
 import type { DirectoryDestinationSettings } from './settings.ts'
@@ -24,7 +24,7 @@ export function renderRows(items: readonly Item[], settings: DirectoryDestinatio
       continue
     }
     const char = `U+${encoded.codePoint.toString(16).toUpperCase().padStart(4, '0')}`
-    const why = `${char} in ${fieldWith(item.row, encoded.codePoint)} is not in ${settings.encoding}`
+    const why = `${char} in ${fieldWith(item.row, encoded.codePoint) ?? 'a field'} is not in ${settings.encoding}`
     rejects.push({ item, fault: componentFault('TEXT_UNENCODABLE', { where: `${where} ${item.ref}`, why }) })
   }
   return { bytes: Buffer.concat(pieces), rows: items.length - rejects.length, rejects }
@@ -38,7 +38,7 @@ function csvFormat(settings: DirectoryDestinationSettings, columns: readonly str
   return {
     head: settings.header ? formatCsvRecord(columns, options) + end : '',
     line: (row) => {
-      const cells = columns.map((column) => cellOf(row[column]))
+      const cells = columns.map((column) => cellText(row[column]))
       // A single empty cell would be a blank line, which readers skip.
       const record = formatCsvRecord(cells, options)
       return (record === '' ? options.quote + options.quote : record) + end
@@ -51,22 +51,6 @@ function jsonFormat(settings: DirectoryDestinationSettings): LineFormat {
   if (columns === undefined) return { head: '', line: (row) => `${formatJsonRecord(row)}\n` }
   const listed = (row: Row): Row => Object.fromEntries(columns.map((column) => [column, row[column] ?? null]))
   return { head: '', line: (row) => `${formatJsonRecord(listed(row))}\n` }
-}
-
-function cellOf(value: Value | undefined): string | null {
-  switch (typeof value) {
-    case 'undefined':
-      return null
-    case 'string':
-      return value
-    case 'object':
-      if (value === null) return null
-      if (value instanceof Uint8Array)
-        return Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('base64')
-      return formatJsonRecord(value as Row)
-    default:
-      return String(value)
-  }
 }
 
 /** All fields of the rows, in the order they are first seen. */
@@ -87,10 +71,4 @@ function encodeHead(head: string, settings: DirectoryDestinationSettings, where:
   const encoded = encodeText(head, settings.encoding)
   if (encoded.ok) return encoded.bytes
   throw componentFault('TEXT_UNENCODABLE', { where, why: `a column name cannot be written in ${settings.encoding}` })
-}
-
-function fieldWith(row: Row, codePoint: number): string {
-  const char = String.fromCodePoint(codePoint)
-  const field = Object.keys(row).find((name) => name.includes(char) || (cellOf(row[name]) ?? '').includes(char))
-  return `field ${JSON.stringify(field ?? '?')}`
 }
