@@ -1,9 +1,11 @@
 // The components a flow file can name, as one explicit list. The runtime adds those that need its own services (`hub`).
 
 import type { Field } from '#protocol/fields/mod.ts'
+import { DeduplicateChannel, deduplicateSettings } from './channel/deduplicate/mod.ts'
 import { EncodeChannel, encodeSettings } from './channel/encode/mod.ts'
 import { FilterChannel, filterSettings } from './channel/filter/mod.ts'
 import { MapChannel, mapSettings } from './channel/map/mod.ts'
+import { ThrottleChannel, throttleSettings } from './channel/throttle/mod.ts'
 import type { Carries, Channel, ComponentContext, ComponentKind, Destination, Source } from './contract.ts'
 import {
   DirectoryDestination,
@@ -97,6 +99,20 @@ export const builtinComponents: readonly ComponentEntry[] = [
     settings: encodeSettings,
     turns: documentTurns,
     create: (settings, context) => new EncodeChannel(settings, context),
+  }),
+  defineComponent({
+    kind: 'channel',
+    type: 'deduplicate',
+    doc: 'Lets each item pass once, by key fields or content; what it has seen survives a restart',
+    settings: deduplicateSettings,
+    create: (settings, context) => new DeduplicateChannel(settings, context),
+  }),
+  defineComponent({
+    kind: 'channel',
+    type: 'throttle',
+    doc: 'Lets items pass at a rate, in items or bytes',
+    settings: throttleSettings,
+    create: (settings, context) => new ThrottleChannel(settings, context),
   }),
   defineComponent({
     kind: 'destination',

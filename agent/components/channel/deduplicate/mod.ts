@@ -1,0 +1,4 @@
+// Channel `deduplicate`.
+
+export { DeduplicateChannel } from './channel.ts'
+export { type DeduplicateSettings, deduplicateSettings } from './settings.ts'

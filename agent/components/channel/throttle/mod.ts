@@ -1,0 +1,3 @@
+// Channel `throttle`.
+
+export { ThrottleChannel, type ThrottleSettings, throttleSettings } from './channel.ts'
