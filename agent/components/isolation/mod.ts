@@ -11,5 +11,5 @@ export {
   THREADS_MAX,
 } from './limits.ts'
 export { packFault, unpackFault } from './packed-fault.ts'
-export { IsolatedPool, type Outcome, type PoolLimits, type Run } from './pool.ts'
+export { type Failure, IsolatedPool, type Outcome, type PoolLimits, type Run } from './pool.ts'
 export type { IsolatedModule, IsolatedWork } from './thread.ts'

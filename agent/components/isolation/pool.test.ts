@@ -1,9 +1,8 @@
 import t, { type Test } from 'tap'
-import { Fault } from '#protocol/base/mod.ts'
-import { configurationOf, IsolatedPool, type Outcome, type PoolLimits, retire } from './mod.ts'
+import { configurationOf, type Failure, IsolatedPool, type Outcome, type PoolLimits, retire } from './mod.ts'
 
 const module = new URL('./work.testing.ts', import.meta.url).href
-const shown = (outcome: Outcome): string => (outcome instanceof Fault ? outcome.code : outcome.toString())
+const shown = (outcome: Outcome): string => ('fault' in outcome ? outcome.fault.code : outcome.toString())
 
 function poolOf(t: Test, limits: PoolLimits = {}): IsolatedPool {
   const pool = new IsolatedPool(limits)
@@ -35,7 +34,8 @@ t.test('items come back in order, from one thread and from several', async (t) =
 t.test('what an item throws is its own', async (t) => {
   const outcomes = await runOf(poolOf(t), ['a', 'fault', 'error', 'b'])
   t.same(outcomes.map(shown), ['c a', 'TEST_REFUSED', 'INTERNAL', 'c b'])
-  const fault = outcomes[1] as Fault
+  const { fault, place } = outcomes[1] as Failure
+  t.equal(place, 5, 'how far it was')
   t.same(fault.toJSON(), {
     code: 'TEST_REFUSED',
     message: 'refused',
@@ -51,7 +51,8 @@ t.test('an item that takes too long is stopped, its neighbours come', async (t) 
   const pool = poolOf(t, { timeMs: 100 })
   const outcomes = await runOf(pool, ['a', 'loop', 'b', 'wait', 'c', 'loop'])
   t.same(outcomes.map(shown), ['c a', 'ISOLATED_TIMEOUT', 'c b', 'ISOLATED_TIMEOUT', 'c c', 'ISOLATED_TIMEOUT'])
-  t.match((outcomes[1] as Fault).describe(), /more than 100 ms/)
+  t.equal((outcomes[3] as Failure).place, 5)
+  t.match((outcomes[1] as Failure).fault.describe(), /more than 100 ms/)
   t.same((await runOf(pool, ['d'])).map(shown), ['c d'], 'the pool goes on')
 })
 

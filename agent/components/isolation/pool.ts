@@ -25,6 +25,7 @@ import {
   THREADS_DEFAULT,
 } from './limits.ts'
 import { unpackFault } from './packed-fault.ts'
+import { buffersOf, Gathered, type Pieces, piecesOf } from './pieces.ts'
 import { type Done, NOT_BEGUN, PREPARING, type Task, type Unprepared } from './thread.ts'
 
 export type PoolLimits = {
@@ -41,7 +42,10 @@ export type Run = {
   readonly configuration: Configuration
   /** Number of items. */
   readonly count: number
-  /** The bytes of one item; asked when there is room for it, and again when it is run again. A fault it throws is the item's. */
+  /**
+   * The bytes of one item, which may change at the next call. It is asked when there is room for the item, and again when that is run
+   * again. A fault it throws is the item's.
+   */
   readonly inputOf: (index: number) => Uint8Array
   /** Instead of the pool's. */
   readonly timeMs?: number
@@ -49,7 +53,9 @@ export type Run = {
 }
 
 /** What came of an item. Bytes are the receiver's. */
-export type Outcome = Buffer | Fault
+export type Outcome = Buffer | Failure
+/** `place` is the last mark of the work. */
+export type Failure = { readonly fault: Fault; readonly place: number }
 
 /** A task under way, as the watchdog sees it. */
 type Watched = {
@@ -130,21 +136,21 @@ export class IsolatedPool {
 
   async #task(job: Job, slice: Slice): Promise<void> {
     const { run } = job
-    const progress = new Int32Array(new SharedArrayBuffer(4)).fill(NOT_BEGUN)
+    const progress = new Int32Array(new SharedArrayBuffer(8)).fill(NOT_BEGUN)
     const watched = this.#watch(progress, run.timeMs ?? this.#limits.timeMs)
     const abort = () => watched.stop.abort()
     run.signal?.addEventListener('abort', abort, { once: true })
-    const { bytes, ends } = slice
-    const task: Task = { module: run.module, configuration: run.configuration, inputs: { bytes, ends }, progress }
-    const transferList = [bytes.buffer as ArrayBuffer, ends.buffer as ArrayBuffer]
-    const count = ends.length
+    const { inputs } = slice
+    const task: Task = { module: run.module, configuration: run.configuration, inputs, progress }
+    const transferList = buffersOf(inputs)
+    const count = slice.indexes.length
     let result: Done | Unprepared
     try {
       result = (await this.#pool().run(task, { signal: watched.stop.signal, transferList })) as Done | Unprepared
     } catch (error) {
       run.signal?.throwIfAborted()
       if (this.#closed) throw isolationFault('ISOLATED_CLOSED')
-      this.#died(job, slice, { at: Atomics.load(progress, 0), count, timedOut: watched.timedOut, error })
+      this.#died(job, slice, { progress, count, timedOut: watched.timedOut, error })
       return
     } finally {
       run.signal?.removeEventListener('abort', abort)
@@ -156,7 +162,8 @@ export class IsolatedPool {
 
   /** Convicts an item, or has the rest run again. */
   #died(job: Job, { indexes }: Slice, death: Death): void {
-    const { at, count, timedOut, error } = death
+    const { progress, count, timedOut, error } = death
+    const at = Atomics.load(progress, 0)
     const memory = codeOf(error) === 'ERR_WORKER_OUT_OF_MEMORY'
     const { memoryBytes } = this.#limits
     if (at < 0) {
@@ -167,11 +174,12 @@ export class IsolatedPool {
     const culprit = Math.min(at, count - 1)
     if (timedOut || count === 1) {
       const limitMs = job.run.timeMs ?? this.#limits.timeMs
-      job.outcomes[indexes[culprit] as number] = timedOut
+      const fault = timedOut
         ? isolationFault('ISOLATED_TIMEOUT', { why: `more than ${limitMs} ms`, limitMs })
         : memory
           ? isolationFault('ISOLATED_MEMORY', { why: `more than ${memoryBytes} bytes`, limitBytes: memoryBytes })
           : isolationFault('ISOLATED_CRASHED', { why: messageOf(error), cause: error })
+      job.outcomes[indexes[culprit] as number] = { fault, place: Atomics.load(progress, 1) }
     } else if (at === count) {
       const half = count >> 1
       job.again.push(indexes.slice(0, half), indexes.slice(half))
@@ -269,8 +277,13 @@ type Job = {
   failure: { readonly error: unknown } | null
 }
 
-type Slice = { readonly indexes: readonly number[]; readonly bytes: Uint8Array; readonly ends: Uint32Array }
-type Death = { readonly at: number; readonly count: number; readonly timedOut: boolean; readonly error: unknown }
+type Slice = { readonly indexes: readonly number[]; readonly inputs: Pieces }
+type Death = {
+  readonly progress: Int32Array
+  readonly count: number
+  readonly timedOut: boolean
+  readonly error: unknown
+}
 
 const hasMore = ({ run, next, again }: Job): boolean => next < run.count || again.length > 0
 
@@ -278,50 +291,34 @@ const hasMore = ({ run, next, again }: Job): boolean => next < run.count || agai
 function cut(job: Job, itemsMax: number): Slice | null {
   const { run, again, outcomes } = job
   const indexes: number[] = []
-  const inputs: Uint8Array[] = []
-  let size = 0
+  const inputs = new Gathered()
   const take = (index: number): boolean => {
-    let input: Uint8Array
     try {
-      input = run.inputOf(index)
+      inputs.add(run.inputOf(index))
     } catch (error) {
       if (!(error instanceof Fault)) throw error
-      outcomes[index] = error
+      outcomes[index] = { fault: error, place: 0 }
       return true
     }
     indexes.push(index)
-    inputs.push(input)
-    size += input.byteLength
-    return size < TASK_BYTES_MAX && indexes.length < itemsMax
+    return inputs.size < TASK_BYTES_MAX && indexes.length < itemsMax
   }
   const repeated = again.pop()
   if (repeated !== undefined) {
     const stopped = repeated.findIndex((index) => !take(index))
     if (stopped >= 0 && stopped + 1 < repeated.length) again.push(repeated.slice(stopped + 1))
-  } else while (job.next < run.count && take(job.next++));
-  if (indexes.length === 0 && run.count > 0) return null
-  // Memory of its own: it goes to the thread.
-  const bytes = new Uint8Array(size)
-  const ends = new Uint32Array(inputs.length)
-  let end = 0
-  for (const [i, input] of inputs.entries()) {
-    bytes.set(input, end)
-    end += input.byteLength
-    ends[i] = end
+  } else {
+    let more = true
+    while (more && job.next < run.count) more = take(job.next++)
   }
-  return { indexes, bytes, ends }
+  return indexes.length === 0 && run.count > 0 ? null : { indexes, inputs: inputs.take() }
 }
 
 function collect({ outcomes }: Job, indexes: readonly number[], { outputs, faults }: Done): void {
-  const bytes = Buffer.from(outputs.bytes.buffer, outputs.bytes.byteOffset, outputs.bytes.byteLength)
-  assert(outputs.ends.length === indexes.length, 'a thread answers for each item')
-  let start = 0
-  for (const [i, index] of indexes.entries()) {
-    const end = outputs.ends[i] as number
-    outcomes[index] = bytes.subarray(start, end)
-    start = end
-  }
-  for (const [i, packed] of faults) outcomes[indexes[i] as number] = unpackFault(packed)
+  const pieces = piecesOf(outputs)
+  assert(pieces.length === indexes.length, 'a thread answers for each item')
+  for (const [i, index] of indexes.entries()) outcomes[index] = pieces[i] as Buffer
+  for (const [i, packed, place] of faults) outcomes[indexes[i] as number] = { fault: unpackFault(packed), place }
 }
 
 const codeOf = (error: unknown): string => (error instanceof Error && 'code' in error ? String(error.code) : '')

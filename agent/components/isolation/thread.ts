@@ -5,6 +5,7 @@ import { move, transferableSymbol, valueSymbol } from 'piscina'
 import { type Configuration, isRetired, textOf } from './configuration.ts'
 import { CONFIGURATIONS_MAX } from './limits.ts'
 import { packFault } from './packed-fault.ts'
+import { buffersOf, Gathered, type Pieces, piecesOf } from './pieces.ts'
 
 /**
  * What the default export of a module for the pool does with a configuration's text; called once for each version in each thread.
@@ -15,9 +16,9 @@ export type IsolatedModule = (configuration: string) => IsolatedWork | Promise<I
 export type IsolatedWork = {
   /**
    * The work on one item; without effects elsewhere, as it may be done again. `input` lives until it returns, the result until the
-   * next call. What it throws is the item's fault.
+   * next call. What it throws is the item's fault. It may say by `mark` how far it is, which is told with a fault.
    */
-  run(input: Buffer): Uint8Array | Promise<Uint8Array>
+  run(input: Buffer, mark: (place: number) => void): Uint8Array | Promise<Uint8Array>
   close?(): void | Promise<void>
 }
 
@@ -25,22 +26,19 @@ export type IsolatedWork = {
 export const NOT_BEGUN = -2
 export const PREPARING = -1
 
-/** Pieces of bytes after one another. */
-export type Pieces = { readonly bytes: Uint8Array; readonly ends: Uint32Array }
-
 export type Task = {
   /** URL. */
   readonly module: string
   readonly configuration: Configuration
   readonly inputs: Pieces
-  /** One integer: the item being worked on, or one of the above; the number of items when all are done. */
+  /** The item being worked on, or one of the above, or the number of items when all are done; its mark. */
   readonly progress: Int32Array
 }
 
 export type Done = {
   readonly outputs: Pieces
-  /** Instead of an output: number of the item, packed fault. */
-  readonly faults: readonly (readonly [number, string])[]
+  /** Instead of an output: number of the item, packed fault, mark. */
+  readonly faults: readonly (readonly [number, string, number])[]
 }
 /** The packed fault of the preparation. */
 export type Unprepared = { readonly unprepared: string }
@@ -58,22 +56,31 @@ export default async function runTask({ module, configuration, inputs, progress 
   } catch (error) {
     return { unprepared: packFault(error) } satisfies Unprepared
   }
-  const { ends } = inputs
-  const bytes = Buffer.from(inputs.bytes.buffer, inputs.bytes.byteOffset, inputs.bytes.byteLength)
-  const outputs = new Gathered(ends.length)
-  const faults: [number, string][] = []
-  for (let i = 0; i < ends.length; i += 1) {
+  const outputs = new Gathered()
+  const faults: [number, string, number][] = []
+  const mark = (place: number) => void Atomics.store(progress, 1, place)
+  const pieces = piecesOf(inputs)
+  for (const [i, input] of pieces.entries()) {
+    mark(0)
     Atomics.store(progress, 0, i)
     try {
-      const result = work.run(bytes.subarray(i === 0 ? 0 : ends[i - 1], ends[i]))
+      const result = work.run(input, mark)
       outputs.add(result instanceof Promise ? await result : result)
     } catch (error) {
-      faults.push([i, packFault(error)])
-      outputs.add(null)
+      faults.push([i, packFault(error), Atomics.load(progress, 1)])
+      outputs.add(NOTHING)
     }
   }
-  Atomics.store(progress, 0, ends.length)
-  return outputs.handOver(faults)
+  Atomics.store(progress, 0, pieces.length)
+  return handOver({ outputs: outputs.take(), faults })
+}
+
+const NOTHING = new Uint8Array(0)
+
+/** The memory of the outputs goes to the other side. */
+function handOver(done: Done): unknown {
+  const transferable = { [transferableSymbol]: buffersOf(done.outputs), [valueSymbol]: done }
+  return move(transferable as unknown as Parameters<typeof move>[0])
 }
 
 async function workOf(module: string, configuration: Configuration): Promise<IsolatedWork> {
@@ -97,39 +104,4 @@ async function forget(version: number): Promise<void> {
   const known = kept.get(version)
   kept.delete(version)
   await known?.work.close?.()
-}
-
-/** Outputs copied after one another into memory that goes to the other side without being copied again. */
-class Gathered {
-  #bytes = Buffer.from(new ArrayBuffer(64 * 1024))
-  #filled = 0
-  #count = 0
-  readonly #ends: Uint32Array
-
-  constructor(count: number) {
-    this.#ends = new Uint32Array(count)
-  }
-
-  add(output: Uint8Array | null): void {
-    if (output !== null) {
-      const end = this.#filled + output.byteLength
-      if (end > this.#bytes.length) {
-        const larger = Buffer.from(new ArrayBuffer(Math.max(end, 2 * this.#bytes.length)))
-        this.#bytes.copy(larger, 0, 0, this.#filled)
-        this.#bytes = larger
-      }
-      this.#bytes.set(output, this.#filled)
-      this.#filled = end
-    }
-    this.#ends[this.#count++] = this.#filled
-  }
-
-  handOver(faults: Done['faults']): unknown {
-    const bytes = new Uint8Array(this.#bytes.buffer, 0, this.#filled)
-    const done: Done = { outputs: { bytes, ends: this.#ends }, faults }
-    return move({
-      [transferableSymbol]: [bytes.buffer, this.#ends.buffer],
-      [valueSymbol]: done,
-    } as unknown as Parameters<typeof move>[0])
-  }
 }

@@ -13,8 +13,9 @@ const prepare: IsolatedModule = async (configuration) => {
   if (configuration === 'dies') process.exit(3)
   let ran = 0
   return {
-    run: (input) => {
+    run: (input, mark) => {
       ran += 1
+      mark(5)
       const text = input.toString()
       if (text === 'loop') for (;;);
       if (text === 'wait') return new Promise(() => undefined)
