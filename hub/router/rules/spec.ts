@@ -1,6 +1,7 @@
 // A rule set as field specs: what stands in a rule file.
 
 import { builtinComponents, type ComponentEntry } from '#agent/components/mod.ts'
+import { type PredicateSpec, predicateSpec } from '#agent/components/predicates/mod.ts'
 import { patternProblem } from '#protocol/codec/mod.ts'
 import { type Field, f, type Infer } from '#protocol/fields/mod.ts'
 import {
@@ -68,27 +69,6 @@ const header = f.either(
   { doc: 'values the header may have, or comparisons' },
 )
 
-/** A condition on a message's content: the form of agent/components/predicates. */
-const when = f.object(
-  {
-    xpath: f.text({ doc: 'XPath 1.0; true when its boolean() is', optional: true }),
-    xpath3: f.text({ doc: 'XPath 3.1', optional: true }),
-    namespaces: f.record(f.text({ doc: 'URI' }), { doc: 'prefixes of the XPath', max: 64, optional: true }),
-    jsonata: f.text({ doc: 'JSONata; true when it gives true', optional: true }),
-    pointer: f.record(f.any({ doc: 'value' }), {
-      doc: 'JSON Pointer → a value, or a list of those it may have',
-      max: 64,
-      optional: true,
-    }),
-  },
-  {
-    doc: 'what its content must be',
-    optional: true,
-    check: ({ namespaces: _, ...conditions }) =>
-      Object.keys(conditions).length === 1 ? null : 'exactly one of xpath, xpath3, jsonata and pointer is needed',
-  },
-)
-
 const rule = f.object(
   {
     name: f.text(named('name of the rule')),
@@ -103,7 +83,7 @@ const rule = f.object(
       max: RULE_HEADERS_MAX,
       default: {},
     }),
-    when,
+    when: f.optional(predicateSpec, { doc: 'what its content must be' }),
     pipeline: f.text({ ...named('pipeline that the message goes through'), optional: true }),
     topic: f.text({
       doc: 'topic of what the pipeline makes: {topic} is the one it had, {name} the header of that name',
@@ -212,6 +192,6 @@ export type Rule = RuleSet['rules'][number]
 export type HeaderTest = Rule['where'][string]
 export type Comparisons = Exclude<HeaderTest, readonly string[]>
 export type PipelineSpec = RuleSet['pipelines'][string]
-export type PredicateSpec = NonNullable<Rule['when']>
+export type { PredicateSpec }
 export type RouteCase = RuleSet['cases'][number]
 export type SampleSpec = Infer<typeof sampleSpec>
