@@ -3,6 +3,7 @@
 import { mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
+import { gzipSync } from 'node:zlib'
 import t, { type Test } from 'tap'
 import { describeFields } from '#protocol/fields/mod.ts'
 import {
@@ -266,6 +267,18 @@ const channels: ChannelCase[] = [
     good: { id: 'ff' },
     bad: { id: 'x' },
   },
+  {
+    name: 'compress',
+    make: (root) => create('channel', 'compress', { format: 'gzip', field: 'id' }, root),
+    good: { id: 'x' },
+    bad: { id: 1 },
+  },
+  {
+    name: 'decompress',
+    make: (root) => create('channel', 'decompress', { field: 'id' }, root),
+    good: { id: gzipSync('x') },
+    bad: { id: 'x' },
+  },
 ]
 
 for (const each of channels) {
@@ -460,6 +473,10 @@ t.test('the registry: unique names, documented settings, create touches nothing'
     'channel map',
     'channel filter',
     'channel encode',
+    'channel deduplicate',
+    'channel throttle',
+    'channel compress',
+    'channel decompress',
     'destination sqlite',
     'destination directory',
   ])

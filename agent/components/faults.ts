@@ -221,6 +221,11 @@ export const componentFault = declareFaults('components', {
     remedy: 'Raise `inlineBytes` at the flow that sends it, or take it out of this flow with a `filter`',
   },
 
+  ATTACHED_INVALID: {
+    meaning: 'a file in the row cannot be used',
+    remedy: 'Give it as `{ name, mediaType, contentId }` with one of `bytes`, `text` and `base64`, in a `map` channel',
+  },
+
   MAP_FIELD_MISSING: {
     meaning: 'the row has no field to rename',
     remedy: 'Correct `rename`; for a field that is sometimes absent use `expressions`, which give null',

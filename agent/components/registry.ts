@@ -1,6 +1,8 @@
 // The components a flow file can name, as one explicit list. The runtime adds those that need its own services (`hub`).
 
 import type { Field } from '#protocol/fields/mod.ts'
+import { CompressChannel, compressSettings } from './channel/compress/mod.ts'
+import { DecompressChannel, decompressSettings } from './channel/decompress/mod.ts'
 import { DeduplicateChannel, deduplicateSettings } from './channel/deduplicate/mod.ts'
 import { EncodeChannel, encodeSettings } from './channel/encode/mod.ts'
 import { FilterChannel, filterSettings } from './channel/filter/mod.ts'
@@ -113,6 +115,25 @@ export const builtinComponents: readonly ComponentEntry[] = [
     doc: 'Lets items pass at a rate, in items or bytes',
     settings: throttleSettings,
     create: (settings, context) => new ThrottleChannel(settings, context),
+  }),
+  defineComponent({
+    kind: 'channel',
+    type: 'compress',
+    doc: 'Documents as gzip, zstd, zip or deflate; several files of a row as one zip',
+    settings: compressSettings,
+    turns: (settings, given) => (settings.entries === undefined ? documentTurns(settings, given) : 'files'),
+    create: (settings, context) => new CompressChannel(settings, context),
+  }),
+  defineComponent({
+    kind: 'channel',
+    type: 'decompress',
+    doc: 'What gzip, zstd, zip or deflate hold, within bounds on size and ratio; of a zip each file',
+    settings: decompressSettings,
+    turns: (settings, given) => {
+      const turned = documentTurns(settings, given)
+      return settings.entries === undefined ? turned : 'rows'
+    },
+    create: (settings, context) => new DecompressChannel(settings, context),
   }),
   defineComponent({
     kind: 'destination',
