@@ -52,3 +52,12 @@ function makeClasses(): Uint8Array {
   set(VALUE_STOP, ...one('"\'<&\t\n\r'), ...invalid)
   return table
 }
+
+/** A name without colon (NCName). */
+export function isLocalName(text: string): boolean {
+  if (!text.isWellFormed() || ((CLASS[text.charCodeAt(0)] as number) & NAME_START) === 0) return false
+  for (let i = 0; i < text.length; i += 1) {
+    if (text[i] === ':' || ((CLASS[text.charCodeAt(i)] as number) & NAME) === 0) return false
+  }
+  return true
+}

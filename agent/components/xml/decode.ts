@@ -42,7 +42,7 @@ export function decodeXml(bytes: Uint8Array): string {
   if (family !== 'ascii') return decode(body, family)
   if (name === null || name === 'utf-8') return decode(body, 'utf-8')
   if (name === 'us-ascii') {
-    if (isAscii(body)) return body.latin1Slice()
+    if (isAscii(body)) return body.toString('latin1')
     throw xmlFault('XML_ENCODING', { why: 'it declares US-ASCII and has other characters' })
   }
   const text = decode(body, name)
@@ -84,16 +84,18 @@ function fits(name: string, { family }: Look): boolean {
 function declaredIn(bytes: Buffer, { family, skip }: Look): string | null {
   const start = bytes.subarray(skip, skip + DECLARATION_BYTES_MAX)
   const text =
-    family === 'utf-16be' || family === 'utf-16le' ? start.latin1Slice().replaceAll('\0', '') : start.latin1Slice()
+    family === 'utf-16be' || family === 'utf-16le'
+      ? start.toString('latin1').replaceAll('\0', '')
+      : start.toString('latin1')
   if (!text.startsWith('<?xml')) return null
   const declaration = text.slice(0, text.indexOf('?>'))
   return /\sencoding\s*=\s*["']([A-Za-z][\w.:-]*)["']/.exec(declaration)?.[1]?.toLowerCase() ?? null
 }
 
 function decode(bytes: Buffer, encoding: string): string {
-  if (encoding === 'utf-8') return isUtf8(bytes) ? bytes.utf8Slice() : unfitting(bytes, encoding)
+  if (encoding === 'utf-8') return isUtf8(bytes) ? bytes.toString('utf8') : unfitting(bytes, encoding)
   // The platform takes ISO-8859-1 for Windows-1252.
-  if (encoding === 'iso-8859-1') return bytes.latin1Slice()
+  if (encoding === 'iso-8859-1') return bytes.toString('latin1')
   try {
     return decoderOf(encoding).decode(bytes)
   } catch {

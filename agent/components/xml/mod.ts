@@ -1,6 +1,7 @@
 // XML without DTD: bytes → text → tree, and what writers need. Every document that comes from elsewhere goes through this parser or a
 // check by it, so that entities, deep nesting and wrong encodings meet one answer.
 
+export { isLocalName } from './characters.ts'
 export { decodeXml } from './decode.ts'
 export { xmlFault } from './faults.ts'
 export { Names } from './names.ts'
