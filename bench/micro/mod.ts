@@ -7,5 +7,6 @@ export const suites: Readonly<Record<string, () => Promise<Suite>>> = {
   batch: async () => (await import('./batch.ts')).batch(),
   settlement: async () => (await import('./settlement.ts')).settlement(),
   router: async () => (await import('./router.ts')).router(),
+  rules: async () => (await import('./rules.ts')).rules(),
   store: async () => await (await import('./store.ts')).store(),
 }
