@@ -83,7 +83,7 @@ t.test('what was made of messages comes with their leaving, and with a state', a
         placements: [placement(a, batch, { selection: [0, 2] }), placement(a, batch, { selection: [2, 1] })],
       },
     ],
-    state: { name: 'p', text: 'after two' },
+    states: [{ name: 'p', text: 'after two' }],
   })
   t.match(scene.admin().trace({ origin: 'hub', stream: 'made', seq: 3 }), {
     events: [{ what: 'made', reason: 'agent/s/1/1' }],

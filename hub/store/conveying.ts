@@ -50,8 +50,8 @@ export type Placed = {
 export type Conveyance = {
   readonly leaving: readonly Leaving[]
   readonly made: readonly Placed[]
-  /** Kept with it under a name, until the next with that name; see `state`. */
-  readonly state?: { readonly name: string; readonly text: string }
+  /** Kept with it under names, each until the next with that name; see `state`. `null`: no longer kept. */
+  readonly states?: readonly { readonly name: string; readonly text: string | null }[]
 }
 
 type Parts = {
@@ -83,6 +83,11 @@ export class Conveying {
   state(name: string): string | null {
     const row = this.keptTable.get(name)
     return row === undefined ? null : String(row)
+  }
+
+  /** Names under which something is kept. */
+  get stateNames(): readonly string[] {
+    return this.keptTable.keys().map(String)
   }
 
   /**
@@ -124,7 +129,7 @@ export class Conveying {
   }
 
   /** Resolves when it is on the disk. Limits of the queues are the caller's business: see `Queues.admit`. */
-  async convey({ leaving, made, state }: Conveyance): Promise<void> {
+  async convey({ leaving, made, states = [] }: Conveyance): Promise<void> {
     const { endings, engine } = this.parts
     await endings.whenReadable()
     const works: Work[] = []
@@ -138,9 +143,10 @@ export class Conveying {
       works.push(...this.place(placed))
       for (const { queue } of placed.placements) queues.add(queue)
     }
-    if (state !== undefined) {
-      const bytes = Buffer.from(state.text)
-      works.push({ write: () => this.keptTable.put(state.name, bytes), done: nothing })
+    for (const { name, text } of states) {
+      const bytes = text === null ? null : Buffer.from(text)
+      const write = () => (bytes === null ? this.keptTable.remove(name) : this.keptTable.put(name, bytes))
+      works.push({ write, done: nothing })
     }
     if (works.length === 0) return
     await engine.maintain(together(works))

@@ -3,7 +3,7 @@ export { checkStore, type DamagedBatch, describeDamage, type StoreReport } from 
 export { type CompactResult, compactStore } from './compact.ts'
 export type { ContentHolds } from './content-holds.ts'
 export * from './contents/mod.ts'
-export type { Conveyance, Leaving, Made, MadePlacement } from './conveying.ts'
+export type { Conveyance, Leaving, Made, MadePlacement, Placed } from './conveying.ts'
 export type { Target } from './endings.ts'
 export { type Entry, placesOf, type Selection, selectionOf } from './entry.ts'
 export { storeFault } from './faults.ts'

@@ -1,0 +1,365 @@
+// The conductor on a real store: what goes where, in which order, and what a crash, a full queue and a failing pipeline leave.
+
+import { generateKeyPairSync } from 'node:crypto'
+import t, { type Test } from 'tap'
+import type { Chain, ChainReject } from '#agent/components/chain/types.ts'
+import { componentFault, type Item } from '#agent/components/mod.ts'
+import { type HubStore, placesOf, policyOf, type Queue, type QueuePolicy } from '#hub/store/mod.ts'
+import { openStore, placement } from '#hub/store/testing.ts'
+import { Pipeline } from '#hub/transform/mod.ts'
+import { type Fault, systemClock } from '#protocol/base/mod.ts'
+import { BatchBuilder, type Headers, openBatch } from '#protocol/codec/mod.ts'
+import { signingKey } from '#protocol/crypto/mod.ts'
+import { Conductor } from './conductor.ts'
+import { routerFault } from './faults.ts'
+import type { Deciding, Decision, RuleWay } from './ways.ts'
+
+const KEY = signingKey(generateKeyPairSync('ed25519').privateKey)
+const VERSION = { version: 3, atMs: 1, by: 'zhang', note: '', rules: 1, digest: '' }
+const JSON_HEADERS = { ':content-type': 'application/json' }
+
+type Message = { readonly topic?: string; readonly headers?: Headers; readonly body: string }
+
+const way = (rule: string, queues: string[], pipeline: string | null = null): RuleWay => ({
+  rule,
+  pipeline,
+  topic: 'made/x',
+  queues,
+})
+
+/** Rules by what stands in a body. */
+type Rules = (body: string) => Partial<Decision> | Fault
+
+class Hub {
+  readonly store: HubStore
+  readonly queue: Queue
+  readonly faults: string[] = []
+  conductor: Conductor | null = null
+  pipelines = new Map<string, Pipeline>()
+
+  constructor(store: HubStore, queue: Queue) {
+    this.store = store
+    this.queue = queue
+  }
+
+  static async open(t: Test, dataDir: string): Promise<Hub> {
+    const store = await openStore(dataDir)
+    const queue = store.queues.own(
+      '$routing',
+      '$hub',
+      { topics: [], where: {} },
+      policyOf({ order: 'stream', partitions: 64 }),
+    )
+    const hub = new Hub(store, queue)
+    t.teardown(() => hub.close())
+    return hub
+  }
+
+  declare(name: string, policy: Partial<QueuePolicy> = {}): Promise<Queue> {
+    return this.store.queues.declare({
+      name,
+      rule: { topics: [], where: {} },
+      owner: null,
+      ephemeral: false,
+      policy: policyOf(policy),
+    })
+  }
+
+  async send(stream: string, messages: readonly Message[]): Promise<void> {
+    const builder = new BatchBuilder()
+    for (const { topic = 't', headers = {}, body } of messages) builder.add(topic, headers, null, body)
+    const to = this.store.stream('agent', stream, 1)
+    const sealedAs = {
+      origin: 'agent',
+      stream,
+      epoch: 1,
+      firstSeq: to.plannedSeq + 1,
+      sealedAtMs: 0,
+      key: KEY,
+    } as const
+    const batch = openBatch(builder.seal({ ...sealedAs, compression: 'none', tree: false }))
+    const partition = [...stream].reduce((sum, char) => sum + char.charCodeAt(0), 0) % 64
+    await this.store.append(to, batch, [placement(this.queue, batch, { partition })])
+    this.store.closeStream(to)
+  }
+
+  conduct(rules: Rules, { defaults = [] }: { defaults?: readonly string[] } = {}): void {
+    const deciding: Deciding = {
+      version: VERSION,
+      defaults,
+      decide: async (batch, places) => {
+        const message = batch.messages()
+        return places.map((place) => {
+          const decided = rules(String(message(place).body))
+          return 'code' in decided ? decided : { ways: [], placed: false, faults: [], ...decided }
+        })
+      },
+    }
+    this.conductor = new Conductor({
+      store: this.store,
+      queue: this.queue,
+      deciding: () => deciding,
+      pipeline: (_version, key) => this.pipelines.get(key) as Pipeline,
+      identity: { name: 'hub', key: KEY },
+      onFault: ({ code }) => this.faults.push(code),
+    })
+    this.conductor.start()
+  }
+
+  pipe(
+    rule: string,
+    process: (items: readonly Item[], reject: (reject: ChainReject) => void) => readonly Item[],
+    keeping: Keeping | null = null,
+  ) {
+    const pipeline = new Pipeline({
+      name: rule,
+      keeps: keeping !== null,
+      make: () => chainOf(process, keeping),
+      stored: () => this.store.conveying.state(rule),
+      clock: systemClock,
+    })
+    this.pipelines.set(rule, pipeline)
+  }
+
+  /** Resolves when nothing waits to be routed. */
+  async routed(): Promise<void> {
+    while (this.queue.depth > 0 || (this.conductor?.underWay ?? 0) > 0)
+      await new Promise((resolve) => setImmediate(resolve))
+  }
+
+  /** Takes and settles what is in a queue: bodies, notes. */
+  async drain(
+    name: string,
+  ): Promise<{ body: string; note: string; headers: Headers; topic: string; origin: string }[]> {
+    const queue = this.store.queues.get(name) as Queue
+    const out: Awaited<ReturnType<Hub['drain']>> = []
+    for (let lease = this.store.take(queue, 1000, this); lease !== null; lease = this.store.take(queue, 1000, this)) {
+      const batch = openBatch(this.store.batchBytes(lease.entry.batchSeq))
+      const message = batch.messages()
+      for (const place of placesOf(lease.entry, lease.from - lease.entry.position, lease.count)) {
+        const { envelope, body } = message(place)
+        out.push({ body: String(body), note: lease.entry.note, origin: batch.head.origin, ...envelope })
+      }
+      await this.store.settle(lease, [lease.from, lease.from + lease.count], 'processed', { reason: '', by: 'x' })
+    }
+    return out
+  }
+
+  async bodies(name: string): Promise<string[]> {
+    return (await this.drain(name)).map(({ body }) => body)
+  }
+
+  async close(): Promise<void> {
+    await this.conductor?.stop()
+    for (const pipeline of this.pipelines.values()) await pipeline.close()
+    this.conductor = null
+    this.pipelines.clear()
+    await this.store.close()
+  }
+}
+
+/** A chain that sums numbers: gives the sum with each fifth. */
+type Keeping = { sum: number; seen: number }
+
+function chainOf(
+  process: (items: readonly Item[], reject: (reject: ChainReject) => void) => readonly Item[],
+  keeping: Keeping | null,
+): Chain {
+  let state: Keeping | null = keeping
+  return {
+    open: async (text) => {
+      if (text !== null) state = JSON.parse(text) as Keeping
+    },
+    process: async (items) => {
+      const rejects: ChainReject[] = []
+      if (state === null) return { items: process(items, (reject) => rejects.push(reject)), rejects, steps: [] }
+      const out: Item[] = []
+      const { ...now } = state
+      for (const item of items) {
+        now.sum += Number(item.row.n)
+        now.seen += 1
+        if (now.seen % 5 === 0) out.push({ row: { sum: now.sum }, ref: item.ref })
+      }
+      state = now
+      return { items: out, rejects, steps: [] }
+    },
+    due: async () => ({ items: [], rejects: [], steps: [] }),
+    dueAtMs: () => null,
+    save: async () => (state === null ? null : JSON.stringify(state)),
+    committed: async () => undefined,
+    close: async () => undefined,
+  }
+}
+
+const upTo = (from: number, to: number): string[] => Array.from({ length: to - from + 1 }, (_, i) => String(from + i))
+
+t.test('messages go where the rules say, as they are, in the order of their streams', async (t) => {
+  const hub = await Hub.open(t, t.testdir())
+  await Promise.all(['odd', 'even', 'all'].map((name) => hub.declare(name)))
+  for (let i = 0; i < 20; i++) {
+    await hub.send(
+      'a',
+      upTo(10 * i, 10 * i + 9).map((body) => ({ body })),
+    )
+    await hub.send('b', [{ body: String(1000 + i) }])
+  }
+  hub.conduct((body) => ({
+    ways: [way('parity', [Number(body) % 2 === 0 ? 'even' : 'odd']), way('all', ['all', 'all'])],
+  }))
+  await hub.send('a', [{ body: '200' }])
+  await hub.routed()
+  const all = await hub.bodies('all')
+  t.same(
+    all.filter((body) => Number(body) < 1000),
+    upTo(0, 200),
+  )
+  t.same(
+    all.filter((body) => Number(body) >= 1000),
+    upTo(1000, 1019),
+  )
+  t.same(
+    (await hub.bodies('odd')).filter((body) => Number(body) < 1000),
+    upTo(0, 199).filter((body) => Number(body) % 2 === 1),
+  )
+  t.equal((await hub.drain('even')).length, 111)
+  t.same(hub.faults, [])
+})
+
+t.test(
+  'what no rule wants: placed already, the default, or unrouted; what cannot be looked at is dead with the reason',
+  async (t) => {
+    const hub = await Hub.open(t, t.testdir())
+    await hub.declare('rest')
+    const rules: Rules = (body) => {
+      if (body === 'placed') return { placed: true }
+      if (body === 'broken')
+        return { faults: [{ rule: 'r', fault: routerFault('ROUTE_CONTENT', { where: 'line 1' }) }] }
+      if (body === 'gone') return { ways: [way('r', ['rest', 'nowhere'])] }
+      if (body === 'slow') return routerFault('ROUTE_CONTENT', { why: 'too slow' })
+      return {}
+    }
+    hub.conduct(rules)
+    await hub.send(
+      'a',
+      ['placed', 'broken', 'x', 'gone', 'slow'].map((body) => ({ body })),
+    )
+    await hub.routed()
+    t.match(await hub.drain('$unrouted'), [{ body: 'x', note: 'NO_ROUTE', origin: 'agent' }])
+    t.match(await hub.drain('$dead'), [
+      { body: 'broken', note: /^ROUTE_CONTENT: rule r at line 1: .*\. Correct the message/ },
+      { body: 'gone', note: /^ROUTE_QUEUE_GONE: rule r at queue nowhere/ },
+      { body: 'slow', note: /^ROUTE_CONTENT: .*too slow/ },
+    ])
+    t.same(await hub.bodies('rest'), ['gone'])
+    await hub.conductor?.stop()
+    hub.conduct(rules, { defaults: ['rest'] })
+    await hub.send('a', [{ body: 'x' }])
+    await hub.routed()
+    t.same(await hub.bodies('rest'), ['x'])
+  },
+)
+
+t.test(
+  'a pipeline makes new messages; those it refuses are dead as they were, and their neighbours pass',
+  async (t) => {
+    const hub = await Hub.open(t, t.testdir())
+    await Promise.all(['made', 'plain'].map((name) => hub.declare(name)))
+    hub.pipe('p', (items, reject) =>
+      items.flatMap((item) => {
+        if (item.row.n === 3) {
+          reject({
+            item,
+            fault: componentFault('MAP_FIELD_MISSING', { where: 'map: rename', line: 7 }),
+            step: 2,
+            type: 'map',
+          })
+          return []
+        }
+        return [item, { ...item, row: { half: Number(item.row.n) / 2 } }]
+      }),
+    )
+    hub.conduct(() => ({ ways: [way('p', ['made'], 'p'), way('q', ['plain'])] }))
+    const headers = { ...JSON_HEADERS, ':priority': 'urgent', unit: 'a' }
+    await hub.send('a', [...upTo(1, 4).map((n) => ({ body: `{"n":${n}}`, headers })), { body: '{"n":', headers }])
+    await hub.routed()
+    const made = await hub.drain('made')
+    t.same(
+      made.map(({ body }) => body),
+      ['{"n":1}', '{"half":0.5}', '{"n":2}', '{"half":1}', '{"n":4}', '{"half":2}'],
+    )
+    t.match(made[0], { origin: 'hub', topic: 'made/x', headers: { unit: 'a', ':priority': 'urgent' } })
+    t.equal((await hub.drain('plain')).length, 5)
+    t.match(await hub.drain('$dead'), [
+      { body: '{"n":3}', origin: 'agent', note: /^MAP_FIELD_MISSING: rule p, step 2 map at map: rename, line 7: / },
+      { body: '{"n":', note: /^JSON_INVALID: rule p/ },
+    ])
+  },
+)
+
+t.test('a full queue is waited for, and holds up nobody else', async (t) => {
+  const hub = await Hub.open(t, t.testdir())
+  await hub.declare('small', { messagesMax: 2 })
+  await hub.declare('large')
+  hub.pipe('p', (items) => items)
+  hub.conduct((body) => ({ ways: [body.includes('s') ? way('p', ['small'], 'p') : way('r', ['large'])] }))
+  for (let i = 0; i < 6; i++) await hub.send('s', [{ body: `{"s":${i}}`, headers: JSON_HEADERS }])
+  await hub.send('other', [{ body: 'x' }])
+  while ((hub.store.queues.get('large') as Queue).depth === 0) await new Promise((resolve) => setImmediate(resolve))
+  t.ok(hub.queue.depth > 0)
+  const got: string[] = []
+  while (got.length < 6) {
+    got.push(...(await hub.bodies('small')))
+    t.ok((hub.store.queues.get('small') as Queue).depth <= 2)
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+  t.same(
+    got,
+    upTo(0, 5).map((i) => `{"s":${i}}`),
+  )
+})
+
+t.test(
+  'what a pipeline keeps comes to the disk with what it took: stopped at any time, each message counts once',
+  async (t) => {
+    const dataDir = t.testdir()
+    let hub = await Hub.open(t, dataDir)
+    await hub.declare('sums')
+    const start = () => {
+      hub.pipe('sum', (items) => items, { sum: 0, seen: 0 })
+      hub.conduct(() => ({ ways: [way('sum', ['sums'], 'sum')] }))
+    }
+    start()
+    let sent = 0
+    const sums: string[] = []
+    for (let round = 0; round < 10; round++) {
+      for (let i = 0; i < 7; i++) await hub.send(`s${i % 3}`, [{ body: `{"n":${++sent}}`, headers: JSON_HEADERS }])
+      if (round % 2 === 0) await hub.routed()
+      await hub.close()
+      hub = await Hub.open(t, dataDir)
+      start()
+    }
+    await hub.routed()
+    sums.push(...(await hub.bodies('sums')))
+    t.equal(sums.length, 14)
+    t.equal(JSON.parse(hub.store.conveying.state('sum') ?? '').seen, 70)
+    t.match(JSON.parse(sums.at(-1) ?? ''), { sum: (70 * 71) / 2 })
+  },
+)
+
+t.test('what fails as a whole is tried again, in its order', async (t) => {
+  const hub = await Hub.open(t, t.testdir())
+  await hub.declare('made')
+  let failures = 3
+  hub.pipe('p', (items) => {
+    if (failures-- > 0) throw componentFault('DIRECTORY_IO', { retry: true })
+    return items
+  })
+  hub.conduct(() => ({ ways: [way('p', ['made'], 'p')] }))
+  for (let i = 0; i < 5; i++) await hub.send('a', [{ body: `{"n":${i}}`, headers: JSON_HEADERS }])
+  await hub.routed()
+  t.same(
+    await hub.bodies('made'),
+    upTo(0, 4).map((i) => `{"n":${i}}`),
+  )
+  t.same(hub.faults, ['DIRECTORY_IO', 'DIRECTORY_IO', 'DIRECTORY_IO'])
+})

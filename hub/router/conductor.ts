@@ -1,0 +1,344 @@
+// Takes what needs more than topic and headers to be routed out of the router's queue: asks the rules, has pipelines make of it what they
+// make, and conveys. A message is taken off the queue in the transaction that puts it, or what was made of it, where it goes; so a
+// hub that is killed has lost nothing, and done nothing twice.
+//
+// Batches are worked on side by side, and conveyed lane by lane in their order: one stream's messages stay in theirs. Pipelines that
+// keep something see them in it, too. Whatever cannot be done for now (a full queue, a full store) is waited for; the router's
+// queue grows meanwhile, and its limits hold back the senders.
+
+import type { HubStore, Lane, Lease, Leaving, MadePlacement, Placed, Queue, Target } from '#hub/store/mod.ts'
+import { placesOf } from '#hub/store/mod.ts'
+import type { Pipeline, Use } from '#hub/transform/mod.ts'
+import { asFault, type Fault } from '#protocol/base/mod.ts'
+import { type Batch, openBatch, PLAIN } from '#protocol/codec/mod.ts'
+import type { SigningKey } from '#protocol/crypto/mod.ts'
+import {
+  builderOf,
+  ConveyancePlan,
+  type Draft,
+  dueDrafts,
+  type Places,
+  type Plan,
+  placementsOf,
+  type Taken,
+} from './conveyances.ts'
+import { routerFault } from './faults.ts'
+import { LEASE_MESSAGES_MAX, LEASES_BYTES_MAX, LEASES_MAX, RETRY_MS_MAX, RETRY_MS_MIN } from './limits.ts'
+import type { Deciding, RuleWay } from './ways.ts'
+
+/** The stream of what the hub makes: a name no agent's stream has to fear, since the origin is the hub. */
+const STREAM = 'routed'
+const EPOCH = 1
+
+export type ConductorOptions = {
+  readonly store: HubStore
+  /** The router's queue. */
+  readonly queue: Queue
+  /** The rules that count; `null` while there are none, or they are not ready. */
+  readonly deciding: () => Deciding | null
+  /** By its key; of the version that decided. */
+  readonly pipeline: (version: number, key: string) => Pipeline
+  readonly identity: { readonly name: string; readonly key: SigningKey }
+  readonly onFault: (fault: Fault) => void
+}
+
+type Ready = {
+  readonly plan: Plan
+  /** The batch that `leaving` is of; `null` when nothing leaves. */
+  readonly batch: Batch | null
+  readonly uses: readonly Use[]
+  readonly states: readonly { readonly name: string; readonly text: string }[]
+}
+
+export class Conductor {
+  /** Messages conveyed since the start. */
+  conveyed = 0
+  private readonly options: ConductorOptions
+  private readonly places: Places
+  private readonly stopping = new AbortController()
+  /** The last conveyance of each lane under way: the next waits for it. */
+  private readonly lanes = new Map<Lane, Promise<void>>()
+  private readonly leases = new Set<Lease>()
+  private bytes = 0
+  private readonly running = new Set<Promise<void>>()
+
+  constructor(options: ConductorOptions) {
+    this.options = options
+    const { queues } = options.store
+    this.places = {
+      named: (name) => queues.get(name),
+      unrouted: queues.unrouted,
+      deadLettersOf: (queue) => queues.deadLettersOf(queue),
+      laneOf: (partition, priority) => queues.laneOf(partition, priority),
+    }
+  }
+
+  start(): void {
+    this.options.queue.onReady = () => this.wake()
+    this.wake()
+  }
+
+  /** There may be something to do. */
+  wake(): void {
+    queueMicrotask(() => this.pump())
+  }
+
+  /** What is under way goes back to the queue. */
+  async stop(): Promise<void> {
+    this.stopping.abort()
+    this.options.queue.onReady = () => undefined
+    await Promise.all(this.running)
+  }
+
+  /** What a pipeline gives by time alone, for a rule. */
+  async due(pipeline: Pipeline, way: RuleWay, about: { version: number; by: string }): Promise<void> {
+    await this.run(async () => {
+      const use = await pipeline.use()
+      try {
+        const passed = await use.due()
+        const drafts = dueDrafts(passed, {
+          way,
+          about,
+          queues: this.places,
+          from: this.options.queue,
+          nowMs: this.nowMs,
+        })
+        const states = passed.state === null ? [] : [{ name: pipeline.name, text: passed.state }]
+        await this.commit({ plan: { leaving: [], drafts }, batch: null, uses: [use], states })
+      } finally {
+        await use.end()
+      }
+    })
+  }
+
+  /** Leases under way, until what comes of them is on the disk. */
+  get underWay(): number {
+    return this.leases.size
+  }
+
+  private get signal(): AbortSignal {
+    return this.stopping.signal
+  }
+
+  private pump(): void {
+    const { store, queue, deciding } = this.options
+    while (!this.signal.aborted && store.readable && this.leases.size < LEASES_MAX && this.bytes < LEASES_BYTES_MAX) {
+      const rules = deciding()
+      if (rules === null) return
+      const lease = store.take(queue, LEASE_MESSAGES_MAX, this)
+      if (lease === null) return
+      this.launch(lease, rules)
+    }
+  }
+
+  private launch(lease: Lease, rules: Deciding): void {
+    const { lane } = lease
+    const before = this.lanes.get(lane) ?? Promise.resolve()
+    const { bytes } = lease.entry
+    this.leases.add(lease)
+    this.bytes += bytes
+    const done = this.run(() => this.work(lease, rules, before)).finally(() => {
+      this.leases.delete(lease)
+      this.bytes -= bytes
+      if (this.lanes.get(lane) === done) this.lanes.delete(lane)
+      this.wake()
+    })
+    this.lanes.set(lane, done)
+  }
+
+  /** Never rejects. */
+  private run(work: () => Promise<void>): Promise<void> {
+    const running = work()
+      .catch((error: unknown) => {
+        if (!this.signal.aborted) this.options.onFault(asFault(error, 'router'))
+      })
+      .finally(() => this.running.delete(running))
+    this.running.add(running)
+    return running
+  }
+
+  /** One lease, until it is conveyed or the hub stops. */
+  private async work(lease: Lease, rules: Deciding, before: Promise<void>): Promise<void> {
+    for (let waitMs = RETRY_MS_MIN; !this.signal.aborted; waitMs = Math.min(2 * waitMs, RETRY_MS_MAX)) {
+      const uses: Use[] = []
+      try {
+        const ready = await this.prepare(lease, rules, { before, uses })
+        await before
+        await this.commit(ready)
+        this.conveyed += lease.count
+        return
+      } catch (error) {
+        if (this.signal.aborted) break
+        this.options.onFault(asFault(error, `queue ${lease.lane.queue.info.name}`))
+      } finally {
+        for (const use of uses) await use.end()
+      }
+      await this.pause(waitMs)
+    }
+    await before
+    this.options.store.giveBack([{ ...lease, attempt: lease.attempt - 1 }], '')
+  }
+
+  /** What is to be conveyed; pipelines that are in use until it is are in `uses`. */
+  private async prepare(
+    lease: Lease,
+    rules: Deciding,
+    { before, uses }: { readonly before: Promise<void>; readonly uses: Use[] },
+  ): Promise<Ready> {
+    const taken = this.open(lease)
+    if (taken === null) return this.damaged(lease)
+    const { version } = rules
+    const plan = new ConveyancePlan(taken, await rules.decide(taken.batch, taken.places, this.signal), {
+      queues: this.places,
+      defaults: rules.defaults,
+      about: { version: version.version, by: version.by },
+      nowMs: this.nowMs,
+    })
+    const passages = plan.passages.map((passage) => ({
+      passage,
+      pipeline: this.options.pipeline(version.version, passage.pipeline),
+    }))
+    const states: { name: string; text: string }[] = []
+    // One that keeps something sees the messages of a lane in their order, and all who use several of them take them in one order.
+    if (passages.some(({ pipeline }) => pipeline.keeps)) await before
+    for (const { passage, pipeline } of passages.toSorted((a, b) => (a.pipeline.name < b.pipeline.name ? -1 : 1))) {
+      const use = await pipeline.use()
+      if (pipeline.keeps) uses.push(use)
+      try {
+        const passed = await use.process(passage.items)
+        plan.passed(passage, passed)
+        if (passed.state !== null) states.push({ name: pipeline.name, text: passed.state })
+      } finally {
+        if (!pipeline.keeps) await use.end()
+      }
+    }
+    return { plan: plan.plan(), batch: taken.batch, uses, states }
+  }
+
+  private open(lease: Lease): Taken | null {
+    try {
+      const batch = openBatch(this.options.store.batchBytes(lease.entry.batchSeq))
+      const places = placesOf(lease.entry, lease.from - lease.entry.position, lease.count)
+      // Its payload is read now: what is broken in there is so for all of them.
+      batch.messages()(places[0] as number)
+      return { lease, batch, places }
+    } catch (error) {
+      const fault = asFault(error)
+      if (fault.details.retry === true) throw fault
+      this.options.onFault(fault)
+      return null
+    }
+  }
+
+  private damaged(lease: Lease): Ready {
+    const { code, message } = routerFault('ROUTE_MESSAGE_DAMAGED')
+    const queue = this.places.deadLettersOf(lease.lane.queue)
+    const note = `${code}: ${message}`
+    const { from, count } = lease
+    const leaving = [{ lease, from, count, to: [{ queue, lane: 0, note }], by: '', reason: note }]
+    return { plan: { leaving, drafts: [] }, batch: null, uses: [], states: [] }
+  }
+
+  private async commit({ plan, batch, uses, states }: Ready): Promise<void> {
+    const { store } = this.options
+    const placed: Placed[] = []
+    try {
+      for (const draft of plan.drafts) placed.push(await this.keep(draft))
+      const leaving = await this.whenAdmitted(() => plan.leaving.map((one) => this.admit(one, batch)))
+      const made = await this.whenAdmitted(() => placed.map((one) => this.admitMade(one)))
+      await store.conveying.convey({ leaving, made, states })
+    } catch (error) {
+      await store.conveying.drop(placed.map(({ made }) => made))
+      throw error
+    }
+    for (const use of uses) await use.committed()
+  }
+
+  /** A draft as a batch on the disk. */
+  private async keep(draft: Draft): Promise<Placed> {
+    const { store, identity } = this.options
+    const stream = store.stream(identity.name, STREAM, EPOCH)
+    try {
+      const batch = openBatch(
+        builderOf(draft).seal({
+          origin: identity.name,
+          stream: STREAM,
+          epoch: EPOCH,
+          firstSeq: stream.plannedSeq + 1,
+          sealedAtMs: this.nowMs,
+          key: identity.key,
+          compression: 'none',
+          tree: true,
+        }),
+      )
+      const made = await store.conveying.keep(stream, batch)
+      return { made, of: draft.of, detail: draft.detail, placements: placementsOf(draft, batch) }
+    } finally {
+      store.closeStream(stream)
+    }
+  }
+
+  /** Repeats what a full queue refuses. */
+  private async whenAdmitted<T>(admit: () => T): Promise<T> {
+    for (let waitMs = RETRY_MS_MIN; ; waitMs = Math.min(2 * waitMs, RETRY_MS_MAX)) {
+      try {
+        return admit()
+      } catch (error) {
+        const fault = asFault(error)
+        if (fault.details.retry !== true) throw fault
+        if (this.signal.aborted) throw fault
+        await this.pause(waitMs)
+      }
+    }
+  }
+
+  private admit(leaving: Leaving, batch: Batch | null): Leaving {
+    if (batch === null || !leaving.to.some(({ queue, note }) => note === undefined && isLimited(queue))) return leaving
+    const { queues } = this.options.store
+    const to = leaving.to.map((target): Target => {
+      if (target.note !== undefined) return target
+      const { queue } = target
+      const whole = { queue, partition: 0, attributes: PLAIN, count: leaving.count, selection: null }
+      const [admitted] = queues.admit([whole], batch)
+      return admitted?.refusal === '' ? target : { queue: queues.deadLettersOf(queue), lane: 0, note: 'QUEUE_FULL' }
+    })
+    return { ...leaving, to }
+  }
+
+  private admitMade(placed: Placed): Placed {
+    if (!placed.placements.some(({ queue }) => isLimited(queue))) return placed
+    const { queues } = this.options.store
+    const admitted = queues.admit(placed.placements, placed.made.batch)
+    const placements = placed.placements.map((placement, i): MadePlacement => {
+      if (placement.note !== undefined || admitted[i]?.refusal === '') return placement
+      return {
+        ...placement,
+        queue: queues.deadLettersOf(placement.queue),
+        partition: 0,
+        attributes: PLAIN,
+        note: 'QUEUE_FULL',
+      }
+    })
+    return { ...placed, placements }
+  }
+
+  private get nowMs(): number {
+    return this.options.store.clock.wallMs()
+  }
+
+  /** Ends early when the hub stops. */
+  private async pause(ms: number): Promise<void> {
+    if (this.signal.aborted) return
+    await new Promise<void>((resolve) => {
+      const done = () => {
+        clearTimeout(timer)
+        this.signal.removeEventListener('abort', done)
+        resolve()
+      }
+      const timer = setTimeout(done, ms)
+      this.signal.addEventListener('abort', done)
+    })
+  }
+}
+
+const isLimited = ({ info }: Queue): boolean => info.policy.messagesMax > 0 || info.policy.bytesMax > 0

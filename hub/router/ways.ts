@@ -1,0 +1,35 @@
+// What the router's parts tell each other.
+
+import type { Fault } from '#protocol/base/mod.ts'
+import type { Batch } from '#protocol/codec/mod.ts'
+import type { RulesVersion } from './deployments.ts'
+
+/** Where rules send a message together: as it is, or as what one pipeline makes of it. */
+export type RuleWay = {
+  /** Names of the rules. */
+  readonly rule: string
+  /** Messages with one key go through one pipeline, and its channels see them together; `null`: the message goes on as it is. */
+  readonly pipeline: string | null
+  /** Topic of what the pipeline makes. */
+  readonly topic: string
+  readonly queues: readonly string[]
+}
+
+/** What the rules say of a message. */
+export type Decision = {
+  /** Empty when none matches. */
+  readonly ways: readonly RuleWay[]
+  /** It has places already: those of rules, or of queues, that need nothing but its topic and headers. */
+  readonly placed: boolean
+  /** Rules whose content could not be looked at, and why. */
+  readonly faults: readonly { readonly rule: string; readonly fault: Fault }[]
+}
+
+/** The rules that count, for what waits in the router's queue. */
+export type Deciding = {
+  readonly version: RulesVersion
+  /** Where messages go that no rule wants and that have no other place; empty: to the unrouted ones. */
+  readonly defaults: readonly string[]
+  /** For each of the places, in their order; a fault is of this message alone. Throws what may pass. */
+  decide(batch: Batch, places: readonly number[], signal: AbortSignal): Promise<readonly (Decision | Fault)[]>
+}
