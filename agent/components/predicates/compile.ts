@@ -3,6 +3,7 @@
 import { asFault, type Fault } from '#protocol/base/mod.ts'
 import { type Condition, compileCondition } from './condition.ts'
 import { ParsedDocument } from './document.ts'
+import { FlatCompiler } from './flat/mod.ts'
 import type { Language, PredicateSpec } from './spec.ts'
 
 /** A fault is the document's, then the same for all that look at it, or that of the condition alone. */
@@ -21,7 +22,7 @@ export type Predicates = {
   readonly count: number
   /**
    * The verdict for each of `wanted` (indices of the specs; all when left out), in that order. At once unless an expression has to
-   * be awaited. Never throws for what the body is. Calls that are awaited must not overlap.
+   * be awaited. Never throws for what the body is.
    */
   test(body: Buffer, contentType: string, wanted?: readonly number[]): readonly Verdict[] | Promise<readonly Verdict[]>
   explain(body: Buffer, contentType: string, index: number): Promise<Explanation>
@@ -34,13 +35,14 @@ export function compilePredicates(
   specs: readonly PredicateSpec[],
   where: (index: number) => string = (index) => `when[${index}]`,
 ): Predicates {
+  const flat = new FlatCompiler()
   const conditions: Condition[] = []
   const known = new Map<string, number>()
   const of = specs.map((spec, index) => {
     const key = JSON.stringify(spec)
     const same = known.get(key)
     if (same !== undefined) return same
-    conditions.push(compileCondition(spec, where(index)))
+    conditions.push(compileCondition(spec, where(index), flat))
     known.set(key, conditions.length - 1)
     return conditions.length - 1
   })
@@ -48,7 +50,7 @@ export function compilePredicates(
   return {
     count: specs.length,
     test(body, contentType, wanted = all) {
-      const document = new ParsedDocument(body, contentType)
+      const document = new ParsedDocument(body, contentType, flat.parse)
       const verdicts: (Verdict | Promise<Verdict>)[] = new Array(wanted.length)
       const decided = new Map<number, Verdict | Promise<Verdict>>()
       let waits = false
@@ -67,7 +69,7 @@ export function compilePredicates(
       return verdicts as Verdict[]
     },
     async explain(body, contentType, index) {
-      using document = new ParsedDocument(body, contentType)
+      using document = new ParsedDocument(body, contentType, flat.parse)
       const condition = conditions[of[index] as number] as Condition
       const { language, expression } = condition
       const verdict = await decide(condition, document)

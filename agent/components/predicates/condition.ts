@@ -8,6 +8,7 @@ import { EXPRESSION_TIMEOUT_MS } from '../limits.ts'
 import { compileQuery, serializeNode } from '../xdm/mod.ts'
 import type { ParsedDocument } from './document.ts'
 import { predicateFault } from './faults.ts'
+import type { FlatCompiler } from './flat/mod.ts'
 import { at, pointerTokens } from './pointer.ts'
 import { shown } from './shown.ts'
 import type { Language, PredicateSpec } from './spec.ts'
@@ -27,16 +28,25 @@ export type Condition = {
 }
 
 /** Throws PREDICATE_SYNTAX, QUERY_SYNTAX or EXPRESSION_SYNTAX. */
-export function compileCondition(spec: PredicateSpec, where: string): Condition {
+export function compileCondition(spec: PredicateSpec, where: string, flat: FlatCompiler): Condition {
   const { xpath, xpath3, jsonata, pointer, namespaces = {} } = spec
-  if (xpath !== undefined) return xpathCondition(xpath, namespaces, `${where}.xpath`)
+  if (xpath !== undefined) return xpathCondition(xpath, { namespaces, where: `${where}.xpath`, flat })
   if (xpath3 !== undefined) return xpath3Condition(xpath3, namespaces, `${where}.xpath3`)
   if (jsonata !== undefined) return jsonataCondition(jsonata, `${where}.jsonata`)
   return pointerCondition(pointer ?? {})
 }
 
-function xpathCondition(text: string, namespaces: Readonly<Record<string, string>>, where: string): Condition {
+function xpathCondition(
+  text: string,
+  options: {
+    readonly namespaces: Readonly<Record<string, string>>
+    readonly where: string
+    readonly flat: FlatCompiler
+  },
+): Condition {
+  const { namespaces, where, flat } = options
   const expr = parsed(text, namespaces, where)
+  const quick = flat.compile(expr, namespaces)
   const everywhere = absolute(text, expr)
   let truth: XmlXPath | null = null
   const failed = (error: unknown): Fault =>
@@ -46,6 +56,8 @@ function xpathCondition(text: string, namespaces: Readonly<Record<string, string
     expression: text,
     of: 'xml',
     test(document) {
+      const quickly = quick === null ? null : quick(document.tree)
+      if (quickly !== null) return quickly
       const { libxml } = document
       try {
         truth ??= XmlXPath.compile(`boolean(${everywhere})`, { ...namespaces })

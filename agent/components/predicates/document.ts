@@ -10,9 +10,10 @@ import { componentFault } from '../faults.ts'
 import { parseJson } from '../formats/mod.ts'
 import { parseLibxml } from '../libxml/mod.ts'
 import { parseDom } from '../xdm/mod.ts'
+import type { XmlTree } from '../xml/mod.ts'
 import { predicateFault } from './faults.ts'
 import { PREDICATE_DOCUMENT_BYTES_MAX } from './limits.ts'
-import { decodeXml, xmlFailure } from './xml.ts'
+import { beyondBounds, xmlText } from './xml.ts'
 
 export type Nature = 'xml' | 'json' | 'other'
 
@@ -48,25 +49,32 @@ class Once<T> {
 export class ParsedDocument {
   readonly nature: Nature
   readonly #json: Once<unknown>
-  readonly #text: Once<string>
+  readonly #tree: Once<XmlTree>
   readonly #libxml: Once<XmlDocument>
   readonly #dom: Once<Document>
 
-  constructor(body: Buffer, contentType: string) {
+  /** `parse` gives the flat tree, which is valid until it parses the next document. */
+  constructor(body: Buffer, contentType: string, parse: (text: string) => XmlTree) {
     const charset = /;\s*charset\s*=\s*"?([^";\s]{1,40})/i.exec(contentType)?.[1] ?? null
     this.nature = natureOf(body, contentType)
     this.#json = new Once(() => readJson(bounded(body), charset))
-    this.#text = new Once(() => decodeXml(bounded(body), charset))
-    this.#libxml = new Once(() => guarded(() => parseLibxml(Buffer.from(this.#text.get()))))
-    this.#dom = new Once(() => {
-      // libxml2 is the stricter one, and faster at saying no.
-      this.#libxml.get()
-      return guarded(() => parseDom(this.#text.get()))
+    let text = ''
+    this.#tree = new Once(() => {
+      text = xmlText(bounded(body), charset)
+      return parse(text)
     })
+    // Only what is well-formed goes further.
+    this.#libxml = new Once(() => this.#tree.get() && guarded(() => parseLibxml(Buffer.from(text))))
+    this.#dom = new Once(() => this.#tree.get() && guarded(() => parseDom(text)))
   }
 
   get json(): unknown {
     return this.#json.get()
+  }
+
+  /** To be used at once. */
+  get tree(): XmlTree {
+    return this.#tree.get()
   }
 
   get libxml(): XmlDocument {
@@ -86,7 +94,7 @@ function guarded<T>(parse: () => T): T {
   try {
     return parse()
   } catch (error) {
-    throw xmlFailure(error)
+    throw beyondBounds(error)
   }
 }
 
