@@ -279,6 +279,16 @@ const channels: ChannelCase[] = [
     good: { id: gzipSync('x') },
     bad: { id: 'x' },
   },
+  {
+    name: 'xslt',
+    make: (root) => {
+      const stylesheet =
+        '<xsl:stylesheet version="3.0" xmlns:xsl="http://www.w3.org/1999/XSL/Transform"><xsl:template match="/"><b/></xsl:template></xsl:stylesheet>'
+      return create('channel', 'xslt', { stylesheet, field: 'id' }, root)
+    },
+    good: { id: '<a/>' },
+    bad: { id: '<a>' },
+  },
 ]
 
 for (const each of channels) {
@@ -477,6 +487,7 @@ t.test('the registry: unique names, documented settings, create touches nothing'
     'channel throttle',
     'channel compress',
     'channel decompress',
+    'channel xslt',
     'destination sqlite',
     'destination directory',
   ])

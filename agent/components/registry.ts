@@ -8,6 +8,7 @@ import { EncodeChannel, encodeSettings } from './channel/encode/mod.ts'
 import { FilterChannel, filterSettings } from './channel/filter/mod.ts'
 import { MapChannel, mapSettings } from './channel/map/mod.ts'
 import { ThrottleChannel, throttleSettings } from './channel/throttle/mod.ts'
+import { XsltChannel, xsltSettings } from './channel/xslt/mod.ts'
 import type { Carries, Channel, ComponentContext, ComponentKind, Destination, Source } from './contract.ts'
 import {
   DirectoryDestination,
@@ -134,6 +135,15 @@ export const builtinComponents: readonly ComponentEntry[] = [
       return settings.entries === undefined ? turned : 'rows'
     },
     create: (settings, context) => new DecompressChannel(settings, context),
+  }),
+  defineComponent({
+    kind: 'channel',
+    type: 'xslt',
+    doc: 'XML documents by a stylesheet (XSLT 1.0 to 3.0) that sees nothing but the document and its parameters',
+    settings: xsltSettings,
+    turns: documentTurns,
+    isolated: true,
+    create: (settings, context) => new XsltChannel(settings, context),
   }),
   defineComponent({
     kind: 'destination',
