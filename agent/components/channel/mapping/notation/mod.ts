@@ -1,0 +1,4 @@
+// How mappings are written.
+
+export { mappingFields, mappingShape, type WrittenMapping } from './fields.ts'
+export { readMapping } from './read.ts'
