@@ -5,13 +5,17 @@ import type { Item, Reject } from '../contract.ts'
 /** A channel by its name in the registry, with settings that its own spec has read: plain data, which can go to a thread. */
 export type ChannelSpec = { readonly type: string; readonly settings: unknown }
 
-/** What a step did, for the trace. Digests are hexadecimal SHA-256, of `encodeItems` of what went in and came out. */
+/**
+ * What a step did, for the trace; only of steps that had items. Digests are hexadecimal: SHA-256 over the digests, one after the
+ * other, of the items that went in and came out; an item's is SHA-256 of `encodeItems` of it alone.
+ */
 export type StepRecord = {
   /** From 1. */
   readonly step: number
   readonly type: string
   readonly itemsIn: number
   readonly itemsOut: number
+  /** Spent on it; in several threads together. */
   readonly ms: number
   readonly digestIn: string
   readonly digestOut: string
@@ -31,9 +35,13 @@ export type ChainResult = {
 export type Chain = {
   /** `state` as of `save`. Throws what its channels throw when they open. */
   open(state: string | null): Promise<void>
-  /** What comes of the items, in their order. Of an item that is refused nothing comes; the others pass. */
-  process(items: readonly Item[]): Promise<ChainResult>
-  due(): Promise<ChainResult>
+  /**
+   * What comes of the items, in their order. Of an item that is refused nothing comes; the others pass. What a channel has kept from
+   * earlier calls bears an `ownRef`, whose item nobody else knows. Throws a fault when it can be tried again or must not go on.
+   */
+  process(items: readonly Item[], signal?: AbortSignal): Promise<ChainResult>
+  /** What has come due; call it again while `dueAtMs` has passed. */
+  due(signal?: AbortSignal): Promise<ChainResult>
   dueAtMs(): number | null
   /** The states of its channels as one text; `null` when none keeps anything. */
   save(): Promise<string | null>

@@ -1,0 +1,5 @@
+// Runs lists of channels: for an agent's flows and the hub's pipelines.
+
+export { type ChainOptions, chainOf, type ThreadEntries, wantsThread } from './chain.ts'
+export { digestOf, encodeItems } from './encoding.ts'
+export type { Chain, ChainReject, ChainResult, ChannelSpec, StepRecord } from './types.ts'

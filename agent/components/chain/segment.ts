@@ -1,0 +1,160 @@
+// Consecutive steps that run together in a thread of the pool.
+
+import { createHash } from 'node:crypto'
+import type { Fault } from '#protocol/base/mod.ts'
+import type { ComponentContext, Content, Item } from '../contract.ts'
+import {
+  type Configuration,
+  configurationOf,
+  type Failure,
+  type IsolatedPool,
+  retire,
+  unpackFault,
+} from '../isolation/mod.ts'
+import type { Call, StepPlace } from './call.ts'
+import { DIGEST_BYTES, digestOf, ItemReader, ItemWriter } from './encoding.ts'
+import { PASSED, REFUSED, type SegmentConfiguration } from './segment-work.ts'
+
+const WORK = new URL('./segment-work.ts', import.meta.url).href
+
+/** What came of one item. */
+type Came = {
+  readonly items: readonly Item[]
+  /** From 0; of the step that refused it. */
+  readonly refused: { readonly at: number; readonly fault: Fault } | null
+  readonly times: readonly number[]
+  /** What went into each step, and came out of the last. */
+  readonly digests: readonly Buffer[]
+}
+
+export class ThreadSegment {
+  readonly steps: readonly StepPlace[]
+  readonly #pool: IsolatedPool
+  readonly #configuration: Configuration
+  readonly #timeMs: number | undefined
+  readonly #recorded: boolean
+  readonly #log: ComponentContext['log']
+  readonly #writer = new ItemWriter()
+
+  constructor(options: {
+    readonly steps: readonly StepPlace[]
+    readonly pool: IsolatedPool
+    readonly configuration: SegmentConfiguration
+    readonly timeMs: number | undefined
+    readonly log: ComponentContext['log']
+  }) {
+    this.steps = options.steps
+    this.#pool = options.pool
+    this.#configuration = configurationOf(JSON.stringify(options.configuration))
+    this.#timeMs = options.timeMs
+    this.#recorded = options.configuration.recorded
+    this.#log = options.log
+  }
+
+  /** Throws what the channels throw when they are made or opened. */
+  async open(): Promise<void> {
+    await this.#run([], undefined)
+  }
+
+  async process(items: readonly Item[], call: Call): Promise<readonly Item[]> {
+    const outcomes = await this.#run(items, call.signal)
+    const came = outcomes.map((outcome, i) => this.#read(outcome, items[i] as Item))
+    // By steps, as if these had run one after the other.
+    for (const [at, step] of this.steps.entries()) {
+      for (const [i, { refused }] of came.entries()) {
+        if (refused?.at === at) call.refuse(items[i] as Item, refused.fault, step)
+      }
+    }
+    const last = this.steps.at(-1) as StepPlace
+    const passing = call.passed(
+      came.flatMap((each) => each.items),
+      last,
+    )
+    if (this.#recorded) this.#record(items, came, call)
+    return passing
+  }
+
+  close(): void {
+    retire(this.#configuration)
+  }
+
+  #run(items: readonly Item[], signal: AbortSignal | undefined) {
+    const writer = this.#writer
+    const inputOf = (index: number) => {
+      writer.reset()
+      writer.item(items[index] as Item)
+      return writer.written()
+    }
+    return this.#pool.run({
+      module: WORK,
+      configuration: this.#configuration,
+      count: items.length,
+      inputOf,
+      ...(this.#timeMs === undefined ? {} : { timeMs: this.#timeMs }),
+      ...(signal === undefined ? {} : { signal }),
+    })
+  }
+
+  #read(outcome: Buffer | Failure, item: Item): Came {
+    const { ref, content } = item
+    if ('fault' in outcome) {
+      const digests = this.#recorded ? [digestOf(item)] : []
+      return { items: [], refused: { at: outcome.place, fault: outcome.fault }, times: [], digests }
+    }
+    const reader = new ItemReader(outcome)
+    for (let left = reader.varint(); left > 0; left -= 1) this.#replay(reader.text())
+    const times = this.#recorded ? this.steps.map(() => reader.f64()) : []
+    const digests = this.#recorded ? [null, ...this.steps].map(() => reader.raw(DIGEST_BYTES * reader.varint())) : []
+    const how = reader.u8()
+    if (how === PASSED) {
+      const items: Item[] = []
+      for (let left = reader.varint(); left > 0; left -= 1) items.push(reader.item(ref, (id) => putBack(content, id)))
+      return { items, refused: null, times, digests }
+    }
+    const at = reader.varint()
+    const fault = unpackFault(reader.text())
+    if (how !== REFUSED) throw fault
+    return { items: [], refused: { at, fault }, times, digests }
+  }
+
+  #replay(line: string): void {
+    const [level, message, details] = JSON.parse(line) as Parameters<ComponentContext['log']>
+    this.#log(level, message, details)
+  }
+
+  /** As if the steps had run one after the other: nothing comes of an item after one of the same `ref` was refused. */
+  #record(items: readonly Item[], came: readonly Came[], call: Call): void {
+    const refusedAt = new Map<Item['ref'], number>()
+    for (const [i, { refused }] of came.entries()) {
+      if (refused === null) continue
+      const { ref } = items[i] as Item
+      refusedAt.set(ref, Math.min(refused.at, refusedAt.get(ref) ?? refused.at))
+    }
+    const boundary = (at: number) => {
+      const digest = createHash('sha256')
+      let count = 0
+      for (const [i, { digests }] of came.entries()) {
+        if (at > (refusedAt.get((items[i] as Item).ref) ?? this.steps.length)) continue
+        const bytes = digests[at]
+        if (bytes === undefined) continue
+        digest.update(bytes)
+        count += bytes.length / DIGEST_BYTES
+      }
+      return { count, digest: digest.digest('hex') }
+    }
+    const boundaries = [null, ...this.steps].map((_, at) => boundary(at))
+    for (const [at, { step, type }] of this.steps.entries()) {
+      const before = boundaries[at] as ReturnType<typeof boundary>
+      const after = boundaries[at + 1] as ReturnType<typeof boundary>
+      if (before.count === 0) return
+      const ms = came.reduce((sum, { times }) => sum + (times[at] ?? 0), 0)
+      const digests = { digestIn: before.digest, digestOut: after.digest }
+      call.record({ step, type, itemsIn: before.count, itemsOut: after.count, ms, ...digests })
+    }
+  }
+}
+
+function putBack(content: Content | undefined, id: string): Content {
+  if (content?.kind === 'hub' && content.id === id) return content
+  throw new Error(`a channel gave a content of the hub that its item does not have: ${id}`)
+}
