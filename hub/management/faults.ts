@@ -65,6 +65,14 @@ export const managementFault = declareFaults('management', {
     meaning: 'this takes messages out for good',
     remedy: 'Look at them first with causeway-hub peek, then add --yes',
   },
+  ROUTE_MESSAGE_UNNAMED: {
+    meaning: 'it must be said which message is meant',
+    remedy: 'Give either --message FILE, or --topic with --header NAME=VALUE and --body FILE as needed',
+  },
+  ROUTE_RULE_MISSING: {
+    meaning: 'the file has no rule of that name',
+    remedy: 'Correct --rule, or leave it out',
+  },
   LINK_HTTP_OFF: {
     meaning: 'the hub does not listen for browsers, so a link would lead nowhere',
     remedy: 'Set listen.http.enabled: true in hub.yaml and restart the hub',

@@ -5,6 +5,7 @@ import { agents, grant, groups, groupsAdd, groupsRemove, invite, revoke } from '
 import { contentsList, contentsRemove, contentsShow } from './contents.ts'
 import { linkDownload, linkList, linkRevoke, linkUpload } from './link.ts'
 import { peek, queues, trace } from './look.ts'
+import { routeExplain, routeLint } from './route.ts'
 import { doctor, init } from './setup.ts'
 import { status } from './status.ts'
 import { storeCheck, storeCompact, storeRepair, storeRestored } from './store.ts'
@@ -36,6 +37,8 @@ export const commands = {
   replay,
   forget,
   doctor,
+  'route lint': routeLint,
+  'route explain': routeExplain,
   'store check': storeCheck,
   'store repair': storeRepair,
   'store compact': storeCompact,

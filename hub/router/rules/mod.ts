@@ -1,5 +1,6 @@
 // Rule sets: where messages go beside the queues that ask for them by topic, and through which pipelines. `parse` reads a rule
-// file, `compile` says what rules mean and finds those a message fits, `text` is how the store and threads hold a set.
+// file, `compile` says what rules mean and finds those a message fits, `text` is how the store and threads hold a set; `lint`,
+// `ready`, `explain` and `cases` tell people what a set does before it is deployed.
 
 export {
   type CompiledRule,
@@ -15,7 +16,20 @@ export {
   type Verdict,
   type Way,
 } from './compile.ts'
+export { type Asked, type Compared, type ExplainedRule, type Explanation, explain } from './explain.ts'
 export { rulesFault } from './faults.ts'
-export { type ParseOptions, parseRuleSet } from './parse.ts'
-export type { PipelineSpec, PredicateSpec, RouteCase, Rule, RuleSet, SampleSpec } from './spec.ts'
+export { CASE_FILE_BYTES_MAX, RULES_TEXT_BYTES_MAX } from './limits.ts'
+export { lintRules } from './lint.ts'
+export { type ParseOptions, type PlacedRules, parsePlacedRules, parseRuleSet } from './parse.ts'
+export { readyPredicates } from './ready.ts'
+export { type ReadFile, type Sample, sampleOf } from './sample.ts'
+export {
+  type PipelineSpec,
+  type PredicateSpec,
+  type RouteCase,
+  type Rule,
+  type RuleSet,
+  type SampleSpec,
+  sampleSpec,
+} from './spec.ts'
 export { loadingRules, readingRules, rulesText } from './text.ts'

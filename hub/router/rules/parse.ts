@@ -21,16 +21,30 @@ export type ParseOptions = {
   readonly queues?: ReadonlySet<string>
 }
 
+/** A set with the places of its settings in the file: `where('rules[3].when')`. It keeps the whole text in memory. */
+export type PlacedRules = { readonly set: RuleSet; readonly where: Where }
+
 /**
  * YAML (up to 2 MiB) or JSON (a text that begins with `{`, up to 64 MiB). Every fault says file, line, column and setting. Codes:
  * `FIELD_…`, `YAML_…`, `JSON_SYNTAX`, `RULE_…`, `RULES_PATTERNS_MANY`.
  */
-export function parseRuleSet(text: string, options: ParseOptions): Result<RuleSet, Fault[]> {
-  return parseFields(ruleSetSpec(options.entries ?? builtinComponents), text, {
+export function parsePlacedRules(text: string, options: ParseOptions): Result<PlacedRules, Fault[]> {
+  let places: Where = () => options.file
+  const parsed = parseFields(ruleSetSpec(options.entries ?? builtinComponents), text, {
     file: options.file,
     json: { textBytesMax: RULES_TEXT_BYTES_MAX, valuesMax: RULES_VALUES_MAX },
-    inspect: (set, where) => new Inspection(set, where, options.queues ?? null).faults(),
+    inspect: (set, where) => {
+      places = where
+      return new Inspection(set, where, options.queues ?? null).faults()
+    },
   })
+  return parsed.ok ? { ok: true, value: { set: parsed.value, where: places } } : parsed
+}
+
+/** The same without places. */
+export function parseRuleSet(text: string, options: ParseOptions): Result<RuleSet, Fault[]> {
+  const parsed = parsePlacedRules(text, options)
+  return parsed.ok ? { ok: true, value: parsed.value.set } : parsed
 }
 
 type Code = Parameters<typeof rulesFault>[0]
