@@ -238,6 +238,12 @@ type ChannelCase = { readonly name: string; make(root: string): Channel; readonl
 
 const channels: ChannelCase[] = [
   {
+    name: 'split',
+    make: (root) => create('channel', 'split', { by: { array: { name: 'id' } } }, root),
+    good: { id: [1] },
+    bad: { id: 1 },
+  },
+  {
     name: 'map direct',
     make: (root) => create('channel', 'map', { rename: { key: 'id' } }, root),
     good: { id: 1 },

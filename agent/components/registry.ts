@@ -7,6 +7,7 @@ import { DeduplicateChannel, deduplicateSettings } from './channel/deduplicate/m
 import { EncodeChannel, encodeSettings } from './channel/encode/mod.ts'
 import { FilterChannel, filterSettings } from './channel/filter/mod.ts'
 import { MapChannel, mapSettings } from './channel/map/mod.ts'
+import { isSplitIsolated, SplitChannel, splitSettings, splitTurns } from './channel/split/mod.ts'
 import { ThrottleChannel, throttleSettings } from './channel/throttle/mod.ts'
 import { XsltChannel, xsltSettings } from './channel/xslt/mod.ts'
 import type { Carries, Channel, ComponentContext, ComponentKind, Destination, Source } from './contract.ts'
@@ -102,6 +103,15 @@ export const builtinComponents: readonly ComponentEntry[] = [
     settings: encodeSettings,
     turns: documentTurns,
     create: (settings, context) => new EncodeChannel(settings, context),
+  }),
+  defineComponent({
+    kind: 'channel',
+    type: 'split',
+    doc: 'Makes many items of one: records of a document, members of an archive, elements of a list',
+    settings: splitSettings,
+    turns: splitTurns,
+    isolated: isSplitIsolated,
+    create: (settings, context) => new SplitChannel(settings, context),
   }),
   defineComponent({
     kind: 'channel',
