@@ -69,6 +69,12 @@ export class XmlParser {
     return tree
   }
 
+  /** Lets go of the last document; its tree is not valid any more. */
+  release(): void {
+    this.#source = ''
+    this.#tree.start('')
+  }
+
   /** From behind the root's start tag to behind its end tag. */
   #content(from: number): number {
     const source = this.#source

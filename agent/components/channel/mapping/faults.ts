@@ -16,6 +16,14 @@ export const mappingFault = declareFaults('mapping', {
     remedy:
       'Look for a `forEach` or a condition with an absolute path inside another `forEach`; have the document sent in parts',
   },
+  MAPPING_FILE_UNREADABLE: {
+    meaning: 'the file with the mapping cannot be read',
+    remedy: 'Check `file`; a relative path starts at the folder of the flow file',
+  },
+  MAPPING_ROW_TOO_DEEP: {
+    meaning: 'maps and lists of the row lie too deep inside each other',
+    remedy: 'Flatten the row before this step',
+  },
   MAPPING_RESULT_NOT_A_ROW: {
     meaning: 'what the mapping gives is no row',
     remedy: 'Give each element below the root text, or elements, but not both, when `target: row`',

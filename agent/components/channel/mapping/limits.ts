@@ -17,6 +17,9 @@ export const VISITS_PER_NODE_MAX = 200
 /** Length of what comes out, in UTF-16 units: V8 holds 2²⁹ in one string. */
 export const OUTPUT_CHARS_MAX = 256 * 2 ** 20
 
+/** Maps and lists inside each other in a row. */
+export const ROW_DEPTH_MAX = 64
+
 /** Digits behind the point, and the size of a number with them, that a double holds exactly. */
 export const DECIMALS_MAX = 6
 export const FORMATTED_MAX = 1e15
