@@ -286,6 +286,12 @@ const channels: ChannelCase[] = [
     bad: { id: 'x' },
   },
   {
+    name: 'mapping',
+    make: (root) => create('channel', 'mapping', { mapping: { root: { b: 'a' } }, field: 'id' }, root),
+    good: { id: '<a/>' },
+    bad: { id: '<a>' },
+  },
+  {
     name: 'xslt',
     make: (root) => {
       const stylesheet =
@@ -493,6 +499,7 @@ t.test('the registry: unique names, documented settings, create touches nothing'
     'channel throttle',
     'channel compress',
     'channel decompress',
+    'channel mapping',
     'channel xslt',
     'destination sqlite',
     'destination directory',

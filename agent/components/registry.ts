@@ -7,6 +7,7 @@ import { DeduplicateChannel, deduplicateSettings } from './channel/deduplicate/m
 import { EncodeChannel, encodeSettings } from './channel/encode/mod.ts'
 import { FilterChannel, filterSettings } from './channel/filter/mod.ts'
 import { MapChannel, mapSettings } from './channel/map/mod.ts'
+import { MappingChannel, mappingSettings, mappingTurns } from './channel/mapping/mod.ts'
 import { isSplitIsolated, SplitChannel, splitSettings, splitTurns } from './channel/split/mod.ts'
 import { ThrottleChannel, throttleSettings } from './channel/throttle/mod.ts'
 import { XsltChannel, xsltSettings } from './channel/xslt/mod.ts'
@@ -145,6 +146,14 @@ export const builtinComponents: readonly ComponentEntry[] = [
       return settings.entries === undefined ? turned : 'rows'
     },
     create: (settings, context) => new DecompressChannel(settings, context),
+  }),
+  defineComponent({
+    kind: 'channel',
+    type: 'mapping',
+    doc: 'XML documents or rows by a declarative mapping: source tree to target tree, functions, code tables, conditions, sorting',
+    settings: mappingSettings,
+    turns: mappingTurns,
+    create: (settings, context) => new MappingChannel(settings, context),
   }),
   defineComponent({
     kind: 'channel',
