@@ -7,9 +7,9 @@ import { Client, type TransferLimits } from '#agent/client/mod.ts'
 import {
   builtinComponents,
   type Carries,
-  type Channel,
   type ComponentContext,
   type ComponentEntry,
+  chainOf,
   type Destination,
   defineComponent,
   HubDestination,
@@ -17,12 +17,21 @@ import {
   HubSource,
   hubDestinationSettings,
   hubSourceSettings,
+  IsolatedPool,
   Outbox,
   type Source,
+  wantsThread,
 } from '#agent/components/mod.ts'
 import { loadAgentConfig, transferLimitsOf } from '#agent/config/mod.ts'
 import { type Identity, loadIdentity } from '#agent/identity/mod.ts'
-import { type FlowComponents, type FlowFile, type FlowRegistry, parseFlowFile, Supervisor } from '#agent/runtime/mod.ts'
+import {
+  type FlowComponents,
+  type FlowFile,
+  type FlowRegistry,
+  parseFlowFile,
+  rejectOwn,
+  Supervisor,
+} from '#agent/runtime/mod.ts'
 import { openSpool } from '#agent/spool/mod.ts'
 import { asFault, type Fault, systemClock } from '#protocol/base/mod.ts'
 import { type AgentStatus, agentFault, type Log, StatusFile, statusOf } from './telemetry/mod.ts'
@@ -99,10 +108,13 @@ export async function startAgent(options: {
   await using undo = new AsyncDisposableStack()
   const spool = await openSpool({ path: join(paths.dataDir, 'spool'), bytesMax: options.spoolBytesMax })
   undo.defer(() => spool.close())
-  const client = startClient(identity, transferLimitsOf(loadAgentConfig(paths.dataDir)), log)
+  const config = loadAgentConfig(paths.dataDir)
+  const client = startClient(identity, transferLimitsOf(config), log)
   undo.defer(() => client.close())
   const outbox = new Outbox({ spool, client, wallMs: () => systemClock.wallMs(), log })
   const entries: Entries = [...builtinComponents, ...hubComponents({ client, outlet: outbox })]
+  const pool = new IsolatedPool(config.channels)
+  undo.defer(() => pool.close())
   const supervisor = new Supervisor({ clock: systemClock, random: Math.random, log })
   undo.defer(() => supervisor.close())
   for (const { path, flow } of flows) {
@@ -115,7 +127,7 @@ export async function startAgent(options: {
       resolvePath: (file) => resolve(dirname(path), file),
       log: (level, message, details) => log(level, message, { flow: flow.name, ...details }),
     }
-    supervisor.startFlow({ flow, components: () => componentsOf(flow, entries, context) })
+    supervisor.startFlow({ flow, components: () => componentsOf(flow, { entries, context, pool }) })
   }
   const startedAtMs = systemClock.wallMs()
   const status = () => statusOf({ identity, client, spool, supervisor, outbox, startedAtMs })
@@ -147,7 +159,10 @@ function startClient(identity: Identity, transfers: TransferLimits, log: Log): C
   })
 }
 
-function componentsOf(flow: FlowFile, entries: Entries, context: ComponentContext): FlowComponents {
+function componentsOf(
+  flow: FlowFile,
+  { entries, context, pool }: { entries: Entries; context: ComponentContext; pool: IsolatedPool | null },
+): FlowComponents {
   const entryOf = (kind: string, type: string): ComponentEntry => {
     const entry = entries.find((candidate) => candidate.kind === kind && candidate.type === type)
     if (entry === undefined) throw agentFault('COMPONENT_UNKNOWN', { where: `${basename(flow.name)}: ${kind} ${type}` })
@@ -176,8 +191,14 @@ function componentsOf(flow: FlowFile, entries: Entries, context: ComponentContex
   }
   return {
     source: make('source', flow.source) as Source,
-    channels: flow.channels.map((channel) => make('channel', channel) as Channel),
+    chain: chainOf(flow.channels, {
+      context,
+      entries,
+      pool: wantsThread(flow.channels, entries) ? pool : null,
+      record: false,
+    }),
     destination: make('destination', flow.destination) as Destination,
+    rejectOwn: (rejects) => rejectOwn(context.dataDir, rejects),
   }
 }
 
@@ -191,7 +212,7 @@ export function tryComponents(flow: FlowFile, path: string): Fault | null {
     log: () => undefined,
   }
   try {
-    componentsOf(flow, lintEntries.map(withoutServices), context)
+    componentsOf(flow, { entries: lintEntries.map(withoutServices), context, pool: null })
     return null
   } catch (error) {
     return asFault(error, path)

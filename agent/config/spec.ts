@@ -39,6 +39,22 @@ const transfers = f.object(
   },
 )
 
-export const agentSpec = f.object({ transfers })
+/** As `agent/components/isolation/limits.ts` has them, which stands above. */
+const MIB = 2 ** 20
+const channels = f.object(
+  {
+    threads: f.integer({ doc: 'threads for all flows together', min: 1, max: 64, default: 1 }),
+    timeMs: f.duration({
+      doc: 'longest that consecutive channels of a thread may take on one item',
+      min: 10,
+      max: 3_600_000,
+      default: 10_000,
+    }),
+    memoryBytes: f.bytes({ doc: 'heap of one thread', min: 32 * MIB, max: 64 * 1024 * MIB, default: 512 * MIB }),
+  },
+  { doc: 'what channels that evaluate stylesheets, scripts and the like keep to: they run in threads' },
+)
+
+export const agentSpec = f.object({ transfers, channels })
 
 export type AgentConfig = Infer<typeof agentSpec>

@@ -306,7 +306,7 @@ t.test('a flow of synchronous components leaves the event loop its turns', async
   setTimeout(() => stop.abort(), 5)
   const status = await runFlow({
     ...options(process, stop.signal),
-    components: () => ({ source, channels: [], destination }),
+    components: () => ({ ...parts, source, destination }),
   })
   t.ok(status.portions > 0, 'the timer came through')
 })

@@ -5,11 +5,17 @@
 //
 //   1. next            the source's cursor after the portion comes with it
 //   2. channels        rows they refuse: `source.reject`, durable before the write
-//   3. write           rows and cursor commit as one. A row refused here goes to `source.reject` as well; the promise
-//                      that `reject` gives back is fulfilled when it is durable, and the destination awaits it before
-//                      it commits
-//   4. arrived         only for a source that keeps what it gave until then: it is at the hub, not only in the spool
-//   5. committed       the source may settle what lies before the cursor; after a crash it learns the same by `open`
+//   3. save            channels that keep something put on the disk what later rows need, and name it: their state
+//   4. write           rows and position (cursor and state) commit as one. A row refused here goes to `source.reject` as
+//                      well; the promise that `reject` gives back is fulfilled when it is durable, and the destination
+//                      awaits it before it commits
+//   5. arrived         only for a source that keeps what it gave until then: it is at the hub, not only in the spool
+//   6. committed       the source may settle what lies before the cursor, and channels let go what was only in earlier
+//                      states; after a crash they learn the same by `open`
+//
+// Channels may have something when a time has come, with nothing from the source: the same from step 2 on, with the same
+// cursor and another state. What they made of rows kept since earlier portions no source knows; when that is refused, it is
+// set aside in the flow's own folder.
 //
 // So a refused row is put aside before the position passes it. When the write is repeated (after a crash, or after a
 // fault worth repeating) it is put aside again, which sources recognise. A row refused in one try and taken in the next
@@ -32,8 +38,8 @@ import {
   jitteredBackoff,
   type Millis,
 } from '#protocol/base/mod.ts'
+import type { Chain, ChainResult } from '../components/chain/mod.ts'
 import type {
-  Channel,
   ComponentContext,
   Content,
   Cursor,
@@ -44,9 +50,10 @@ import type {
   Source,
   Value,
 } from '../components/contract.ts'
-import { CURSOR_BYTES_MAX } from '../components/contract.ts'
+import { CURSOR_BYTES_MAX, isOwnRef } from '../components/contract.ts'
 import { flowFault } from './faults.ts'
-import { IDLE_MS_MIN } from './limits.ts'
+import { IDLE_MS_MIN, TIMER_MS_MAX } from './limits.ts'
+import { type FlowPosition, unwrapPosition, wrapPosition } from './position.ts'
 import { PutAside } from './put-aside.ts'
 import { FlowStopped, isAbort, waitOrStop } from './wait.ts'
 
@@ -74,8 +81,10 @@ export type FlowStatus = {
 
 export type FlowComponents = {
   readonly source: Source
-  readonly channels: readonly Channel[]
+  readonly chain: Chain
   readonly destination: Destination
+  /** Where refused items go that a channel made of what it had kept; like `source.reject`. */
+  readonly rejectOwn: (rejects: readonly Reject[]) => Promise<void>
 }
 
 /** What of a flow file the runtime itself needs. */
@@ -106,6 +115,17 @@ export async function runFlow(options: RunFlowOptions): Promise<FlowStatus> {
   return new FlowRun(options).run()
 }
 
+type Closable = { close(): Promise<void> }
+
+/** Items on their way to the destination, and the position after them. */
+type Step = {
+  readonly items: readonly Item[]
+  readonly cursor: Cursor
+  readonly position: FlowPosition
+  /** The position of the source moves with them. */
+  readonly ofSource: boolean
+}
+
 type Made = { readonly ok: true; readonly portion: Portion | null } | { readonly ok: false; readonly error: unknown }
 
 class FlowRun {
@@ -118,7 +138,7 @@ class FlowRun {
   #parts: FlowComponents | null = null
   /** The portion being made while another is written; never rejects. */
   #ahead: Promise<Made> | null = null
-  #committed: Cursor | null = null
+  #committed: FlowPosition = { source: null, channels: null }
 
   constructor(options: RunFlowOptions) {
     this.#options = options
@@ -149,7 +169,8 @@ class FlowRun {
     }
     this.#ending.abort()
     await this.#ahead
-    if (this.#parts !== null) await this.#close(this.#parts)
+    const parts = this.#parts
+    if (parts !== null) await this.#close([parts.destination, parts.chain, parts.source])
     if (failure === null) {
       this.#tell({ state: 'stopped' })
       return this.#status
@@ -163,17 +184,21 @@ class FlowRun {
     this.#tell({ state: 'running' })
     let made: Made | null = null
     while (!this.#signal.aborted) {
+      if (this.#isDue()) {
+        await this.#due()
+        await nextTurn()
+        continue
+      }
       const portion = await this.#next(made)
       made = null
       if (portion === null) {
-        if (this.#inUse().source.ended?.() === true) return
-        await this.#idle()
+        if (this.#inUse().source.ended?.() !== true) await this.#idle()
+        else if (!(await this.#waitUntilDue())) return
         continue
       }
-      this.#check(portion)
-      const items = await this.#process(portion)
+      const step = await this.#process(portion)
       this.#ahead = this.#makeAhead()
-      await this.#deliver(portion, items)
+      await this.#deliver(step)
       made = await this.#ahead
       this.#ahead = null
       // Components may be synchronous throughout: give sockets, timers and other flows their turn.
@@ -190,15 +215,18 @@ class FlowRun {
   async #open(): Promise<void> {
     await this.#attempt('open', async () => {
       const parts = await this.#options.components()
-      let sourceTouched = false
+      const opened: Closable[] = [parts.destination]
       try {
         await parts.destination.open()
-        this.#committed = await parts.destination.position()
-        if (this.#committed !== null) await this.#arrived(parts)
-        sourceTouched = true
-        await parts.source.open(this.#committed)
+        const position = await parts.destination.position()
+        this.#committed = unwrapPosition(position)
+        if (position !== null) await this.#arrived(parts)
+        opened.push(parts.chain)
+        await parts.chain.open(this.#committed.channels)
+        opened.push(parts.source)
+        await parts.source.open(this.#committed.source)
       } catch (error) {
-        await this.#close(parts, sourceTouched)
+        await this.#close(opened)
         throw error
       }
       this.#parts = parts
@@ -226,53 +254,107 @@ class FlowRun {
     }
   }
 
+  /** Until the source may have something, or a channel has. */
   async #idle(): Promise<void> {
     this.#tell({ state: 'idle' })
     const { clock } = this.#options
     const before = clock.nowMs()
-    await this.#attempt('source.idle', () => this.#inUse().source.idle(this.#signal))
+    const dueAtMs = this.#inUse().chain.dueAtMs()
+    const due = new AbortController()
+    const timer = dueAtMs === null ? null : setTimeout(() => due.abort(), waitMsOf(dueAtMs - before))
+    const signal = AbortSignal.any([this.#signal, due.signal])
+    await this.#attempt('source.idle', async () => {
+      try {
+        await this.#inUse().source.idle(signal)
+      } catch (error) {
+        if (this.#signal.aborted || !isAbort(error, signal)) throw error
+      }
+    }).finally(() => clearTimeout(timer ?? undefined))
     const passed = clock.nowMs() - before
-    if (passed < IDLE_MS_MIN) await waitOrStop(IDLE_MS_MIN - passed, this.#signal)
+    if (passed < IDLE_MS_MIN && !due.signal.aborted) await waitOrStop(IDLE_MS_MIN - passed, this.#signal)
     this.#tell({ state: 'running' })
   }
 
-  #check(portion: Portion): void {
-    const where = this.#options.flow.name
-    const cursorBytes = Buffer.byteLength(portion.cursor, 'utf8')
-    if (cursorBytes > CURSOR_BYTES_MAX)
-      throw flowFault('FLOW_CURSOR_TOO_LARGE', { where, cursorBytes, limit: CURSOR_BYTES_MAX })
-    if (portion.items.length > 0 && portion.cursor === this.#committed) {
-      throw flowFault('FLOW_CURSOR_STUCK', { where, cursor: portion.cursor.slice(0, 200) })
-    }
+  #isDue(): boolean {
+    const dueAtMs = this.#inUse().chain.dueAtMs()
+    return dueAtMs !== null && dueAtMs <= this.#options.clock.nowMs()
+  }
+
+  /** The source has ended. False when the channels wait for no time either: what they keep is for the next start. */
+  async #waitUntilDue(): Promise<boolean> {
+    const dueAtMs = this.#inUse().chain.dueAtMs()
+    if (dueAtMs === null) return false
+    this.#tell({ state: 'idle' })
+    await waitOrStop(waitMsOf(dueAtMs - this.#options.clock.nowMs()), this.#signal)
+    this.#tell({ state: 'running' })
+    return true
   }
 
   /** Sends the rows through the channels; what they refuse is put aside before anything is written. */
-  async #process(portion: Portion): Promise<readonly Item[]> {
+  async #process(portion: Portion): Promise<Step> {
+    this.#check(portion.cursor, portion.items.length > 0 && portion.cursor === this.#committed.source)
     const setAside = portion.setAside ?? 0
     this.#tell({
       rowsIn: this.#status.rowsIn + portion.items.length + setAside,
       rejected: this.#status.rejected + setAside,
     })
-    const { channels } = this.#inUse()
-    let rejects: Reject[] = []
-    const items = await this.#attempt('channels', async () => {
-      rejects = []
-      let passing = portion.items
-      for (const channel of channels) passing = await channel.process(passing, (reject) => void rejects.push(reject))
-      return passing
-    })
-    if (rejects.length > 0) await this.#attempt('source.reject', () => this.#inUse().source.reject(rejects))
-    this.#tell({ rejected: this.#status.rejected + rejects.length })
-    return items
+    const { items, position } = await this.#passed(portion.cursor, (chain) =>
+      chain.process(portion.items, this.#signal),
+    )
+    const cursor = wrapPosition(position)
+    this.#check(cursor, false)
+    return { items, cursor, position, ofSource: true }
   }
 
-  /** Writes until committed, then tells the source. */
-  async #deliver(portion: Portion, items: readonly Item[]): Promise<void> {
-    const rejects = await this.#write({ items, cursor: portion.cursor })
-    this.#committed = portion.cursor
-    await this.#attempt('destination.arrived', () => this.#arrived(this.#inUse()))
-    await this.#ahead
-    await this.#attempt('source.committed', () => this.#inUse().source.committed(portion.cursor))
+  /** What has come due at the channels is written with the source's cursor as it is. */
+  async #due(): Promise<void> {
+    const { source } = this.#committed
+    const { items, position } = await this.#passed(source, (chain) => chain.due(this.#signal))
+    const cursor = wrapPosition(position)
+    const same = position.channels === this.#committed.channels
+    this.#check(cursor, items.length > 0 && same)
+    if (!same) await this.#deliver({ items, cursor, position, ofSource: false })
+  }
+
+  async #passed(
+    source: Cursor | null,
+    act: (chain: Chain) => Promise<ChainResult>,
+  ): Promise<{ readonly items: readonly Item[]; readonly position: FlowPosition }> {
+    const { chain } = this.#inUse()
+    const { items, rejects } = await this.#attempt('channels', () => act(chain))
+    if (rejects.length > 0) await this.#attempt('source.reject', () => this.#reject(rejects))
+    this.#tell({ rejected: this.#status.rejected + rejects.length })
+    const channels = await this.#attempt('channels.save', () => chain.save())
+    return { items, position: { source, channels } }
+  }
+
+  #check(cursor: Cursor, stuck: boolean): void {
+    const where = this.#options.flow.name
+    const cursorBytes = Buffer.byteLength(cursor, 'utf8')
+    if (cursorBytes > CURSOR_BYTES_MAX)
+      throw flowFault('FLOW_CURSOR_TOO_LARGE', { where, cursorBytes, limit: CURSOR_BYTES_MAX })
+    if (stuck) throw flowFault('FLOW_CURSOR_STUCK', { where, cursor: cursor.slice(0, 200) })
+  }
+
+  async #reject(rejects: readonly Reject[]): Promise<void> {
+    const { source, rejectOwn } = this.#inUse()
+    const own = rejects.filter(({ item }) => isOwnRef(item.ref))
+    if (own.length > 0) await rejectOwn(own)
+    if (own.length < rejects.length) await source.reject(rejects.filter(({ item }) => !isOwnRef(item.ref)))
+  }
+
+  /** Writes until committed, then tells the source and the channels. */
+  async #deliver({ items, cursor, position, ofSource }: Step): Promise<void> {
+    const { chain, source } = this.#inUse()
+    const rejects = await this.#write({ items, cursor })
+    this.#committed = position
+    if (ofSource) {
+      await this.#attempt('destination.arrived', () => this.#arrived(this.#inUse()))
+      await this.#ahead
+      await this.#attempt('source.committed', () => source.committed(position.source as Cursor))
+    }
+    const { channels } = position
+    if (channels !== null) await this.#attempt('channels.committed', () => chain.committed(channels))
     const refused = new Set(rejects.map(({ item }) => item))
     const landed = items.filter((item) => !refused.has(item))
     this.#tell({
@@ -286,10 +368,10 @@ class FlowRun {
 
   /** Resolves when the portion is committed, with the rows the destination refused. */
   async #write(portion: Portion): Promise<readonly Reject[]> {
-    const { destination, source } = this.#inUse()
+    const { destination } = this.#inUse()
     const put = async (rejects: readonly Reject[]): Promise<void> => {
       await this.#ahead
-      await source.reject(rejects)
+      await this.#reject(rejects)
     }
     let aside = new PutAside(put)
     let repeated = false
@@ -345,10 +427,9 @@ class FlowRun {
     await waitOrStop(waitMs, this.#signal)
   }
 
-  /** Closes what was opened. A component that fails to close is reported; the other is closed all the same. */
-  async #close(parts: FlowComponents, withSource = true): Promise<void> {
-    const closing = withSource ? [parts.source, parts.destination] : [parts.destination]
-    for (const part of closing) {
+  /** Closes what was opened. A component that fails to close is reported; the others are closed all the same. */
+  async #close(opened: readonly Closable[]): Promise<void> {
+    for (const part of opened.toReversed()) {
       try {
         await part.close()
       } catch (error) {
@@ -369,6 +450,9 @@ class FlowRun {
     this.#options.onProgress?.(this.#status)
   }
 }
+
+/** Waking early does no harm. */
+const waitMsOf = (ms: number): number => Math.min(TIMER_MS_MAX, Math.max(0, ms))
 
 function bytesOf(content: Content | undefined): number {
   if (content === undefined) return 0

@@ -8,3 +8,6 @@ export const RETRY_MS_MAX = 24 * 3600 * 1000
 
 /** A source whose `idle` returns at once although `next` has nothing is asked no more often than this. */
 export const IDLE_MS_MIN = 10
+
+/** Timers of Node end here, at 24 days, and run at once beyond. */
+export const TIMER_MS_MAX = 2 ** 31 - 1

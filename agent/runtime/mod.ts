@@ -9,4 +9,5 @@ export {
   runFlow,
 } from './flow.ts'
 export { type FlowComponent, type FlowFile, type FlowRegistry, type FlowRetry, parseFlowFile } from './flow-file.ts'
+export { rejectOwn } from './own-rejects.ts'
 export { type StartFlowOptions, Supervisor, type SupervisorOptions } from './supervisor.ts'

@@ -2,7 +2,10 @@
 // that decides at each call whether it succeeds, throws a fault, or is where the process dies.
 
 import { declareFaults, systemClock } from '#protocol/base/mod.ts'
+import { f } from '#protocol/fields/mod.ts'
+import { type Chain, chainOf } from '../components/chain/mod.ts'
 import type { Channel, Cursor, Destination, Item, Portion, Reject, Source } from '../components/contract.ts'
+import { defineComponent } from '../components/registry.ts'
 import type { FlowComponents, RunFlowOptions } from './flow.ts'
 
 export const testFault = declareFaults('runtime-test', {
@@ -83,7 +86,8 @@ export class Process {
   }
 
   components(): FlowComponents {
-    return { source: this.#source(), channels: [this.#channel()], destination: this.#destination() }
+    const parts = { source: this.#source(), destination: this.#destination() }
+    return { ...parts, chain: chainFor([this.#channel()]), rejectOwn: async () => undefined }
   }
 
   #source(): Source {
@@ -180,6 +184,28 @@ export class Process {
       },
     }
   }
+}
+
+/** Channels as they are, as the chain of a flow whose folder is `dataDir`. */
+export function chainFor(channels: readonly Channel[], dataDir = ''): Chain {
+  const context = {
+    flow: 'test',
+    dataDir,
+    clock: systemClock,
+    resolvePath: (path: string) => path,
+    log: () => undefined,
+  }
+  const entries = channels.map((channel, i) =>
+    defineComponent({
+      kind: 'channel',
+      type: `test${i}`,
+      doc: 'a test',
+      settings: f.object({}),
+      create: () => channel,
+    }),
+  )
+  const specs = entries.map(({ type }) => ({ type, settings: {} }))
+  return chainOf(specs, { context, entries, pool: null, record: false })
 }
 
 /** The rest of what `runFlow` wants, quick and quiet. */

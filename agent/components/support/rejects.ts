@@ -19,6 +19,8 @@ export type RejectEntry = {
   readonly text?: string
   readonly cut?: true
   readonly row?: unknown
+  /** Where its document is. */
+  readonly file?: string
 }
 
 export class RejectFile {
