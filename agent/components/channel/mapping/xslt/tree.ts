@@ -44,15 +44,9 @@ function readTree(libxml: Libxml, text: string): StyleElement {
     const { line, column } = error.details
     throw xsltFault('XSLT_STYLESHEET_INVALID', { why: error.message, todo: error.remedy, line, column, cause: error })
   }
-  let document: InstanceType<Libxml['XmlDocument']>
-  try {
-    document = libxml.XmlDocument.fromString(withoutEncoding(text), { option: libxml.ParseOption.XML_PARSE_NONET })
-  } catch (error) {
-    if (!(error instanceof libxml.XmlParseError)) throw error
-    const { line } = error.details[0] ?? {}
-    const why = (error.details[0]?.message ?? error.message).trim()
-    throw xsltFault('XSLT_STYLESHEET_INVALID', { why, ...(line === undefined ? {} : { line }), cause: error })
-  }
+  // Well-formed it is: what libxml2 has against it beyond (namespaces that are no URI) is no matter here.
+  const { XML_PARSE_NONET, XML_PARSE_RECOVER } = libxml.ParseOption
+  const document = libxml.XmlDocument.fromString(withoutEncoding(text), { option: XML_PARSE_NONET | XML_PARSE_RECOVER })
   try {
     return elementOf(libxml, document.root)
   } finally {

@@ -1,0 +1,97 @@
+// The compiled mapping, and the stylesheet written from it, give the same documents: by SaxonJS, and by xsltproc where it is installed.
+// SEED=… replays one run, CASES=… sets their number.
+
+import { execFileSync } from 'node:child_process'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { XmlC14NMode, XmlDocument } from 'libxml2-wasm'
+import t from 'tap'
+import { Fault } from '#protocol/base/mod.ts'
+import { randomFrom } from '../../../support/testing.ts'
+import { XmlParser } from '../../../xml/mod.ts'
+import { saxonEngine } from '../../xslt/mod.ts'
+import { compileMapping } from '../compile.ts'
+import { generateXslt } from './generate.ts'
+import { Maker } from './testing.ts'
+import { treeReader } from './tree.ts'
+
+const seed = Number(process.env.SEED ?? Math.floor(Math.random() * 2 ** 31))
+const CASES = Number(process.env.CASES ?? 220)
+const DOCUMENTS = 3
+
+const saxon = saxonEngine(await treeReader())
+
+function canonical(xml: string): string {
+  const document = XmlDocument.fromString(xml)
+  try {
+    return document.canonicalizeToString({ mode: XmlC14NMode.XML_C14N_1_0 })
+  } finally {
+    document.dispose()
+  }
+}
+
+/** The document in canonical form, or that it was refused, or what is wrong. */
+function outcome(make: () => string): string {
+  try {
+    return canonical(make())
+  } catch (error) {
+    if (!(error instanceof Fault)) return `${error}`
+    return error.code === 'MAPPING_STOPPED' || error.code === 'XSLT_TERMINATED' ? 'stopped' : error.describe()
+  }
+}
+
+const folder = mkdtempSync(join(tmpdir(), 'causeway-xslt-'))
+t.teardown(() => rmSync(folder, { recursive: true }))
+
+const xsltproc = (() => {
+  try {
+    execFileSync('xsltproc', ['--version'], { stdio: 'ignore' })
+    return (stylesheet: string, document: string): string => {
+      const file = join(folder, 'x.xsl')
+      writeFileSync(file, stylesheet)
+      try {
+        return canonical(
+          execFileSync('xsltproc', ['--nonet', file, '-'], { input: document, encoding: 'utf8', stdio: 'pipe' }),
+        )
+      } catch (error) {
+        return (error as { status?: number }).status === 10 ? 'stopped' : `${(error as Error).message}`
+      }
+    }
+  } catch {
+    return null
+  }
+})()
+
+t.test(`mapping and stylesheet agree (SEED=${seed})`, async (t) => {
+  t.comment(`SEED=${seed} CASES=${CASES}`)
+  const maker = new Maker(randomFrom(seed))
+  let compared = 0
+  let differences = 0
+  const kinds = { documents: 0, stopped: 0, refused: 0 }
+  for (let i = 0; i < CASES && differences < 5; i += 1) {
+    const mapping = maker.mapping()
+    const documents = Array.from({ length: DOCUMENTS }, () => maker.document())
+    const compiled = compileMapping(mapping)
+    const parser = new XmlParser(compiled.names)
+    const text = generateXslt(mapping)
+    const stylesheet = saxon.compile({ text, compiled: false, path: null })
+    for (const document of documents) {
+      const mapped = outcome(() => compiled.map(parser.parse(document)))
+      kinds[mapped.startsWith('<') ? 'documents' : mapped === 'stopped' ? 'stopped' : 'refused'] += 1
+      const results: Record<string, string> = { SaxonJS: outcome(() => stylesheet.transform(document, new Map())) }
+      if (xsltproc !== null && !text.includes('replace(')) results.xsltproc = xsltproc(text, document)
+      for (const [by, result] of Object.entries(results)) {
+        compared += 1
+        if (result === mapped) continue
+        differences += 1
+        t.equal(result, mapped, `case ${i}: ${by}\n${document}\n${text}`)
+      }
+    }
+  }
+  t.comment(`${JSON.stringify(kinds)}, ${compared} comparisons`)
+  t.equal(kinds.refused, 0)
+  t.ok(kinds.documents > kinds.stopped)
+  t.ok(compared >= CASES || differences > 0, `${compared} compared`)
+  if (xsltproc === null) t.comment('xsltproc is not installed: compared with SaxonJS alone')
+})
