@@ -7,7 +7,7 @@ import { componentFault, type Item } from '#agent/components/mod.ts'
 import { type HubStore, placesOf, policyOf, type Queue, type QueuePolicy } from '#hub/store/mod.ts'
 import { openStore, placement } from '#hub/store/testing.ts'
 import { Pipeline } from '#hub/transform/mod.ts'
-import { type Fault, systemClock } from '#protocol/base/mod.ts'
+import type { Fault } from '#protocol/base/mod.ts'
 import { BatchBuilder, type Headers, openBatch } from '#protocol/codec/mod.ts'
 import { signingKey } from '#protocol/crypto/mod.ts'
 import { Conductor } from './conductor.ts'
@@ -15,7 +15,7 @@ import { routerFault } from './faults.ts'
 import type { Deciding, Decision, RuleWay } from './ways.ts'
 
 const KEY = signingKey(generateKeyPairSync('ed25519').privateKey)
-const VERSION = { version: 3, atMs: 1, by: 'zhang', note: '', rules: 1, digest: '' }
+const VERSION = { version: 3, atMs: 1, by: 'zhang', note: '', file: 'r.yaml', rules: 1, digest: '', files: '' }
 const JSON_HEADERS = { ':content-type': 'application/json' }
 
 type Message = { readonly topic?: string; readonly headers?: Headers; readonly body: string }
@@ -98,8 +98,9 @@ class Hub {
     this.conductor = new Conductor({
       store: this.store,
       queue: this.queue,
-      deciding: () => deciding,
-      pipeline: (_version, key) => this.pipelines.get(key) as Pipeline,
+      deciding: async () => deciding,
+      pipeline: async (_version, key) => this.pipelines.get(key) as Pipeline,
+      stateText: (_version, state) => state,
       identity: { name: 'hub', key: KEY },
       onFault: ({ code }) => this.faults.push(code),
     })
@@ -116,7 +117,6 @@ class Hub {
       keeps: keeping !== null,
       make: () => chainOf(process, keeping),
       stored: () => this.store.conveying.state(rule),
-      clock: systemClock,
     })
     this.pipelines.set(rule, pipeline)
   }

@@ -34,10 +34,12 @@ export type ConductorOptions = {
   readonly store: HubStore
   /** The router's queue. */
   readonly queue: Queue
-  /** The rules that count; `null` while there are none, or they are not ready. */
-  readonly deciding: () => Deciding | null
+  /** The rules of a version, by the note of an entry; those that count for another note. Throws what may pass. */
+  readonly deciding: (note: string) => Promise<Deciding>
   /** By its key; of the version that decided. */
-  readonly pipeline: (version: number, key: string) => Pipeline
+  readonly pipeline: (version: number, key: string) => Promise<Pipeline>
+  /** What is kept of a pipeline's state. */
+  readonly stateText: (version: number, state: string) => string
   readonly identity: { readonly name: string; readonly key: SigningKey }
   readonly onFault: (fault: Fault) => void
 }
@@ -103,7 +105,7 @@ export class Conductor {
           from: this.options.queue,
           nowMs: this.nowMs,
         })
-        const states = passed.state === null ? [] : [{ name: pipeline.name, text: passed.state }]
+        const states = passed.state === null ? [] : [this.kept(pipeline, about.version, passed.state)]
         await this.commit({ plan: { leaving: [], drafts }, batch: null, uses: [use], states })
       } finally {
         await use.end()
@@ -121,23 +123,21 @@ export class Conductor {
   }
 
   private pump(): void {
-    const { store, queue, deciding } = this.options
+    const { store, queue } = this.options
     while (!this.signal.aborted && store.readable && this.leases.size < LEASES_MAX && this.bytes < LEASES_BYTES_MAX) {
-      const rules = deciding()
-      if (rules === null) return
       const lease = store.take(queue, LEASE_MESSAGES_MAX, this)
       if (lease === null) return
-      this.launch(lease, rules)
+      this.launch(lease)
     }
   }
 
-  private launch(lease: Lease, rules: Deciding): void {
+  private launch(lease: Lease): void {
     const { lane } = lease
     const before = this.lanes.get(lane) ?? Promise.resolve()
     const { bytes } = lease.entry
     this.leases.add(lease)
     this.bytes += bytes
-    const done = this.run(() => this.work(lease, rules, before)).finally(() => {
+    const done = this.run(() => this.work(lease, before)).finally(() => {
       this.leases.delete(lease)
       this.bytes -= bytes
       if (this.lanes.get(lane) === done) this.lanes.delete(lane)
@@ -158,11 +158,11 @@ export class Conductor {
   }
 
   /** One lease, until it is conveyed or the hub stops. */
-  private async work(lease: Lease, rules: Deciding, before: Promise<void>): Promise<void> {
+  private async work(lease: Lease, before: Promise<void>): Promise<void> {
     for (let waitMs = RETRY_MS_MIN; !this.signal.aborted; waitMs = Math.min(2 * waitMs, RETRY_MS_MAX)) {
       const uses: Use[] = []
       try {
-        const ready = await this.prepare(lease, rules, { before, uses })
+        const ready = await this.prepare(lease, await this.options.deciding(lease.entry.note), { before, uses })
         await before
         await this.commit(ready)
         this.conveyed += lease.count
@@ -194,10 +194,10 @@ export class Conductor {
       about: { version: version.version, by: version.by },
       nowMs: this.nowMs,
     })
-    const passages = plan.passages.map((passage) => ({
-      passage,
-      pipeline: this.options.pipeline(version.version, passage.pipeline),
-    }))
+    const passages: { passage: Passage; pipeline: Pipeline }[] = []
+    for (const passage of plan.passages) {
+      passages.push({ passage, pipeline: await this.options.pipeline(version.version, passage.pipeline) })
+    }
     const states: { name: string; text: string }[] = []
     // One that keeps something sees the messages of a lane in their order, and all who use several of them take them in one order.
     if (passages.some(({ pipeline }) => pipeline.keeps)) await before
@@ -207,12 +207,16 @@ export class Conductor {
       try {
         const passed = await use.process(passage.items)
         plan.passed(passage, passed)
-        if (passed.state !== null) states.push({ name: pipeline.name, text: passed.state })
+        if (passed.state !== null) states.push(this.kept(pipeline, version.version, passed.state))
       } finally {
         if (!pipeline.keeps) await use.end()
       }
     }
     return { plan: plan.plan(), batch: taken.batch, uses, states }
+  }
+
+  private kept({ name }: Pipeline, version: number, state: string): { name: string; text: string } {
+    return { name, text: this.options.stateText(version, state) }
   }
 
   private open(lease: Lease): Taken | null {

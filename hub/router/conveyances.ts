@@ -100,10 +100,12 @@ export class ConveyancePlan {
     const rules = [...new Set(ways.map(({ rule }) => rule))]
     const rule = rules.join(', ')
     const record: RuleSteps = { rule, pipeline, steps }
+    const at = new Map(indexes.map((index, place) => [index, place]))
+    const placeOf = ({ ref }: Item): number => (typeof ref === 'number' ? (at.get(ref) ?? -1) : -1)
     const dead = new Set<number>()
     const orphans: ChainReject[] = []
     for (const reject of rejects) {
-      const at = indexes.indexOf(Number(reject.item.ref))
+      const at = placeOf(reject.item)
       if (at < 0) orphans.push(reject)
       else {
         dead.add(indexes[at] as number)
@@ -112,7 +114,7 @@ export class ConveyancePlan {
     }
     const outputs: { i: number; one: MadeOne }[] = []
     for (const item of items) {
-      const at = indexes.indexOf(Number(item.ref))
+      const at = placeOf(item)
       const way = ways[Math.max(0, at)] as RuleWay
       try {
         outputs.push({

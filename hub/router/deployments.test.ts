@@ -5,7 +5,7 @@ import { Fault } from '#protocol/base/mod.ts'
 import { Deployments } from './deployments.ts'
 import { VERSIONS_KEPT_MAX } from './limits.ts'
 
-const about = { atMs: 1, by: 'zhang', note: '', rules: 1 }
+const about = { atMs: 1, by: 'zhang', note: '', rules: 1, file: 'r.yaml', files: '0' }
 const codeOf = async (act: () => unknown) => {
   try {
     await act()
@@ -15,35 +15,60 @@ const codeOf = async (act: () => unknown) => {
   }
 }
 
-t.test('versions are there after a restart, oldest first, and the last one counts', async (t) => {
+async function add(deployments: Deployments, text: string, note = '') {
+  const files = new Map([
+    ['r.yaml', Buffer.from(`# ${text}`)],
+    ['schemas/a.xsd', Buffer.from(text)],
+  ])
+  return deployments.add(await deployments.stage({ file: 'r.yaml', files }), Buffer.from(text), { ...about, note })
+}
+
+t.test('versions are there after a restart with their files, oldest first, and the last one counts', async (t) => {
   const folder = join(t.testdir(), 'routes')
   const empty = Deployments.open(folder)
+  await empty.clean()
   t.equal(empty.current, null)
-  t.equal(await codeOf(() => empty.text(1)), 'RULES_VERSION_UNKNOWN')
-  await empty.add('first', about)
-  await empty.add('第二', { ...about, note: 'because' })
+  t.equal(await codeOf(() => empty.set(1)), 'RULES_VERSION_UNKNOWN')
+  await add(empty, 'first')
+  await add(empty, '第二', 'because')
   const again = Deployments.open(folder)
   t.match(again.current, { version: 2, by: 'zhang', note: 'because' })
-  t.equal(await again.text(1), 'first')
-  t.equal(await again.text(2), '第二')
+  t.equal(String(await again.set(1)), 'first')
+  t.equal(String(await again.set(2)), '第二')
+  t.equal(readFileSync(join(again.folderOf(1), 'schemas', 'a.xsd'), 'utf8'), 'first')
 })
 
-t.test('the oldest are forgotten', async (t) => {
+t.test('back to an older one: a new version with its files', async (t) => {
   const folder = join(t.testdir(), 'routes')
   const deployments = Deployments.open(folder)
-  for (let i = 1; i <= VERSIONS_KEPT_MAX + 2; i++) await deployments.add(`text ${i}`, about)
+  await add(deployments, 'first')
+  await add(deployments, 'second')
+  await deployments.add(await deployments.stageAgain(1), await deployments.set(1), about)
+  t.equal(deployments.current?.version, 3)
+  t.equal(readFileSync(join(deployments.folderOf(3), 'r.yaml'), 'utf8'), '# first')
+  t.equal(await codeOf(() => deployments.stageAgain(9)), 'RULES_VERSION_UNKNOWN')
+})
+
+t.test('the oldest are forgotten, and what was only staged when the hub ended', async (t) => {
+  const folder = join(t.testdir(), 'routes')
+  const deployments = Deployments.open(folder)
+  for (let i = 1; i <= VERSIONS_KEPT_MAX + 2; i++) await add(deployments, `text ${i}`)
   t.equal(deployments.versions.length, VERSIONS_KEPT_MAX)
+  await deployments.stage({ file: 'x', files: new Map() })
+  t.equal(readdirSync(folder).length, VERSIONS_KEPT_MAX + 2)
+  const again = Deployments.open(folder)
+  await again.clean()
   t.equal(readdirSync(folder).length, VERSIONS_KEPT_MAX + 1)
-  t.equal(await codeOf(() => deployments.text(2)), 'RULES_VERSION_UNKNOWN')
-  t.equal(await Deployments.open(folder).text(3), 'text 3')
+  t.equal(await codeOf(() => again.set(2)), 'RULES_VERSION_UNKNOWN')
+  t.equal(String(await again.set(3)), 'text 3')
 })
 
 t.test('what was changed or is damaged is not taken for what was deployed', async (t) => {
   const folder = join(t.testdir(), 'routes')
   const deployments = Deployments.open(folder)
-  await deployments.add('text', about)
-  writeFileSync(join(folder, '000001.rules'), 'txet')
-  t.equal(await codeOf(() => deployments.text(1)), 'RULES_UNREADABLE')
+  await add(deployments, 'text')
+  writeFileSync(join(folder, '000001', '.rules'), 'txet')
+  t.equal(await codeOf(() => deployments.set(1)), 'RULES_UNREADABLE')
   const history = join(folder, 'history.json')
   writeFileSync(history, readFileSync(history, 'utf8').replace('"current": 1', '"current": "x"'))
   t.equal(await codeOf(() => Deployments.open(folder)), 'RULES_UNREADABLE')

@@ -8,17 +8,17 @@ export const routerFault = declareFaults('router', {
     remedy:
       'Restore the folder `routes` of the data folder from a backup; what waits to be routed stays in `$routing` meanwhile',
   },
+  RULES_NONE: {
+    meaning: 'no rules are deployed',
+    remedy: 'Deploy some: causeway-hub route deploy FILE',
+  },
+  RULES_FILES_INVALID: {
+    meaning: 'the rule file, or what lies beside it, cannot be deployed',
+    remedy: 'Keep the rule file and what its pipelines read in a folder of their own, without hidden files or links',
+  },
   RULES_VERSION_UNKNOWN: {
     meaning: 'there is no such version of the rules',
     remedy: 'See causeway-hub route history; the oldest versions are forgotten',
-  },
-  RULES_INVALID: {
-    meaning: 'the rules are not right, or a case of theirs fails',
-    remedy: 'Nothing was changed. Correct what is named and deploy again; causeway-hub route test runs the cases here',
-  },
-  RULES_CHANGED: {
-    meaning: 'somebody else deployed rules meanwhile',
-    remedy: 'See causeway-hub route history, and deploy again',
   },
   ROUTE_QUEUE_GONE: {
     meaning: 'a rule names a queue that is not there any more',

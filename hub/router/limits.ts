@@ -16,3 +16,12 @@ export const RETRY_MS_MIN = 50
 export const RETRY_MS_MAX = 5_000
 /** A made batch is sealed when it has so many bytes. */
 export const MADE_BATCH_BYTES = 256 * 1024
+
+/** A rule file with what lies beside it: the file itself may have 64 MiB. */
+export const DEPLOYED_FILES_MAX = 1_000
+export const DEPLOYED_BYTES_MAX = 128 * MIB
+/** Reading 100,000 rules takes some 10 s and 1 GB, in a thread of its own that ends then. */
+export const PREPARE_MS = 300_000
+export const PREPARE_MEMORY_BYTES = 3_072 * MIB
+/** Versions kept compiled: 10,000 rules take 10 MB. Of older ones messages may still wait, and open them again. */
+export const VERSIONS_OPEN_MAX = 4

@@ -24,7 +24,7 @@ import { nothing, together } from './works.ts'
 export type Made = { readonly seq: number; readonly batch: Batch }
 
 /** Where messages of a made batch go; `note` says why, among dead letters. `expiresAtMs`: 0 for never. */
-export type MadePlacement = Placement & { readonly note?: string; readonly expiresAtMs?: number }
+export type MadePlacement = Placement & { readonly expiresAtMs?: number }
 
 /** Messages from … from+count-1 of a lease that go on: as they are, in `to`, or as what was made of them. */
 export type Leaving = {

@@ -29,6 +29,7 @@ export type Admitted = {
   /** Why it goes to the dead letters instead; empty when it does not. */
   readonly refusal: string
   readonly home: Home | null
+  readonly note: string
 }
 
 /** What is asked for; a policy that is left out is the default one. */
@@ -176,9 +177,9 @@ export class Queues {
     }
     const full = new Set<Queue>()
     for (const [queue, count] of counts) if (this.isFull(queue, count, batch)) full.add(queue)
-    return placements.map(({ queue, selection, count, partition, attributes }) => {
+    return placements.map(({ queue, selection, count, partition, attributes, note = '' }) => {
       const lane = this.laneOf(partition, attributes.priority)
-      const admitted: Admitted = { queue, lane, selection, count, attributes, refusal: '', home: null }
+      const admitted: Admitted = { queue, lane, selection, count, attributes, refusal: '', home: null, note }
       if (queue === this.unrouted) return { ...admitted, lane: 0, refusal: 'NO_ROUTE' }
       if (!full.has(queue)) return admitted
       const aside = { queue: this.deadLettersOf(queue), lane: 0, attributes: PLAIN, refusal: 'QUEUE_FULL' }

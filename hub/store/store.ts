@@ -45,6 +45,8 @@ export type Placement = {
   /** Which part of an ordered queue; 0 without an order. */
   readonly partition: number
   readonly attributes: Attributes
+  /** Kept with its entry. */
+  readonly note?: string
 }
 
 /** Time as the store needs it; tests give their own. */
@@ -461,7 +463,7 @@ const SYSTEM_CLOCK: StoreClock = {
 }
 
 function copyOf(admitted: Admitted, batch: Batch, batchSeq: number, nowMs: number): Copy {
-  const { queue, lane, selection, count, attributes, refusal, home } = admitted
+  const { queue, lane, selection, count, attributes, refusal, home, note } = admitted
   const { ttlMs, delayMs, deliverAtMs } = attributes
   const isDead = refusal !== ''
   const lives = [isDead ? 0 : ttlMs, queue.info.policy.ageMsMax].filter((ms) => ms > 0)
@@ -475,7 +477,7 @@ function copyOf(admitted: Admitted, batch: Batch, batchSeq: number, nowMs: numbe
     attempts: 0,
     receiptFlags: isDead ? 0 : batch.head.flags & RECEIPT_FLAGS,
     home,
-    note: refusal,
+    note: isDead ? refusal : note,
     selection,
   }
   return { queue, lane, entry, dueAtMs: !isDead && dueAtMs > nowMs ? dueAtMs : 0, refusal }

@@ -1,4 +1,5 @@
 // What pipelines make of messages.
 
 export { itemOf, type MadeMessage, messageOf, type Original } from './messages.ts'
+export { PipelineBook, type PipelineWanted } from './pipeline-book.ts'
 export { type Passed, Pipeline, type PipelineOptions, type Use } from './pipelines.ts'

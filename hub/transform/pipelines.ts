@@ -4,7 +4,7 @@
 
 import type { Chain, ChainResult } from '#agent/components/chain/types.ts'
 import type { Item } from '#agent/components/mod.ts'
-import { assert, type Clock } from '#protocol/base/mod.ts'
+import { assert } from '#protocol/base/mod.ts'
 
 /** What comes of messages in one pipeline. */
 export type Passed = ChainResult & {
@@ -29,7 +29,8 @@ export type PipelineOptions = {
   readonly make: () => Chain
   /** The state of the last conveyance, from the disk. */
   readonly stored: () => string | null
-  readonly clock: Clock
+  /** It is open and not in use: its `dueAtMs` is known. */
+  readonly onFree?: (pipeline: Pipeline) => void
 }
 
 export class Pipeline {
@@ -91,6 +92,7 @@ export class Pipeline {
           else this.free.push(chain)
         } finally {
           leave()
+          if (!this.closed) this.options.onFree?.(this)
         }
       },
     }

@@ -29,9 +29,9 @@ export const rulesFault = declareFaults('router', {
     meaning: 'the topic for what the pipeline makes is none',
     remedy: 'Write levels joined by "/"; {topic} is the topic it had, {name} the header of that name',
   },
-  RULES_PATTERNS_MANY: {
-    meaning: 'the rules have more topic patterns than a set may have',
-    remedy: 'Use + and # instead of listing topics, or let a header tell the messages apart',
+  RULES_TOO_MANY: {
+    meaning: 'the set has more of something than is taken',
+    remedy: 'Use + and # instead of listing topics, and headers instead of conditions on content',
   },
   RULE_RANGE_EMPTY: {
     meaning: 'no number is above the one and below the other',

@@ -18,6 +18,8 @@ export const RULE_HEADERS_MAX = 64
 /** Values a header may have; looked up by hash. */
 export const RULE_VALUES_MAX = 1_000
 export const RULE_VALUE_CHARS_MAX = 1_024
+/** Different conditions on content, of all rules: some 5 KiB in each thread that asks them, 100 MB. */
+export const CONDITIONS_MAX = 20_000
 /** Queues one rule sends to. */
 export const RULE_QUEUES_MAX = 100
 

@@ -5,7 +5,7 @@ import type { Fault, Result } from '#protocol/base/mod.ts'
 import { checkTopic } from '#protocol/codec/mod.ts'
 import { nearest, parseFields, type Where } from '#protocol/fields/mod.ts'
 import { rulesFault } from './faults.ts'
-import { PATTERNS_MAX, RULES_TEXT_BYTES_MAX, RULES_VALUES_MAX } from './limits.ts'
+import { CONDITIONS_MAX, PATTERNS_MAX, RULES_TEXT_BYTES_MAX, RULES_VALUES_MAX } from './limits.ts'
 import { type Comparisons, type HeaderTest, type Rule, type RuleSet, ruleSetSpec } from './spec.ts'
 
 /** Faults told at once, as protocol/fields does. */
@@ -26,7 +26,7 @@ export type PlacedRules = { readonly set: RuleSet; readonly where: Where }
 
 /**
  * YAML (up to 2 MiB) or JSON (a text that begins with `{`, up to 64 MiB). Every fault says file, line, column and setting. Codes:
- * `FIELD_…`, `YAML_…`, `JSON_SYNTAX`, `RULE_…`, `RULES_PATTERNS_MANY`.
+ * `FIELD_…`, `YAML_…`, `JSON_SYNTAX`, `RULE_…`, `RULES_TOO_MANY`.
  */
 export function parsePlacedRules(text: string, options: ParseOptions): Result<PlacedRules, Fault[]> {
   let places: Where = () => options.file
@@ -66,14 +66,15 @@ class Inspection {
     this.#unique(rules, 'rules')
     this.#unique(cases, 'cases')
     let patterns = 0
+    const conditions = new Set<string>()
     for (const [i, rule] of rules.entries()) {
       if (this.#full) break
       patterns += rule.topics.length
+      if (rule.when !== undefined) conditions.add(JSON.stringify(rule.when))
       this.#rule(rule, `rules[${i}]`)
     }
-    if (patterns > PATTERNS_MAX) {
-      this.#add('RULES_PATTERNS_MANY', 'rules', `${patterns} are more than ${PATTERNS_MAX}`)
-    }
+    this.#atMost(PATTERNS_MAX, patterns, 'topic patterns')
+    this.#atMost(CONDITIONS_MAX, conditions.size, 'different conditions on content')
     for (const [i, queue] of this.#set.default.entries()) this.#queue(queue, `default[${i}]`, '')
     return this.#found
   }
@@ -116,6 +117,10 @@ class Inspection {
         this.#add('RULE_NAME_TWICE', `${list}[${i}].name`, why)
       }
     }
+  }
+
+  #atMost(most: number, number: number, what: string): void {
+    if (number > most) this.#add('RULES_TOO_MANY', 'rules', `${number} ${what} are more than ${most}`)
   }
 
   get #full(): boolean {

@@ -1,9 +1,13 @@
-// Whether a set can run: its conditions on content are expressions that can be compiled.
+// Whether a set can run: its conditions on content are expressions that can be compiled, its channels can be made.
 
+import { resolve } from 'node:path'
+import { chainOf } from '#agent/components/chain/mod.ts'
+import { builtinComponents, type ComponentContext } from '#agent/components/mod.ts'
 import { compilePredicates, type Predicates } from '#agent/components/predicates/mod.ts'
-import { asFault, type Fault, type Result } from '#protocol/base/mod.ts'
+import { asFault, type Clock, Fault, type Result } from '#protocol/base/mod.ts'
 import type { Where } from '#protocol/fields/mod.ts'
 import type { CompiledRules } from './compile.ts'
+import type { RuleSet } from './spec.ts'
 
 /** Faults told at once. */
 const FAULTS_MAX = 50
@@ -33,4 +37,32 @@ export function readyPredicates(rules: CompiledRules, where: Where): Result<Pred
     }
     return { ok: false, fault: faults.length > 0 ? faults : [asFault(error)] }
   }
+}
+
+/** Where the files are that channels name, and where they may write. */
+export type Folders = { readonly folder: string; readonly dataDir: string; readonly clock: Clock }
+
+export function contextOf({ folder, dataDir, clock }: Folders): ComponentContext {
+  return { flow: 'route', dataDir, clock, resolvePath: (path) => resolve(folder, path), log: () => undefined }
+}
+
+/** What keeps the pipelines of a set from being made. Nothing is opened. */
+export function pipelineFaults(set: Pick<RuleSet, 'pipelines'>, where: Where, folders: Folders): Fault[] {
+  const options = { context: contextOf(folders), entries: builtinComponents, pool: null, record: false }
+  return Object.entries(set.pipelines).flatMap(([name, { steps }]) => {
+    try {
+      chainOf(steps, options)
+      return []
+    } catch (error) {
+      const fault = asFault(error)
+      const place = where(`pipelines.${name}`)
+      return [
+        new Fault(
+          fault.code,
+          { meaning: fault.message, remedy: fault.remedy },
+          { ...fault.details, where: fault.where === null ? place : `${place}, ${fault.where}` },
+        ),
+      ]
+    }
+  })
 }

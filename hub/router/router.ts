@@ -15,14 +15,35 @@ const NONE: readonly Queue[] = []
 type Way = { readonly queues: readonly Queue[]; readonly attributes: Attributes }
 
 type Routed = {
-  readonly placements: Placement[]
+  readonly placements: readonly Placement[]
   readonly unroutedCount: number
   readonly contents: readonly string[]
+}
+
+/** The deployed rules, as far as accepting a message goes. */
+export type HeaderRules = {
+  readonly version: { readonly version: number }
+  /** Queues of messages that nothing else wants. */
+  readonly defaults: readonly string[]
+  /** Queues it goes to at once; whether its content or a pipeline is needed for more; whether a rule may fit at all. */
+  route(envelope: Envelope): {
+    readonly queues: readonly string[]
+    readonly deferred: boolean
+    readonly matched: boolean
+  }
+}
+
+/** What rules need of the hub: its queues by name, and its own for what is not decided at once. */
+export type RulesAt = {
+  readonly rules: HeaderRules
+  readonly queue: Queue
+  named(name: string): Queue | undefined
 }
 
 export class Router {
   /** Counts changes of the rules. */
   version = 0
+  private rulesAt: RulesAt | null = null
   private tree = new TopicTree<Queue>()
   private remembered = new Map<string, Way>()
   private pending: (() => Iterable<Queue>) | null = null
@@ -41,11 +62,29 @@ export class Router {
     this.version++
   }
 
+  /** Deployed rules, which count from the next batch on. */
+  use(rulesAt: RulesAt): void {
+    this.rulesAt = rulesAt
+    this.remembered = new Map()
+    this.version++
+  }
+
   /** The queues one envelope goes to. */
   queuesOf(envelope: Envelope): readonly Queue[] {
     const found = new Set<Queue>()
     for (const queue of this.tree.match(envelope.topic)) if (headersMatch(queue, envelope)) found.add(queue)
+    if (this.rulesAt !== null) this.byRules(this.rulesAt, envelope, found)
     return found.size === 0 ? NONE : [...found]
+  }
+
+  private byRules({ rules, queue, named }: RulesAt, envelope: Envelope, found: Set<Queue>): void {
+    const { queues, deferred, matched } = rules.route(envelope)
+    const bound = found.size > 0
+    for (const name of matched || bound ? queues : rules.defaults) {
+      const target = named(name)
+      if (target !== undefined) found.add(target)
+    }
+    if (deferred) found.add(queue)
   }
 
   /**
@@ -67,7 +106,15 @@ export class Router {
       }
       for (const queue of queues) choices.add(queue, attributes, from, count)
     }
-    return { placements: choices.placements(), unroutedCount, contents: contentsOf(ways) }
+    return { placements: this.noted(choices.placements()), unroutedCount, contents: contentsOf(ways) }
+  }
+
+  /** What comes into the router's queue says by which rules. */
+  private noted(placements: Placement[]): readonly Placement[] {
+    if (this.rulesAt === null) return placements
+    const { queue, rules } = this.rulesAt
+    const note = String(rules.version.version)
+    return placements.map((placement) => (placement.queue === queue ? { ...placement, note } : placement))
   }
 
   private recall(batch: Batch, ends: readonly number[], i: number, envelope: Envelope): Way {

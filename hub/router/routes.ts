@@ -1,0 +1,344 @@
+// The rules of a hub from the outside: deployed, listed, gone back from, explained; and kept at work. What takes long (reading a file of
+// ten thousand rules, compiling expressions) happens in threads or in slices, so that messages flow on meanwhile.
+
+import { join, posix } from 'node:path'
+import { configurationOf, IsolatedPool, type PoolLimits, unpackFault } from '#agent/components/isolation/mod.ts'
+import type { ComponentContext } from '#agent/components/mod.ts'
+import { compilePredicates } from '#agent/components/predicates/mod.ts'
+import type { HubStore, Queue } from '#hub/store/mod.ts'
+import { type Pipeline, PipelineBook, type PipelineWanted } from '#hub/transform/mod.ts'
+import { assert, type Clock, type Fault } from '#protocol/base/mod.ts'
+import type { SigningKey } from '#protocol/crypto/mod.ts'
+import { Conductor } from './conductor.ts'
+import { Deployments, type RuleFiles, type RulesVersion } from './deployments.ts'
+import { routerFault } from './faults.ts'
+import {
+  DEPLOYED_BYTES_MAX,
+  DEPLOYED_FILES_MAX,
+  PREPARE_MEMORY_BYTES,
+  PREPARE_MS,
+  VERSIONS_OPEN_MAX,
+} from './limits.ts'
+import type { Router } from './mod.ts'
+import type { Preparation, Prepared } from './prepare-work.ts'
+import { type CompiledRules, type Explanation, explain, inSlices, loadingRules, type Sample } from './rules/mod.ts'
+import { pipelineKey, RulesInUse } from './rules-in-use.ts'
+import type { RuleWay } from './ways.ts'
+
+export type RoutesOptions = {
+  readonly dataDir: string
+  readonly store: HubStore
+  readonly router: Router
+  /** The router's queue. */
+  readonly queue: Queue
+  readonly identity: { readonly name: string; readonly key: SigningKey }
+  readonly limits: PoolLimits
+  readonly clock: Clock
+  readonly log: ComponentContext['log']
+}
+
+/** What is deployed, by whom, why. */
+export type Deployment = RuleFiles & { readonly by: string; readonly note: string }
+
+export type RoutesView = {
+  readonly current: RulesVersion | null
+  readonly versions: readonly RulesVersion[]
+  readonly pipelines: readonly string[]
+  /** Messages that wait to be routed. */
+  readonly waiting: number
+  readonly conveyed: number
+}
+
+/** Several faults of one rule file. */
+export class RulesRefused extends Error {
+  readonly faults: readonly Fault[]
+
+  constructor(faults: readonly Fault[]) {
+    super(faults[0]?.message ?? 'the rules are not right')
+    this.faults = faults
+  }
+}
+
+const EMPTY_CONFIGURATION = configurationOf('')
+const PREPARE = new URL('./prepare-work.ts', import.meta.url).href
+/** What the state of a pipeline is kept with: the version that has its steps. */
+type KeptState = { readonly version: number; readonly state: string }
+
+export class Routes {
+  private readonly options: RoutesOptions
+  private readonly deployments: Deployments
+  private readonly pool: IsolatedPool
+  private readonly book: PipelineBook
+  private readonly conductor: Conductor
+  /** Versions at work: the one that counts, and those that messages in the queue came in under. */
+  private readonly open_ = new Map<number, Promise<RulesInUse>>()
+  private current: RulesInUse | null = null
+  /** Deployments take turns. */
+  private turn: Promise<unknown> = Promise.resolve()
+
+  private constructor(options: RoutesOptions) {
+    this.options = options
+    const { dataDir, store, queue, identity, clock, log } = options
+    const onFault = (fault: Fault) => log('warn', 'routing waits and tries again', { fault: fault.toJSON() })
+    this.deployments = Deployments.open(join(dataDir, 'routes'))
+    this.pool = new IsolatedPool(options.limits)
+    this.book = new PipelineBook({
+      dataDir: join(dataDir, 'pipelines'),
+      pool: this.pool,
+      stored: (name) => this.keptState(name)?.state ?? null,
+      clock,
+      log,
+      onFault,
+      onDue: (pipeline) => this.due(pipeline),
+    })
+    this.conductor = new Conductor({
+      store,
+      queue,
+      identity,
+      onFault,
+      deciding: (note) => this.inUse(note === '' ? null : Number(note)),
+      pipeline: (version, key) => this.pipelineAt(version, key),
+      stateText: (version, state) => JSON.stringify({ version, state } satisfies KeptState),
+    })
+  }
+
+  /** With the rules that count at work. Faults: `RULES_UNREADABLE`. */
+  static async open(options: RoutesOptions): Promise<Routes> {
+    const routes = new Routes(options)
+    await routes.deployments.clean()
+    const { current } = routes.deployments
+    if (current !== null) {
+      await routes.activate(await routes.version(current.version))
+      await routes.reopenKept()
+    }
+    routes.conductor.start()
+    return routes
+  }
+
+  async close(): Promise<void> {
+    await this.turn.catch(() => undefined)
+    await this.conductor.stop()
+    await this.book.close()
+    await this.pool.close()
+  }
+
+  get view(): RoutesView {
+    const { current, versions } = this.deployments
+    const { depth: waiting } = this.options.queue
+    return { current, versions, pipelines: this.book.names, waiting, conveyed: this.conductor.conveyed }
+  }
+
+  /** Resolves when the rules count, and that is on the disk. Throws `RulesRefused`, with all that is wrong. */
+  deploy(deployment: Deployment): Promise<RulesVersion> {
+    return this.inTurn(async () => {
+      checkFiles(deployment)
+      const { deployments } = this
+      const folder = await deployments.stage(deployment)
+      return this.deployStaged(folder, deployment)
+    })
+  }
+
+  /** Deploys what a version had. Faults: `RULES_VERSION_UNKNOWN`; `RulesRefused` when that is not right any more. */
+  rollback(version: number, about: { readonly by: string; readonly note: string }): Promise<RulesVersion> {
+    return this.inTurn(async () => {
+      const { file } = this.deployments.named(version)
+      const folder = await this.deployments.stageAgain(version)
+      const note = about.note === '' ? `back to ${version}` : about.note
+      return this.deployStaged(folder, { file, by: about.by, note })
+    })
+  }
+
+  /** What the rules that count say of a message, and why; nothing is sent. Faults: `RULES_NONE`. */
+  async explain(sample: Sample, only: string | null = null): Promise<Explanation> {
+    const { current } = this
+    if (current === null) throw routerFault('RULES_NONE')
+    const predicates = compilePredicates(current.rules.predicates)
+    try {
+      return await explain(current.rules, sample, { predicates, only })
+    } finally {
+      predicates.dispose()
+    }
+  }
+
+  private inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const mine = this.turn.catch(() => undefined).then(work)
+    this.turn = mine
+    return mine
+  }
+
+  private async deployStaged(
+    folder: string,
+    { file, by, note }: { readonly file: string; readonly by: string; readonly note: string },
+  ): Promise<RulesVersion> {
+    const { clock, log } = this.options
+    let version: RulesVersion
+    let rules: CompiledRules
+    try {
+      const { prepared, set } = await this.prepare(folder, file)
+      if (prepared.faults.length > 0) throw new RulesRefused(prepared.faults.map(unpackFault))
+      rules = await this.compile(set)
+      const { rules: count, files } = prepared
+      version = await this.deployments.add(folder, set, { atMs: clock.wallMs(), by, note, file, rules: count, files })
+    } catch (error) {
+      await this.deployments.discard(folder)
+      throw error
+    }
+    const inUse = new RulesInUse(rules, version, this.pool)
+    this.open_.set(version.version, Promise.resolve(inUse))
+    await this.activate(inUse)
+    log('info', 'rules deployed', { ...version })
+    this.closeOld()
+    return version
+  }
+
+  private async prepare(folder: string, file: string): Promise<{ prepared: Prepared; set: Buffer }> {
+    const queues = Array.from(this.options.store.queues.all(), ({ info }) => info.name)
+    const input = Buffer.from(JSON.stringify({ folder, file, queues } satisfies Preparation))
+    const pool = new IsolatedPool({ threads: 1, timeMs: PREPARE_MS, memoryBytes: PREPARE_MEMORY_BYTES })
+    try {
+      const configuration = EMPTY_CONFIGURATION
+      const [outcome] = await pool.run({ module: PREPARE, configuration, count: 1, inputOf: () => input })
+      assert(outcome !== undefined, 'one input gives one outcome')
+      if ('fault' in outcome) throw outcome.fault
+      const end = outcome.indexOf(0x0a)
+      return { prepared: JSON.parse(outcome.toString('utf8', 0, end)) as Prepared, set: outcome.subarray(end + 1) }
+    } finally {
+      await pool.close()
+    }
+  }
+
+  private compile(set: Buffer): Promise<CompiledRules> {
+    return inSlices(loadingRules(set), {
+      nowMs: () => this.options.clock.nowMs(),
+      breathe: () => new Promise((resolve) => setImmediate(resolve)),
+    })
+  }
+
+  /** From now on it is what new messages are routed by. */
+  private async activate(rules: RulesInUse): Promise<void> {
+    const { router, queue, store } = this.options
+    for (const key of wantedKeys(rules)) await this.book.take(this.wanted(rules, key))
+    router.use({ rules, queue, named: (name) => store.queues.get(name) })
+    this.current = rules
+    this.conductor.wake()
+  }
+
+  /** A version at work; `null`: the one that counts. Throws, with `retry`, while there is none. */
+  private async inUse(version: number | null): Promise<RulesInUse> {
+    const known = version === null || this.deployments.versions.some((one) => one.version === version)
+    if (known && version !== null) return this.version(version)
+    if (this.current === null) throw routerFault('RULES_NONE', { retry: true })
+    return this.current
+  }
+
+  private version(version: number): Promise<RulesInUse> {
+    const open = this.open_.get(version)
+    if (open !== undefined) return open
+    const opening = this.load(version)
+    this.open_.set(version, opening)
+    opening.catch(() => this.open_.delete(version))
+    return opening
+  }
+
+  private async load(version: number): Promise<RulesInUse> {
+    const rules = await this.compile(await this.deployments.set(version))
+    const inUse = new RulesInUse(rules, this.deployments.named(version), this.pool)
+    for (const key of wantedKeys(inUse)) {
+      // One of the same name is of a later version: its files count.
+      const wanted = this.wanted(inUse, key)
+      if (this.book.get(PipelineBook.nameOf(wanted)) === null) await this.book.take(wanted)
+    }
+    return inUse
+  }
+
+  /** Versions nobody asks for any more: the oldest, beyond some. */
+  private closeOld(): void {
+    for (const [version, opening] of this.open_) {
+      if (this.open_.size <= VERSIONS_OPEN_MAX) return
+      if (version === this.current?.version.version) continue
+      this.open_.delete(version)
+      void opening.then((rules) => rules.close())
+    }
+  }
+
+  private wanted({ rules, version }: RulesInUse, key: string): PipelineWanted {
+    const name = key.split(' → ')[0] as string
+    const steps = rules.pipelines[name]?.steps ?? []
+    return { label: key, steps, folder: this.deployments.folderOf(version.version), files: version.files }
+  }
+
+  private async pipelineAt(version: number, key: string): Promise<Pipeline> {
+    const wanted = this.wanted(await this.inUse(version), key)
+    return this.book.get(PipelineBook.nameOf(wanted)) ?? this.book.take(wanted)
+  }
+
+  private keptState(name: string): KeptState | null {
+    const text = this.options.store.conveying.state(name)
+    return text === null ? null : (JSON.parse(text) as KeptState)
+  }
+
+  /** Pipelines in which something may wait, of versions that do not count any more. */
+  private async reopenKept(): Promise<void> {
+    for (const name of this.options.store.conveying.stateNames) {
+      const kept = this.keptState(name)
+      if (kept === null || this.book.get(name) !== null) continue
+      const isKnown = this.deployments.versions.some(({ version }) => version === kept.version)
+      if (!isKnown) {
+        this.options.log('error', 'what a pipeline kept is of a version that is forgotten', { pipeline: name, ...kept })
+        continue
+      }
+      const rules = await this.version(kept.version)
+      const key = wantedKeys(rules).find((each) => PipelineBook.nameOf(this.wanted(rules, each)) === name)
+      if (key !== undefined) await this.book.take(this.wanted(rules, key))
+    }
+  }
+
+  /** What a pipeline gives by time: to the queues of all rules that use it, of the version that last did. */
+  private async due(pipeline: Pipeline): Promise<void> {
+    const kept = this.keptState(pipeline.name)
+    const rules = await this.inUse(kept?.version ?? null)
+    const key = pipeline.name.slice(0, pipeline.name.lastIndexOf('#'))
+    const ways = rules.rules.rules.filter(({ rule }) => pipelineKey(wayOf(rule)) === key)
+    const [first] = ways
+    const topic = first?.rule.topic
+    const way: RuleWay = {
+      rule: ways.map(({ rule }) => rule.name).join(', '),
+      pipeline: key,
+      // There is no message whose topic or headers it could take.
+      topic: topic === undefined || topic.includes('{') ? `pipeline/${first?.rule.pipeline ?? key}` : topic,
+      queues: [...new Set(ways.flatMap(({ rule }) => rule.to))],
+    }
+    const { version, by } = rules.version
+    await this.conductor.due(pipeline, way, { version, by })
+  }
+}
+
+const wayOf = (rule: { readonly pipeline?: string | undefined; readonly topic?: string | undefined }) => ({
+  pipeline: rule.pipeline ?? null,
+  topic: rule.topic ?? null,
+})
+
+/** Keys of the pipelines that the rules use: see `RuleWay`. */
+function wantedKeys({ rules }: RulesInUse): string[] {
+  const keys = new Set<string>()
+  for (const { rule } of rules.rules) {
+    const key = pipelineKey(wayOf(rule))
+    if (key !== null) keys.add(key)
+  }
+  return [...keys]
+}
+
+/** Faults: `RULES_FILES_INVALID`. */
+function checkFiles({ file, files }: RuleFiles): void {
+  const invalid = (why: string) => routerFault('RULES_FILES_INVALID', { why })
+  let bytes = 0
+  for (const [name, content] of files) {
+    bytes += content.length
+    const parts = name.split('/')
+    const isPlain = posix.normalize(name) === name && !posix.isAbsolute(name) && !/[\\\0:]/.test(name)
+    if (!isPlain || parts.some((part) => part === '' || part.startsWith('.'))) throw invalid(JSON.stringify(name))
+  }
+  if (files.size > DEPLOYED_FILES_MAX) throw invalid(`${files.size} files, ${DEPLOYED_FILES_MAX} allowed`)
+  if (bytes > DEPLOYED_BYTES_MAX) throw invalid(`${bytes} bytes, ${DEPLOYED_BYTES_MAX} allowed`)
+  if (!files.has(file)) throw invalid(`there is no ${JSON.stringify(file)} among them`)
+}

@@ -1,0 +1,103 @@
+// One version of the rules at work: what accepting a batch asks of it (topic and headers), and what the router's queue does (content).
+//
+// What is decided when a message comes in, by rules that need no more than its topic and headers, is not decided again later: the note
+// of its entry in the router's queue says by which version. So a message goes once where one version of the rules sends it, however
+// often rules are deployed while it waits.
+
+import type { IsolatedPool } from '#agent/components/isolation/mod.ts'
+import type { Fault } from '#protocol/base/mod.ts'
+import { type Batch, type Envelope, HEADER_CONTENT_TYPE } from '#protocol/codec/mod.ts'
+import type { RulesVersion } from './deployments.ts'
+import { Judge, type Question } from './judge.ts'
+import type { HeaderRules } from './mod.ts'
+import { type CompiledRules, type Match, topicOf, type Way } from './rules/mod.ts'
+import type { Deciding, Decision, RuleWay } from './ways.ts'
+
+/** Where messages with one envelope go at once. */
+type AtOnce = ReturnType<HeaderRules['route']>
+
+const NO_QUEUES: readonly string[] = []
+
+export class RulesInUse implements Deciding, HeaderRules {
+  readonly version: RulesVersion
+  readonly rules: CompiledRules
+  private readonly judge: Judge
+
+  constructor(rules: CompiledRules, version: RulesVersion, pool: IsolatedPool) {
+    this.rules = rules
+    this.version = version
+    this.judge = new Judge(pool, rules.predicates)
+  }
+
+  get defaults(): readonly string[] {
+    return this.rules.set.default
+  }
+
+  route(envelope: Envelope): AtOnce {
+    return atOnce(this.rules.match(envelope))
+  }
+
+  async decide(batch: Batch, places: readonly number[], signal: AbortSignal): Promise<readonly (Decision | Fault)[]> {
+    const { envelopes } = batch.index()
+    const matches = new Map<Envelope, Match>()
+    for (const envelope of envelopes) matches.set(envelope, this.rules.match(envelope))
+    const message = batch.messages()
+    const questions: Question[] = []
+    const asked = new Map<number, number>()
+    const views = places.map((place) => message(place))
+    for (const [i, { envelope, body }] of views.entries()) {
+      const { wanted } = matches.get(envelope) as Match
+      if (wanted.length === 0) continue
+      const type = envelope.headers[HEADER_CONTENT_TYPE]
+      asked.set(i, questions.length)
+      questions.push({ body, contentType: typeof type === 'string' ? type : '', wanted })
+    }
+    const verdicts = questions.length === 0 ? [] : await this.judge.ask(questions, signal)
+    return views.map(({ envelope }, i) => {
+      const match = matches.get(envelope) as Match
+      const question = asked.get(i)
+      if (question === undefined) return this.decision(match, [], envelope)
+      const answer = verdicts[question] as (typeof verdicts)[number]
+      return Array.isArray(answer) ? this.decision(match, answer, envelope) : (answer as Fault)
+    })
+  }
+
+  close(): void {
+    this.judge.close()
+  }
+
+  private decision(match: Match, verdicts: readonly (boolean | Fault)[], envelope: Envelope): Decision {
+    const { because, ways, failures } = this.rules.decide<Fault>(match, verdicts)
+    const { queues: placed } = atOnce(match)
+    return {
+      ways: because === 'rules' ? ways.flatMap((way) => wayOf(way, placed, envelope)) : [],
+      placed: placed.length > 0 || because === 'rules',
+      faults: failures.map(({ rule, fault }) => ({ rule: rule.rule.name, fault })),
+    }
+  }
+}
+
+/** The key of a pipeline with the topic it gives: see `RuleWay`. */
+export function pipelineKey({ pipeline, topic }: Pick<Way, 'pipeline' | 'topic'>): string | null {
+  return pipeline === null || topic === null ? pipeline : `${pipeline} → ${topic}`
+}
+
+function wayOf(way: Way, placed: readonly string[], envelope: Envelope): RuleWay[] {
+  const pipeline = pipelineKey(way)
+  const queues =
+    pipeline === null && placed.length > 0 ? way.queues.filter((name) => !placed.includes(name)) : way.queues
+  if (queues.length === 0) return []
+  const topic = way.topic === null ? envelope.topic : topicOf(way.topic, envelope)
+  return [{ rule: way.rules.join(', '), pipeline, topic, queues }]
+}
+
+function atOnce({ rules, sure, decision }: Match): AtOnce {
+  if (decision?.because === 'default') return { queues: NO_QUEUES, deferred: false, matched: false }
+  const queues: string[] = []
+  for (const { rule } of sure) {
+    if (rule.pipeline !== undefined) continue
+    for (const name of rule.to) if (!queues.includes(name)) queues.push(name)
+  }
+  const deferred = decision === null ? rules.length > 0 : sure.some(({ rule }) => rule.pipeline !== undefined)
+  return { queues, deferred, matched: rules.length > 0 }
+}

@@ -1,0 +1,149 @@
+// Runs the cases of a rule set: what rules say of a sample, and what their pipelines make of it, against what is expected. Every case
+// begins anew: a pipeline that keeps something (merge, deduplicate) has seen nothing before.
+
+import type { Item } from '#agent/components/mod.ts'
+import type { Predicates } from '#agent/components/predicates/mod.ts'
+import { itemOf, messageOf } from '#hub/transform/mod.ts'
+import { asFault, Fault } from '#protocol/base/mod.ts'
+import { HEADER_CONTENT_TYPE } from '#protocol/codec/mod.ts'
+import { type CompiledRules, topicOf, type Way } from './compile.ts'
+import { bodyOf, type ReadFile, type Sample, sampleOf } from './sample.ts'
+import type { RouteCase } from './spec.ts'
+
+/** What is not as expected: of `rules`, `queues`, `reason` and `documents[2]`. */
+export type Difference = { readonly what: string; readonly expected: string; readonly got: string }
+
+export type CaseOutcome = { readonly name: string; readonly differences: readonly Difference[] }
+
+/** What a pipeline gives: items, or the fault with which it refused. */
+export type RunPipeline = (
+  name: string,
+  item: Item,
+) => Promise<{ readonly items: readonly Item[]; readonly refused: Fault | null }>
+
+export type CaseOptions = {
+  /** Compiled from those of the rules. */
+  readonly predicates: Predicates
+  readonly readFile: ReadFile
+  readonly run: RunPipeline
+  readonly compare: (what: string, wanted: Buffer, got: Buffer, mediaType: string) => Difference | null
+  readonly nowMs: number
+}
+
+/** Something a pipeline made. */
+type Made = {
+  readonly queues: readonly string[]
+  readonly topic: string
+  readonly mediaType: string
+  readonly body: Buffer
+}
+
+type Came = {
+  readonly rules: readonly string[]
+  readonly queues: readonly string[]
+  readonly made: readonly Made[]
+  /** Codes and messages with which it goes to the dead letters. */
+  readonly reasons: readonly { readonly code: string; readonly text: string }[]
+}
+
+/** One case. A fault of reading its files, or of the case itself, is a difference too. */
+export async function runCase(rules: CompiledRules, one: RouteCase, options: CaseOptions): Promise<CaseOutcome> {
+  const { name, input, expect } = one
+  try {
+    const sample = await sampleOf(input, { where: `case ${JSON.stringify(name)}`, readFile: options.readFile })
+    const came = await cameOf(rules, sample, options)
+    const differences = [
+      ...listed('rules', expect.rules, came.rules),
+      ...listed('queues', expect.queues?.toSorted(), came.queues),
+      ...reasonOf(expect.reason, came),
+      ...(await documentsOf(one, came, options)),
+    ]
+    return { name, differences }
+  } catch (error) {
+    return { name, differences: [{ what: 'case', expected: 'that it can be run', got: asFault(error).describe() }] }
+  }
+}
+
+async function cameOf(rules: CompiledRules, sample: Sample, options: CaseOptions): Promise<Came> {
+  const { envelope, key, contentType } = sample
+  const body = sample.body ?? Buffer.alloc(0)
+  const match = rules.match(envelope)
+  const verdicts = match.wanted.length === 0 ? [] : await options.predicates.test(body, contentType, match.wanted)
+  const decision = rules.decide<Fault>(match, verdicts)
+  const reasons = decision.failures.map(({ fault }) => reasonFrom(fault))
+  if (decision.because === 'nothing') reasons.push({ code: 'NO_ROUTE', text: 'NO_ROUTE: no rule fits' })
+  const queues = new Set<string>()
+  const made: Made[] = []
+  for (const way of decision.ways) {
+    const refused =
+      way.pipeline === null ? null : await through(way, { ...sample, body, key, envelope }, { options, made })
+    if (refused !== null) reasons.push(reasonFrom(refused))
+    else if (way.pipeline === null) for (const queue of way.queues) queues.add(queue)
+  }
+  for (const one of made) for (const queue of one.queues) queues.add(queue)
+  return { rules: decision.rules.map(({ rule }) => rule.name), queues: [...queues].sort(), made, reasons }
+}
+
+/** Adds what a way's pipeline makes of a message; gives the fault with which it refuses. */
+async function through(
+  { pipeline, topic, queues }: Way,
+  { envelope, key, body }: Sample & { readonly body: Buffer },
+  { options, made }: { readonly options: CaseOptions; readonly made: Made[] },
+): Promise<Fault | null> {
+  const message = { envelope, key, body }
+  const item = itemOf(message, 0)
+  if (item instanceof Fault) return item
+  const { items, refused } = await options.run(pipeline as string, item)
+  if (refused !== null) return refused
+  for (const one of items) {
+    const original = { message, expiresAtMs: 0 }
+    const to = topicOf(topic ?? '{topic}', envelope)
+    const { headers, body } = messageOf(one, { topic: to, original, nowMs: options.nowMs })
+    const mediaType = String(headers[HEADER_CONTENT_TYPE] ?? '')
+    made.push({ queues, topic: to, mediaType, body: typeof body === 'string' ? Buffer.from(body) : Buffer.from(body) })
+  }
+  return null
+}
+
+const reasonFrom = (fault: Fault) => ({ code: fault.code, text: fault.describe() })
+
+function listed(what: string, expected: readonly string[] | undefined, got: readonly string[]): Difference[] {
+  if (expected === undefined || JSON.stringify(expected) === JSON.stringify(got)) return []
+  return [{ what, expected: expected.join(', ') || 'none', got: got.join(', ') || 'none' }]
+}
+
+/** A case that expects no reason must not come to have one unseen, unless it looks at nothing but rules. */
+function reasonOf(expected: string | undefined, { reasons }: Came): Difference[] {
+  if (expected === undefined) {
+    const [first] = reasons
+    if (first === undefined || first.code === 'NO_ROUTE') return []
+    return [{ what: 'reason', expected: 'none', got: first.text }]
+  }
+  if (reasons.some(({ code }) => code === expected)) return []
+  return [{ what: 'reason', expected, got: reasons.map(({ text }) => text).join('; ') || 'none' }]
+}
+
+async function documentsOf({ name, expect }: RouteCase, { made }: Came, options: CaseOptions): Promise<Difference[]> {
+  const { documents } = expect
+  if (documents === undefined) return []
+  if (documents.length !== made.length) {
+    const got = made.map(({ topic, body }) => `${topic}: ${body.toString('utf8', 0, 200)}`).join('\n')
+    return [{ what: 'documents', expected: `${documents.length}`, got: `${made.length}\n${got}`.trimEnd() }]
+  }
+  const differences: Difference[] = []
+  for (const [i, document] of documents.entries()) {
+    const what = `documents[${i}]`
+    const { queues, topic, mediaType, body } = made[i] as Made
+    if (document.queue !== undefined && !queues.includes(document.queue)) {
+      differences.push({ what: `${what}.queue`, expected: document.queue, got: queues.join(', ') })
+    }
+    if (document.topic !== undefined && document.topic !== topic) {
+      differences.push({ what: `${what}.topic`, expected: document.topic, got: topic })
+    }
+    const where = `case ${JSON.stringify(name)} ${what}`
+    const wanted = await bodyOf(document, { where, readFile: options.readFile })
+    const difference = wanted === null ? null : options.compare(what, wanted, body, mediaType)
+    if (difference !== null) differences.push(difference)
+  }
+  return differences
+}
