@@ -21,6 +21,7 @@ import { micro } from './scenarios/micro.ts'
 import { mixed } from './scenarios/mixed.ts'
 import { secure } from './scenarios/secure.ts'
 import { transfer } from './scenarios/transfer.ts'
+import { transform } from './scenarios/transform.ts'
 
 const EXIT_MISSED = 1
 const EXIT_USAGE = 2
@@ -37,6 +38,7 @@ const scenarios: Readonly<Record<string, (say: Say) => Promise<ScenarioResult>>>
   transfer,
   mixed,
   delta,
+  transform,
   micro,
 }
 

@@ -5,6 +5,7 @@ import { execFileSync } from 'node:child_process'
 import { join } from 'node:path'
 import { type Copier, copierReason, copiers } from './copiers.ts'
 import { loadPeer, type Peer, peerNames, unavailable, type Variant } from './mod.ts'
+import { locate } from './server.ts'
 
 export type Entry = { readonly peer: Peer; readonly variant: Variant }
 /** By variant: why it is not measured. */
@@ -40,6 +41,14 @@ export async function copiersToMeasure(
     return reasons
   }
   return { chosen, missing: await reasonsOrInstalled(reasons, say) }
+}
+
+/** The same of one program, by its name. */
+export function programToMeasure(program: string, say: (text: string) => void): Promise<Reasons> {
+  const { PEERS = '' } = process.env
+  if (!['', 'installed'].includes(PEERS)) return Promise.resolve({ [program]: `PEERS=${PEERS}` })
+  const reason = `${program} is not installed: run bench/peers/install as root`
+  return reasonsOrInstalled(async () => (locate(program) === null ? { [program]: reason } : {}), say)
 }
 
 function isChosen(name: string): boolean {
