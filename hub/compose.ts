@@ -1,11 +1,12 @@
 // The only file that names every subsystem: builds a running hub from its data folder, and takes it down again.
 
+import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { HttpServer } from '#hub/api/mod.ts'
 import { deadLettersPolicy, type HubConfig, inboxPolicy, queuePolicy } from '#hub/config/mod.ts'
 import { Listener } from '#hub/listener/mod.ts'
-import { ManagementServer } from '#hub/management/mod.ts'
-import { Router } from '#hub/router/mod.ts'
+import { ManagementServer, type RoutesOperator } from '#hub/management/mod.ts'
+import { Router, Routes, RulesRefused } from '#hub/router/mod.ts'
 import { type Authority, browserIdentity, type Links, openAuthority, openLinks } from '#hub/security/mod.ts'
 import {
   CREDIT_BYTES_FIRST,
@@ -25,6 +26,7 @@ import {
   OWNER_HUB,
   policyOf,
   QUEUE_DEAD,
+  QUEUE_ROUTING,
   QUEUE_UNROUTED,
   type Queue,
   receiptsOf,
@@ -32,10 +34,11 @@ import {
 } from '#hub/store/mod.ts'
 import { HubMeters, type HubStatus, type Log, Metrics } from '#hub/telemetry/mod.ts'
 import { Contents, ContentsAdmin } from '#hub/transfer/mod.ts'
-import { systemClock } from '#protocol/base/mod.ts'
+import { type Fault, systemClock } from '#protocol/base/mod.ts'
 import { BATCH_MESSAGES_MAX, HEADERS_BYTES_MAX } from '#protocol/codec/mod.ts'
 import { signingKey } from '#protocol/crypto/mod.ts'
 import { BATCH_FRAME_BYTES_MAX, BODY_BYTES_MAX } from '#protocol/frame/mod.ts'
+import { PARTITIONS_MAX } from '#protocol/session/mod.ts'
 
 export const SOFTWARE = 'causeway-hub/0.1.0'
 
@@ -110,6 +113,26 @@ export async function startHub(options: {
     })
   }
   store.queues.onChanged()
+  const routes = await Routes.open({
+    dataDir,
+    store,
+    router,
+    queue: store.queues.own(
+      QUEUE_ROUTING,
+      OWNER_HUB,
+      NO_RULE,
+      policyOf({ order: 'stream', partitions: PARTITIONS_MAX }),
+    ),
+    identity: { name: authority.hubName, key: signingKey(authority.hubKey) },
+    limits: {
+      threads: config.routing.threads === 0 ? Math.max(1, availableParallelism() - 1) : config.routing.threads,
+      timeMs: config.routing.timeMs,
+      memoryBytes: config.routing.memoryBytes,
+    },
+    clock: systemClock,
+    log,
+  })
+  undo.defer(() => routes.close())
   const meters = new HubMeters()
   store.endings.onSettled = ({ info }, count, afterMs, attempt) => {
     meters.settleMs(info.name, info.ephemeral).observe(afterMs, count)
@@ -210,7 +233,7 @@ export async function startHub(options: {
     dataDir,
     status,
     metrics: new Metrics(status, { meters }),
-    operators: { queues: admin, contents: contentsAdmin },
+    operators: { queues: admin, contents: contentsAdmin, routes: routesOperator(routes) },
     log,
   })
   undo.defer(() => management.stop())
@@ -224,6 +247,24 @@ export async function startHub(options: {
     storeId: store.storeId.toString('hex'),
   })
   return { ...ports, httpPort, managementPort, status, stop: () => resources.disposeAsync() }
+}
+
+/** What is wrong with rules is an answer, not a failure. */
+function routesOperator(routes: Routes): RoutesOperator {
+  const refusing = async <T>(work: Promise<T>): Promise<T | { refused: readonly Fault[] }> => {
+    try {
+      return await work
+    } catch (error) {
+      if (error instanceof RulesRefused) return { refused: error.faults }
+      throw error
+    }
+  }
+  return {
+    view: () => routes.view,
+    deploy: (deployment) => refusing(routes.deploy(deployment)),
+    rollback: (version, about) => refusing(routes.rollback(version, about)),
+    explain: (sample, only) => routes.explain(sample, only),
+  }
 }
 
 /**

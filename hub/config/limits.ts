@@ -35,3 +35,6 @@ export const FILE_LENGTH_MAX = 4096
 
 /** No more than a content may have (protocol/transfer). */
 export const UPLOAD_BYTES_MAX = 2 ** 40
+
+/** Threads of pipelines: each has a heap of its own. */
+export const ROUTING_THREADS_MAX = 64

@@ -17,6 +17,7 @@ import {
   QUEUE_MESSAGES_MAX,
   QUEUE_NAME_BYTES_MAX,
   QUEUES_MAX,
+  ROUTING_THREADS_MAX,
   SESSIONS_MAX,
   TOPICS_PER_QUEUE_MAX,
   UPLOAD_BYTES_MAX,
@@ -281,6 +282,24 @@ export const hubSpec = f.object({
       }),
     },
     { doc: 'bounds for every agent' },
+  ),
+  routing: f.object(
+    {
+      threads: f.integer({
+        doc: 'threads that look at contents and run pipelines; 0: one for each processor but one',
+        min: 0,
+        max: ROUTING_THREADS_MAX,
+        default: 0,
+      }),
+      timeMs: f.duration({
+        doc: 'time one message may take in them; then it goes to the dead letters',
+        min: 10,
+        max: 3600 * SECOND_MS,
+        default: 10 * SECOND_MS,
+      }),
+      memoryBytes: f.bytes({ doc: 'heap of each thread', min: 32 * MiB, max: 64 * GiB, default: 512 * MiB }),
+    },
+    { doc: 'rules that were deployed with causeway-hub route deploy' },
   ),
   queues: f.list(queue, {
     doc: 'queues of this hub; consumers of one queue share its messages',

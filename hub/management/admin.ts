@@ -1,6 +1,8 @@
 // Requests of operators: JSON → what the hub's queues are asked to do. Parsed here once; every command is one line of the
 // table below.
 
+import type { RoutesView } from '#hub/router/mod.ts'
+import { sampleOf, sampleSpec } from '#hub/router/rules/mod.ts'
 import type { QueueStatus } from '#hub/telemetry/mod.ts'
 import type { ContentDetails, ContentDiscarded, ContentsList } from '#hub/transfer/mod.ts'
 import { asFault, type Fault, type Result } from '#protocol/base/mod.ts'
@@ -15,7 +17,7 @@ import {
   NAME_LENGTH_MAX,
   queueName,
 } from './filter.ts'
-import { CONTENTS_MAX, PEEK_MAX } from './limits.ts'
+import { CONTENTS_MAX, NOTE_LENGTH_MAX, PEEK_MAX } from './limits.ts'
 import { idProblem, type MessageId, parseId, type TypedId } from './message-id.ts'
 import type {
   ContentsOperator,
@@ -25,6 +27,7 @@ import type {
   Operators,
   Progress,
   QueueView,
+  RoutesOperator,
 } from './operator.ts'
 
 /** Where a request stands in faults. */
@@ -34,6 +37,8 @@ export type QueuesAnswer = { readonly queues: readonly QueueView[]; readonly hid
 export type PeekAnswer = { readonly messages: readonly MessageView[]; readonly depth: number }
 
 const all = f.boolean({ doc: 'all messages', default: false })
+const by = f.text({ doc: 'who asks', minLength: 0, maxLength: NAME_LENGTH_MAX, default: '' })
+const note = f.text({ doc: 'why', minLength: 0, maxLength: NOTE_LENGTH_MAX, default: '' })
 
 const commands = {
   queues: admin(
@@ -113,6 +118,31 @@ const commands = {
       return await operator.discard(id, { force })
     },
   ),
+  routes: routes(f.object({}), async (operator): Promise<RoutesView> => operator.view()),
+  deploy: routes(
+    f.object({
+      brought: f.text({ doc: 'folder below routes/', maxLength: NAME_LENGTH_MAX }),
+      file: f.text({ doc: 'rule file in it', maxLength: NAME_LENGTH_MAX }),
+      by,
+      note,
+    }),
+    (operator, deployment) => operator.deploy(deployment),
+  ),
+  rollback: routes(
+    f.object({ version: f.integer({ doc: 'version', min: 1, max: Number.MAX_SAFE_INTEGER }), by, note }),
+    (operator, { version, ...about }) => operator.rollback(version, about),
+  ),
+  explain: routes(
+    f.object({
+      sample: sampleSpec,
+      rule: f.text({ doc: 'only this one', maxLength: NAME_LENGTH_MAX, optional: true }),
+    }),
+    async (operator, { sample, rule }) => {
+      // Files are read where the command runs.
+      const readFile = () => Promise.reject(managementFault('ADMIN_REQUEST_INVALID', { where: WHERE, why: 'file' }))
+      return operator.explain(await sampleOf(sample, { where: WHERE, readFile }), rule ?? null)
+    },
+  ),
 }
 
 export type AdminCommand = keyof typeof commands
@@ -159,6 +189,17 @@ function contents<S extends FieldSpec>(
     const read = parseValue(spec, settings, { where: WHERE })
     if (!read.ok) return read
     return { ok: true, value: ({ contents: operator }) => run(operator, read.value as Infer<S>) }
+  }
+}
+
+function routes<S extends FieldSpec>(
+  spec: S,
+  run: (operator: RoutesOperator, request: Infer<S>) => Promise<unknown>,
+): (settings: unknown) => Result<AdminWork, readonly Fault[]> {
+  return (settings) => {
+    const read = parseValue(spec, settings, { where: WHERE })
+    if (!read.ok) return read
+    return { ok: true, value: ({ routes: operator }) => run(operator, read.value as Infer<S>) }
   }
 }
 

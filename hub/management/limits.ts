@@ -16,3 +16,6 @@ export const LINE_LENGTH_MAX = 64 * 1024 * 1024
 export const PROGRESS_MS = 1000
 /** Silence after which a command gives up: a busy hub may be late with its progress, not that late. */
 export const SILENCE_MS_MAX = 30_000
+
+/** Why something was deployed. */
+export const NOTE_LENGTH_MAX = 1_000

@@ -15,6 +15,7 @@ export type {
   Purged,
   QueueView,
   Redriven,
+  RoutesOperator,
   TraceView,
 } from './operator.ts'
 export { ManagementServer } from './server.ts'

@@ -1,9 +1,13 @@
 // What an operator may see and do in the queues of a running hub. The store implements it; the management port and its
 // commands are built on nothing else. Nothing here may hold up the hub: whatever can be long is done in bounded steps.
 
+import type { StepRecord } from '#agent/components/chain/mod.ts'
+import type { Deployment, RoutesView, RulesVersion } from '#hub/router/mod.ts'
+import type { Explanation, Sample } from '#hub/router/rules/mod.ts'
 import type { QueuePolicy, TraceWhat } from '#hub/store/mod.ts'
 import type { QueueStatus } from '#hub/telemetry/mod.ts'
 import type { ContentDetails, ContentDiscarded, ContentsFilter, ContentsList } from '#hub/transfer/mod.ts'
+import type { Fault } from '#protocol/base/mod.ts'
 import type { MessageId, TypedId } from './message-id.ts'
 
 /** Which messages: all that fit everything given. `{}` fits every message. */
@@ -69,6 +73,19 @@ export type EventView = {
   readonly queue: string
   readonly by: string
   readonly reason: string
+  /** Of what rules and pipelines did: `RouteDetail`. */
+  readonly detail?: unknown
+}
+
+/** Which rules sent a message on, of which version, and through which steps of a pipeline. */
+export type RouteDetail = {
+  readonly version: number
+  readonly by: string
+  readonly rules: readonly {
+    readonly rule: string
+    readonly pipeline?: string
+    readonly steps?: readonly StepRecord[]
+  }[]
 }
 
 export type TraceView = {
@@ -103,8 +120,26 @@ export type ContentsOperator = {
   discard(id: string, options: { force: boolean }): Promise<ContentDiscarded>
 }
 
+/** Rules that were refused, and all that is wrong with them. */
+export type RoutesRefused = { readonly refused: readonly Fault[] }
+
+/** The deployed rules. */
+export type RoutesOperator = {
+  view(): RoutesView
+  /** What `bringFiles` has brought becomes the version that counts. */
+  deploy(deployment: Deployment): Promise<RulesVersion | RoutesRefused>
+  /** An older version's rules become a new version. */
+  rollback(version: number, about: { by: string; note: string }): Promise<RulesVersion | RoutesRefused>
+  /** Where a message would go, and why. */
+  explain(sample: Sample, only: string | null): Promise<Explanation>
+}
+
 /** All that an operator works on. */
-export type Operators = { readonly queues: Operator; readonly contents: ContentsOperator }
+export type Operators = {
+  readonly queues: Operator
+  readonly contents: ContentsOperator
+  readonly routes: RoutesOperator
+}
 
 export type Operator = {
   queues(): readonly QueueView[]

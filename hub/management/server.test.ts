@@ -10,7 +10,7 @@ import { OPERATIONS_MAX, REQUEST_BYTES_MAX } from './limits.ts'
 import { formatId, idProblem, parseId } from './message-id.ts'
 import type { Progress } from './operator.ts'
 import { type ManagementOptions, ManagementServer } from './server.ts'
-import { FakeOperator, NO_CONTENTS, queueView } from './testing.ts'
+import { FakeOperator, NO_CONTENTS, NO_ROUTES, queueView } from './testing.ts'
 
 async function port(t: Test) {
   const dataDir = mkdtempSync(join(tmpdir(), 'causeway-management-'))
@@ -18,7 +18,7 @@ async function port(t: Test) {
   const logged: unknown[] = []
   const server = new ManagementServer({
     dataDir,
-    operators: { queues: operator, contents: NO_CONTENTS },
+    operators: { queues: operator, contents: NO_CONTENTS, routes: NO_ROUTES },
     status: (() => ({ queues: operator.queues() })) as unknown as ManagementOptions['status'],
     metrics: { contentType: 'text/plain', text: () => Promise.resolve('') },
     log: (level, message, details) => logged.push({ level, message, ...details }),

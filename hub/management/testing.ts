@@ -9,6 +9,7 @@ import type {
   Operator,
   Progress,
   QueueView,
+  RoutesOperator,
   TraceView,
 } from './operator.ts'
 
@@ -50,6 +51,15 @@ export const messageView = (given: Partial<MessageView> = {}): MessageView => ({
 })
 
 /** A hub without large content. */
+const nothing = () => Promise.reject(new Error('there are no routes'))
+
+export const NO_ROUTES: RoutesOperator = {
+  view: () => ({ current: null, versions: [], pipelines: [], waiting: 0, conveyed: 0 }),
+  deploy: nothing,
+  rollback: nothing,
+  explain: nothing,
+}
+
 export const NO_CONTENTS: ContentsOperator = {
   list: () => ({ contents: [], total: 0, bytes: 0 }),
   details: () => null,

@@ -17,6 +17,7 @@ import {
   ConveyancePlan,
   type Draft,
   dueDrafts,
+  type Passage,
   type Places,
   type Plan,
   placementsOf,

@@ -1,8 +1,8 @@
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { Fault } from '#protocol/base/mod.ts'
-import { Deployments } from './deployments.ts'
+import { bringFiles, Deployments } from './deployments.ts'
 import { VERSIONS_KEPT_MAX } from './limits.ts'
 
 const about = { atMs: 1, by: 'zhang', note: '', rules: 1, file: 'r.yaml', files: '0' }
@@ -15,12 +15,18 @@ const codeOf = async (act: () => unknown) => {
   }
 }
 
-async function add(deployments: Deployments, text: string, note = '') {
-  const files = new Map([
-    ['r.yaml', Buffer.from(`# ${text}`)],
-    ['schemas/a.xsd', Buffer.from(text)],
-  ])
-  return deployments.add(await deployments.stage({ file: 'r.yaml', files }), Buffer.from(text), { ...about, note })
+async function stage(t: Test, routes: string, deployments: Deployments, text: string) {
+  const from = mkdtempSync(join(t.testdirName, 'from-'))
+  mkdirSync(join(from, 'schemas'))
+  writeFileSync(join(from, 'r.yaml'), `# ${text}`)
+  writeFileSync(join(from, 'schemas', 'a.xsd'), text)
+  writeFileSync(join(from, '.hidden'), text)
+  const { brought, file } = await bringFiles(routes, join(from, 'r.yaml'))
+  return deployments.stage(brought, file)
+}
+
+async function add(t: Test, routes: string, deployments: Deployments, text: string, note = '') {
+  return deployments.add(await stage(t, routes, deployments, text), Buffer.from(text), { ...about, note })
 }
 
 t.test('versions are there after a restart with their files, oldest first, and the last one counts', async (t) => {
@@ -29,20 +35,23 @@ t.test('versions are there after a restart with their files, oldest first, and t
   await empty.clean()
   t.equal(empty.current, null)
   t.equal(await codeOf(() => empty.set(1)), 'RULES_VERSION_UNKNOWN')
-  await add(empty, 'first')
-  await add(empty, '第二', 'because')
+  await add(t, folder, empty, 'first')
+  await add(t, folder, empty, '第二', 'because')
   const again = Deployments.open(folder)
   t.match(again.current, { version: 2, by: 'zhang', note: 'because' })
   t.equal(String(await again.set(1)), 'first')
   t.equal(String(await again.set(2)), '第二')
   t.equal(readFileSync(join(again.folderOf(1), 'schemas', 'a.xsd'), 'utf8'), 'first')
+  t.notOk(existsSync(join(again.folderOf(1), '.hidden')))
+  t.equal(await codeOf(() => again.stage('../x', 'r.yaml')), 'RULES_FILES_INVALID')
+  t.equal(await codeOf(() => bringFiles(folder, join(t.testdirName, 'none.yaml'))), 'RULES_FILES_INVALID')
 })
 
 t.test('back to an older one: a new version with its files', async (t) => {
   const folder = join(t.testdir(), 'routes')
   const deployments = Deployments.open(folder)
-  await add(deployments, 'first')
-  await add(deployments, 'second')
+  await add(t, folder, deployments, 'first')
+  await add(t, folder, deployments, 'second')
   await deployments.add(await deployments.stageAgain(1), await deployments.set(1), about)
   t.equal(deployments.current?.version, 3)
   t.equal(readFileSync(join(deployments.folderOf(3), 'r.yaml'), 'utf8'), '# first')
@@ -52,9 +61,9 @@ t.test('back to an older one: a new version with its files', async (t) => {
 t.test('the oldest are forgotten, and what was only staged when the hub ended', async (t) => {
   const folder = join(t.testdir(), 'routes')
   const deployments = Deployments.open(folder)
-  for (let i = 1; i <= VERSIONS_KEPT_MAX + 2; i++) await add(deployments, `text ${i}`)
+  for (let i = 1; i <= VERSIONS_KEPT_MAX + 2; i++) await add(t, folder, deployments, `text ${i}`)
   t.equal(deployments.versions.length, VERSIONS_KEPT_MAX)
-  await deployments.stage({ file: 'x', files: new Map() })
+  await stage(t, folder, deployments, 'x')
   t.equal(readdirSync(folder).length, VERSIONS_KEPT_MAX + 2)
   const again = Deployments.open(folder)
   await again.clean()
@@ -66,7 +75,7 @@ t.test('the oldest are forgotten, and what was only staged when the hub ended', 
 t.test('what was changed or is damaged is not taken for what was deployed', async (t) => {
   const folder = join(t.testdir(), 'routes')
   const deployments = Deployments.open(folder)
-  await add(deployments, 'text')
+  await add(t, folder, deployments, 'text')
   writeFileSync(join(folder, '000001', '.rules'), 'txet')
   t.equal(await codeOf(() => deployments.set(1)), 'RULES_UNREADABLE')
   const history = join(folder, 'history.json')

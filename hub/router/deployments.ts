@@ -5,16 +5,20 @@
 
 import { hash, randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
-import { cp, readdir, readFile, rename, rm } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { copyFile, cp, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
+import { basename, dirname, join, resolve } from 'node:path'
 import { flushFolder, makeFolder, replaceFile, writeFlushed } from '#agent/components/support/mod.ts'
+import { Fault } from '#protocol/base/mod.ts'
 import { f, type Infer, parseValue } from '#protocol/fields/mod.ts'
 import { routerFault } from './faults.ts'
-import { VERSIONS_KEPT_MAX } from './limits.ts'
+import { DEPLOYED_BYTES_MAX, DEPLOYED_FILES_MAX, VERSIONS_KEPT_MAX } from './limits.ts'
 
 const TEXT_MAX = 1_000
 const SET_FILE = '.rules'
 const STAGED = 'staged-'
+const BROUGHT = 'brought-'
+const BROUGHT_NAME = /^brought-[0-9a-f]{12}$/
+const FOLDER_DEPTH_MAX = 16
 
 const versionSpec = f.object({
   version: f.integer({ doc: 'number', min: 1, max: Number.MAX_SAFE_INTEGER }),
@@ -33,9 +37,6 @@ const historySpec = f.object({
 })
 
 export type RulesVersion = Infer<typeof versionSpec>
-
-/** A rule file with what lies beside it: paths with `/`, relative to its folder. */
-export type RuleFiles = { readonly file: string; readonly files: ReadonlyMap<string, Uint8Array> }
 
 export class Deployments {
   private readonly folder: string
@@ -104,22 +105,30 @@ export class Deployments {
     return bytes
   }
 
-  /** Puts files where they can become a version; gives their folder. */
-  async stage({ files }: RuleFiles): Promise<string> {
-    const folder = await this.newFolder()
-    for (const [name, bytes] of files) {
-      const path = join(folder, name)
-      await makeFolder(dirname(path))
-      await writeFlushed(path, bytes)
-      await flushFolder(dirname(path))
+  /** Takes over what `bringFiles` has brought; gives its folder. Faults: `RULES_FILES_INVALID`. */
+  async stage(brought: string, file: string): Promise<string> {
+    if (!BROUGHT_NAME.test(brought)) throw routerFault('RULES_FILES_INVALID', { why: JSON.stringify(brought) })
+    const folder = join(this.folder, STAGED + randomBytes(6).toString('hex'))
+    try {
+      await rename(join(this.folder, brought), folder)
+    } catch (cause) {
+      throw routerFault('RULES_FILES_INVALID', { where: brought, cause })
     }
-    return folder
+    try {
+      const names = await filesIn(folder)
+      if (!names.includes(file))
+        throw routerFault('RULES_FILES_INVALID', { why: `there is no ${JSON.stringify(file)} among them` })
+      return folder
+    } catch (error) {
+      await this.discard(folder)
+      throw error
+    }
   }
 
   /** The same with the files of a version. */
   async stageAgain(version: number): Promise<string> {
     this.named(version)
-    const folder = await this.newFolder()
+    const folder = join(this.folder, STAGED + randomBytes(6).toString('hex'))
     await cp(this.folderOf(version), folder, { recursive: true })
     return folder
   }
@@ -138,7 +147,7 @@ export class Deployments {
     const versions = [...this.versions_, added]
     const kept = versions.slice(-VERSIONS_KEPT_MAX)
     await writeFlushed(join(folder, SET_FILE), set)
-    await flushFolder(folder)
+    await flushAll(folder)
     // A crash may have left one that was never named.
     await rm(this.folderOf(version), { recursive: true, force: true })
     await rename(folder, this.folderOf(version))
@@ -154,14 +163,68 @@ export class Deployments {
   /** Removes what a crash left. */
   async clean(): Promise<void> {
     const names = this.versions_.length === 0 ? [] : await readdir(this.folder)
-    for (const name of names) if (name.startsWith(STAGED)) await this.discard(join(this.folder, name))
-  }
-
-  private async newFolder(): Promise<string> {
-    const folder = join(this.folder, STAGED + randomBytes(6).toString('hex'))
-    await makeFolder(folder)
-    return folder
+    for (const name of names)
+      if (name.startsWith(STAGED) || name.startsWith(BROUGHT)) await this.discard(join(this.folder, name))
   }
 }
 
+/**
+ * Brings a rule file, and what lies beside it, into the folder `routes` of a data folder, to be deployed from there; gives the name it
+ * has there. Hidden files stay behind. Faults: `RULES_FILES_INVALID`.
+ */
+export async function bringFiles(routes: string, path: string): Promise<{ brought: string; file: string }> {
+  const from = dirname(resolve(path))
+  const file = basename(path)
+  const names = await filesIn(from)
+  if (!names.includes(file)) throw routerFault('RULES_FILES_INVALID', { where: path, why: 'there is no such file' })
+  const brought = BROUGHT + randomBytes(6).toString('hex')
+  for (const name of names) {
+    const target = join(routes, brought, name)
+    await makeFolder(dirname(target))
+    await copyFile(join(from, name), target)
+  }
+  return { brought, file }
+}
+
+/** Paths of a folder's files, with `/`, below it; links and hidden ones are none. Faults: `RULES_FILES_INVALID`. */
+async function filesIn(folder: string): Promise<string[]> {
+  const names: string[] = []
+  let bytes = 0
+  const look = async (below: string, depth: number): Promise<void> => {
+    for (const entry of await readdir(join(folder, below), { withFileTypes: true })) {
+      const name = below === '' ? entry.name : `${below}/${entry.name}`
+      if (entry.name.startsWith('.')) continue
+      if (entry.isDirectory() && depth < FOLDER_DEPTH_MAX) await look(name, depth + 1)
+      if (!entry.isFile()) continue
+      names.push(name)
+      bytes += (await stat(join(folder, name))).size
+      const tooMany = names.length > DEPLOYED_FILES_MAX
+      if (!tooMany && bytes <= DEPLOYED_BYTES_MAX) continue
+      const why = tooMany ? `more than ${DEPLOYED_FILES_MAX} files` : `more than ${DEPLOYED_BYTES_MAX} bytes`
+      throw routerFault('RULES_FILES_INVALID', { where: folder, why })
+    }
+  }
+  try {
+    await look('', 0)
+  } catch (cause) {
+    throw cause instanceof Fault ? cause : routerFault('RULES_FILES_INVALID', { where: folder, cause })
+  }
+  return names
+}
+
 const digestOf = (bytes: Uint8Array): string => hash('sha256', bytes, 'hex')
+
+/** Makes a folder's files durable, whoever wrote them. */
+async function flushAll(folder: string): Promise<void> {
+  for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
+    const path = join(entry.parentPath, entry.name)
+    if (entry.isDirectory()) await flushFolder(path)
+    else if (entry.isFile()) await flushFile(path)
+  }
+  await flushFolder(folder)
+}
+
+async function flushFile(path: string): Promise<void> {
+  await using file = await open(path, 'r+')
+  await file.sync()
+}

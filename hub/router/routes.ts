@@ -1,7 +1,7 @@
 // The rules of a hub from the outside: deployed, listed, gone back from, explained; and kept at work. What takes long (reading a file of
 // ten thousand rules, compiling expressions) happens in threads or in slices, so that messages flow on meanwhile.
 
-import { join, posix } from 'node:path'
+import { join } from 'node:path'
 import { configurationOf, IsolatedPool, type PoolLimits, unpackFault } from '#agent/components/isolation/mod.ts'
 import type { ComponentContext } from '#agent/components/mod.ts'
 import { compilePredicates } from '#agent/components/predicates/mod.ts'
@@ -10,17 +10,11 @@ import { type Pipeline, PipelineBook, type PipelineWanted } from '#hub/transform
 import { assert, type Clock, type Fault } from '#protocol/base/mod.ts'
 import type { SigningKey } from '#protocol/crypto/mod.ts'
 import { Conductor } from './conductor.ts'
-import { Deployments, type RuleFiles, type RulesVersion } from './deployments.ts'
+import { Deployments, type RulesVersion } from './deployments.ts'
 import { routerFault } from './faults.ts'
-import {
-  DEPLOYED_BYTES_MAX,
-  DEPLOYED_FILES_MAX,
-  PREPARE_MEMORY_BYTES,
-  PREPARE_MS,
-  VERSIONS_OPEN_MAX,
-} from './limits.ts'
-import type { Router } from './mod.ts'
+import { PREPARE_MEMORY_BYTES, PREPARE_MS, VERSIONS_OPEN_MAX } from './limits.ts'
 import type { Preparation, Prepared } from './prepare-work.ts'
+import type { Router } from './router.ts'
 import { type CompiledRules, type Explanation, explain, inSlices, loadingRules, type Sample } from './rules/mod.ts'
 import { pipelineKey, RulesInUse } from './rules-in-use.ts'
 import type { RuleWay } from './ways.ts'
@@ -38,7 +32,15 @@ export type RoutesOptions = {
 }
 
 /** What is deployed, by whom, why. */
-export type Deployment = RuleFiles & { readonly by: string; readonly note: string }
+export type Deployment = {
+  /** As `bringFiles` gives it. */
+  readonly brought: string
+  readonly file: string
+  readonly by: string
+  readonly note: string
+}
+
+export type { RulesVersion } from './deployments.ts'
 
 export type RoutesView = {
   readonly current: RulesVersion | null
@@ -131,9 +133,7 @@ export class Routes {
   /** Resolves when the rules count, and that is on the disk. Throws `RulesRefused`, with all that is wrong. */
   deploy(deployment: Deployment): Promise<RulesVersion> {
     return this.inTurn(async () => {
-      checkFiles(deployment)
-      const { deployments } = this
-      const folder = await deployments.stage(deployment)
+      const folder = await this.deployments.stage(deployment.brought, deployment.file)
       return this.deployStaged(folder, deployment)
     })
   }
@@ -326,19 +326,4 @@ function wantedKeys({ rules }: RulesInUse): string[] {
     if (key !== null) keys.add(key)
   }
   return [...keys]
-}
-
-/** Faults: `RULES_FILES_INVALID`. */
-function checkFiles({ file, files }: RuleFiles): void {
-  const invalid = (why: string) => routerFault('RULES_FILES_INVALID', { why })
-  let bytes = 0
-  for (const [name, content] of files) {
-    bytes += content.length
-    const parts = name.split('/')
-    const isPlain = posix.normalize(name) === name && !posix.isAbsolute(name) && !/[\\\0:]/.test(name)
-    if (!isPlain || parts.some((part) => part === '' || part.startsWith('.'))) throw invalid(JSON.stringify(name))
-  }
-  if (files.size > DEPLOYED_FILES_MAX) throw invalid(`${files.size} files, ${DEPLOYED_FILES_MAX} allowed`)
-  if (bytes > DEPLOYED_BYTES_MAX) throw invalid(`${bytes} bytes, ${DEPLOYED_BYTES_MAX} allowed`)
-  if (!files.has(file)) throw invalid(`there is no ${JSON.stringify(file)} among them`)
 }

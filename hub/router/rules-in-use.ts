@@ -9,7 +9,7 @@ import type { Fault } from '#protocol/base/mod.ts'
 import { type Batch, type Envelope, HEADER_CONTENT_TYPE } from '#protocol/codec/mod.ts'
 import type { RulesVersion } from './deployments.ts'
 import { Judge, type Question } from './judge.ts'
-import type { HeaderRules } from './mod.ts'
+import type { HeaderRules } from './router.ts'
 import { type CompiledRules, type Match, topicOf, type Way } from './rules/mod.ts'
 import type { Deciding, Decision, RuleWay } from './ways.ts'
 

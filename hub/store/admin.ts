@@ -187,7 +187,7 @@ export class Admin {
       id: { origin: found.origin, stream: found.stream, epoch: found.epoch, seq: id.seq },
       batch: { count: found.count, acceptedAtMs: found.acceptedAtMs, stored: batches.has(found.batchSeq) },
       copies,
-      events: events.map(({ atMs, what, queue, by, reason }) => ({ atMs, what, queue, by, reason })),
+      events: events.map(({ atMs, what, queue, by, reason, detail }) => ({ atMs, what, queue, by, reason, detail })),
     }
   }
 

@@ -7,6 +7,8 @@ import { PARTITIONS_MAX } from '#protocol/session/mod.ts'
 export const QUEUE_UNROUTED = '$unrouted'
 /** Where messages go that were rejected, tried too often, came too late or did not fit. */
 export const QUEUE_DEAD = '$dead'
+/** Where messages wait whose content, or a pipeline, decides where they go. */
+export const QUEUE_ROUTING = '$routing'
 /** An agent's own: what is addressed to it, to a group of its or to all. */
 export const inboxOf = (agent: string): string => `inbox/${agent}`
 /** An agent's own: what became of messages it asked receipts of. */

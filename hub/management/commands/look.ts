@@ -5,7 +5,7 @@ import type { PeekAnswer, QueuesAnswer } from '../admin.ts'
 import { filterFields, filterOf, queueName } from '../filter.ts'
 import { PEEK_MAX } from '../limits.ts'
 import { formatId, idProblem } from '../message-id.ts'
-import type { MessageView, QueueView, TraceView } from '../operator.ts'
+import type { MessageView, QueueView, RouteDetail, TraceView } from '../operator.ts'
 import { age, count, grid, labelled, limit, printable, size, time } from '../show.ts'
 import { ask, data, json } from './settings.ts'
 import { moreQueues, queueGrid } from './status.ts'
@@ -154,11 +154,34 @@ export function traceLines({ id, batch, copies, events }: TraceView): string[] {
       ? ['No copy of it is left in any queue.']
       : grid([{ title: 'COPY IN' }, { title: 'STATE' }, ...right], rows)),
     '',
-    ...events.flatMap(({ atMs, what, queue, by, reason }) => {
+    ...events.flatMap(({ atMs, what, queue, by, reason, detail }) => {
       const where = queue === '' ? '' : ` in ${queue}`
       const who = by === '' ? '' : ` by ${by}`
-      const why = reason === '' ? '' : `: ${reason}`
-      return labelled(time(atMs), printable(`${what}${where}${who}${why}`), { indent: 0, label: 20 })
+      const why = reason === '' ? '' : what === 'made' ? ` of ${reason}` : `: ${reason}`
+      return [
+        ...labelled(time(atMs), printable(`${what}${where}${who}${why}`), { indent: 0, label: 20 }),
+        ...routeLines(detail),
+      ]
     }),
   ]
 }
+
+/** What rules and pipelines did: which version by whom, and each step with what went in and came out. */
+function routeLines(detail: unknown): string[] {
+  if (typeof detail !== 'object' || detail === null) return []
+  const { version, by, rules = [] } = detail as Partial<RouteDetail>
+  return rules.flatMap(({ rule, pipeline, steps = [] }) => {
+    const through = pipeline === undefined ? '' : `, pipeline ${pipeline}`
+    const head = `rule ${rule}${through}; version ${version} deployed by ${by}`
+    return [
+      ...labelled('', printable(head), { indent: 0, label: 20 }),
+      ...steps.flatMap((one) => {
+        const numbers = `${count(one.itemsIn)} → ${count(one.itemsOut)}, ${one.ms.toFixed(1)} ms`
+        const text = `step ${one.step} ${one.type}: ${numbers}, ${short(one.digestIn)} → ${short(one.digestOut)}`
+        return labelled('', printable(text), { indent: 0, label: 20 })
+      }),
+    ]
+  })
+}
+
+const short = (digest: string): string => digest.slice(0, 12)

@@ -6,6 +6,7 @@ import { contentsList, contentsRemove, contentsShow } from './contents.ts'
 import { linkDownload, linkList, linkRevoke, linkUpload } from './link.ts'
 import { peek, queues, trace } from './look.ts'
 import { routeExplain, routeLint } from './route.ts'
+import { routeDeploy, routeDryRun, routeHistory, routeRollback } from './route-live.ts'
 import { doctor, init } from './setup.ts'
 import { status } from './status.ts'
 import { storeCheck, storeCompact, storeRepair, storeRestored } from './store.ts'
@@ -28,6 +29,10 @@ export const commands = {
   'link download': linkDownload,
   'link list': linkList,
   'link revoke': linkRevoke,
+  'route deploy': routeDeploy,
+  'route history': routeHistory,
+  'route rollback': routeRollback,
+  'route dry-run': routeDryRun,
   status,
   queues,
   peek,

@@ -56,20 +56,25 @@ export const routeLint = command({
   },
 })
 
+/** How a message is given to a command. */
+export const sampleSettings = {
+  message: f.text({
+    doc: 'file with the message: topic, headers, and one of body, json, base64 and file',
+    optional: true,
+  }),
+  topic: f.text({ doc: "the message's topic, when no file has it", maxLength: 255, optional: true }),
+  header: f.record(f.text({ doc: 'value', minLength: 0 }), { doc: 'a header of it', max: 64, default: {} }),
+  body: f.text({ doc: 'file with its content', optional: true }),
+  contentType: f.text({ doc: 'its content type', maxLength: 200, optional: true }),
+  rule: f.text({ doc: 'tell of this rule alone, whatever its topics', maxLength: 100, optional: true }),
+}
+
 export const routeExplain = command({
   summary: 'tell which rules of a file a message fits, why, and where it goes',
   positionals: ['file'],
   spec: f.object({
     file,
-    message: f.text({
-      doc: 'file with the message: topic, headers, and one of body, json, base64 and file',
-      optional: true,
-    }),
-    topic: f.text({ doc: "the message's topic, when no file has it", maxLength: 255, optional: true }),
-    header: f.record(f.text({ doc: 'value', minLength: 0 }), { doc: 'a header of it', max: 64, default: {} }),
-    body: f.text({ doc: 'file with its content', optional: true }),
-    contentType: f.text({ doc: 'its content type', maxLength: 200, optional: true }),
-    rule: f.text({ doc: 'tell of this rule alone, whatever its topics', maxLength: 100, optional: true }),
+    ...sampleSettings,
     json,
   }),
   run: async (settings) => {
@@ -126,7 +131,7 @@ type Message = {
   readonly contentType?: string
 }
 
-async function sampleFrom({ message, topic = '', header, body, contentType }: Message) {
+export async function sampleFrom({ message, topic = '', header, body, contentType }: Message) {
   let spec: SampleSpec = { topic, headers: {} }
   if (message !== undefined) {
     const text = await readText(message, CASE_FILE_BYTES_MAX)
