@@ -8,6 +8,7 @@ import { EncodeChannel, encodeSettings } from './channel/encode/mod.ts'
 import { FilterChannel, filterSettings } from './channel/filter/mod.ts'
 import { MapChannel, mapSettings } from './channel/map/mod.ts'
 import { MappingChannel, mappingSettings, mappingTurns } from './channel/mapping/mod.ts'
+import { MergeChannel, mergeSettings, mergeTurns } from './channel/merge/mod.ts'
 import { isSplitIsolated, SplitChannel, splitSettings, splitTurns } from './channel/split/mod.ts'
 import { ThrottleChannel, throttleSettings } from './channel/throttle/mod.ts'
 import { XsltChannel, xsltSettings } from './channel/xslt/mod.ts'
@@ -113,6 +114,14 @@ export const builtinComponents: readonly ComponentEntry[] = [
     turns: splitTurns,
     isolated: isSplitIsolated,
     create: (settings, context) => new SplitChannel(settings, context),
+  }),
+  defineComponent({
+    kind: 'channel',
+    type: 'merge',
+    doc: 'Makes one item of many that belong together, by key, count and time; what waits survives a restart',
+    settings: mergeSettings,
+    turns: mergeTurns,
+    create: (settings, context) => new MergeChannel(settings, context),
   }),
   defineComponent({
     kind: 'channel',
