@@ -5,6 +5,7 @@ import { CompressChannel, compressSettings } from './channel/compress/mod.ts'
 import { DecompressChannel, decompressSettings } from './channel/decompress/mod.ts'
 import { DeduplicateChannel, deduplicateSettings } from './channel/deduplicate/mod.ts'
 import { EncodeChannel, encodeSettings } from './channel/encode/mod.ts'
+import { EnvelopeChannel, envelopeSettings } from './channel/envelope/mod.ts'
 import { FilterChannel, filterSettings } from './channel/filter/mod.ts'
 import { MapChannel, mapSettings } from './channel/map/mod.ts'
 import { MappingChannel, mappingSettings, mappingTurns } from './channel/mapping/mod.ts'
@@ -172,6 +173,14 @@ export const builtinComponents: readonly ComponentEntry[] = [
     turns: documentTurns,
     isolated: true,
     create: (settings, context) => new XsltChannel(settings, context),
+  }),
+  defineComponent({
+    kind: 'channel',
+    type: 'envelope',
+    doc: 'MIME multipart, SOAP 1.1 and 1.2, SOAP with attachments, MTOM/XOP: put around documents, or taken off',
+    settings: envelopeSettings,
+    turns: documentTurns,
+    create: (settings, context) => new EnvelopeChannel(settings, context),
   }),
   defineComponent({
     kind: 'destination',

@@ -130,11 +130,12 @@ function texts(step: Step, { scene }: PathContext, next: Run): Run {
   return (node) => {
     const { tree } = scene
     const end = tree.end[node] as number
-    let before = -1
     for (let i = node + 1; i < end; i = tree.end[i] as number) {
       if ((tree.name[i] as number) >= 0) continue
-      if (before === i - 1 || tree.textOf(i) === '') scene.unsure = true
-      before = i
+      const joined =
+        (i + 1 < end && (tree.name[i + 1] as number) < 0) ||
+        (i - 1 > node && (tree.name[i - 1] as number) < 0 && tree.parent[i - 1] === node)
+      if (joined || tree.textOf(i) === '') scene.unsure = true
       if (next(i)) return true
     }
     return false

@@ -52,21 +52,32 @@ const AXES: ReadonlySet<string> = new Set<Axis>([
 ])
 const ANY_NODE: Step = { axis: 'descendant-or-self', test: { kind: 'node' }, predicates: [] }
 
+/** What there is beside XPath 1.0's own, for expressions of stylesheets. */
+export type Host = {
+  /** A variable is then a call of `$name` without arguments. */
+  readonly variables: boolean
+  /** Name → least and most arguments. */
+  readonly functions: Readonly<Record<string, readonly [number, number]>>
+}
+const NO_HOST: Host = { variables: false, functions: {} }
+
 /** Throws `XPathMistake`. `prefixes` are those that have a namespace. */
-export function parseXPath(text: string, prefixes: ReadonlySet<string>): Expr {
-  const parser = new Parser(text, prefixes)
+export function parseXPath(text: string, prefixes: ReadonlySet<string>, host: Host = NO_HOST): Expr {
+  const parser = new Parser(text, prefixes, host)
   return parser.whole()
 }
 
 class Parser {
   readonly #tokens: readonly Token[]
   readonly #prefixes: ReadonlySet<string>
+  readonly #host: Host
   #next = 0
   #depth = 0
 
-  constructor(text: string, prefixes: ReadonlySet<string>) {
+  constructor(text: string, prefixes: ReadonlySet<string>, host: Host) {
     this.#tokens = tokens(text)
     this.#prefixes = prefixes
+    this.#host = host
   }
 
   whole(): Expr {
@@ -177,7 +188,7 @@ class Parser {
       expr.kind === 'path' ||
       expr.kind === 'filter' ||
       expr.kind === 'union' ||
-      (expr.kind === 'call' && expr.name === 'id')
+      (expr.kind === 'call' && (expr.name === 'id' || expr.name.startsWith('$')))
     if (!nodes) throw new XPathMistake('only paths give nodes', this.#token.at)
   }
 
@@ -190,7 +201,8 @@ class Parser {
       case 'function':
         return this.#filter()
       case 'variable':
-        throw new XPathMistake('there are no variables here', at)
+        if (!this.#host.variables) throw new XPathMistake('there are no variables here', at)
+        return this.#filter()
       case '/':
         this.#next += 1
         return { kind: 'path', absolute: true, steps: this.#startsStep() ? this.#steps([]) : [], at }
@@ -222,6 +234,7 @@ class Parser {
       this.#expect(')')
       return expr
     }
+    if (token.kind === 'variable') return { kind: 'call', name: token.text, args: [], at: token.at, end: token.end }
     return this.#call(token)
   }
 
@@ -233,7 +246,8 @@ class Parser {
       args.push(this.#expr())
     }
     const { end } = this.#expect(')')
-    const arity = Object.hasOwn(FUNCTIONS, name) ? FUNCTIONS[name] : undefined
+    const known = Object.hasOwn(FUNCTIONS, name) ? FUNCTIONS : this.#host.functions
+    const arity = Object.hasOwn(known, name) ? known[name] : undefined
     if (arity === undefined) throw new XPathMistake(`XPath 1.0 has no function ${name}()`, at)
     if (args.length < arity[0] || args.length > arity[1]) {
       throw new XPathMistake(
