@@ -301,6 +301,12 @@ const channels: ChannelCase[] = [
     good: { id: '<a/>' },
     bad: { id: '<a>' },
   },
+  {
+    name: 'envelope',
+    make: (root) => create('channel', 'envelope', { format: 'soap', direction: 'wrap', field: 'id' }, root),
+    good: { id: '<a/>' },
+    bad: { id: '<a>' },
+  },
 ]
 
 for (const each of channels) {
@@ -501,6 +507,7 @@ t.test('the registry: unique names, documented settings, create touches nothing'
     'channel decompress',
     'channel mapping',
     'channel xslt',
+    'channel envelope',
     'destination sqlite',
     'destination directory',
   ])
