@@ -1,0 +1,3 @@
+// What cases of flows and pipelines share.
+
+export { type Difference, differenceOf } from './difference.ts'
