@@ -6,7 +6,7 @@ import { DecompressChannel, decompressSettings } from './channel/decompress/mod.
 import { DeduplicateChannel, deduplicateSettings } from './channel/deduplicate/mod.ts'
 import { EncodeChannel, encodeSettings } from './channel/encode/mod.ts'
 import { EnvelopeChannel, envelopeSettings } from './channel/envelope/mod.ts'
-import { FilterChannel, filterSettings } from './channel/filter/mod.ts'
+import { filterChannel, filterSettings } from './channel/filter/mod.ts'
 import { MapChannel, mapSettings } from './channel/map/mod.ts'
 import { MappingChannel, mappingSettings, mappingTurns } from './channel/mapping/mod.ts'
 import { MergeChannel, mergeSettings, mergeTurns } from './channel/merge/mod.ts'
@@ -95,9 +95,10 @@ export const builtinComponents: readonly ComponentEntry[] = [
   defineComponent({
     kind: 'channel',
     type: 'filter',
-    doc: 'Lets rows pass for which a JSONata condition is true',
+    doc: 'Lets items pass of which a condition is true: on the row (JSONata) or the document (XPath, JSONata, JSON Pointer)',
     settings: filterSettings,
-    create: (settings, context) => new FilterChannel(settings, context),
+    isolated: ({ when }) => when !== undefined,
+    create: filterChannel,
   }),
   defineComponent({
     kind: 'channel',

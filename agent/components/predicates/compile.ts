@@ -4,6 +4,7 @@ import { asFault, type Fault } from '#protocol/base/mod.ts'
 import { type Condition, compileCondition } from './condition.ts'
 import { ParsedDocument } from './document.ts'
 import { FlatCompiler } from './flat/mod.ts'
+import { PREDICATE_DOCUMENT_BYTES_MAX } from './limits.ts'
 import type { Language, PredicateSpec } from './spec.ts'
 
 /** A fault is the document's, then the same for all that look at it, or that of the condition alone. */
@@ -34,6 +35,7 @@ export type Predicates = {
 export function compilePredicates(
   specs: readonly PredicateSpec[],
   where: (index: number) => string = (index) => `when[${index}]`,
+  bytesMax = PREDICATE_DOCUMENT_BYTES_MAX,
 ): Predicates {
   const flat = new FlatCompiler()
   const conditions: Condition[] = []
@@ -50,7 +52,7 @@ export function compilePredicates(
   return {
     count: specs.length,
     test(body, contentType, wanted = all) {
-      const document = new ParsedDocument(body, contentType, flat.parse)
+      const document = new ParsedDocument(body, { contentType, bytesMax, parse: flat.parse })
       const verdicts: (Verdict | Promise<Verdict>)[] = new Array(wanted.length)
       const decided = new Map<number, Verdict | Promise<Verdict>>()
       let waits = false
@@ -69,7 +71,7 @@ export function compilePredicates(
       return verdicts as Verdict[]
     },
     async explain(body, contentType, index) {
-      using document = new ParsedDocument(body, contentType, flat.parse)
+      using document = new ParsedDocument(body, { contentType, bytesMax, parse: flat.parse })
       const condition = conditions[of[index] as number] as Condition
       const { language, expression } = condition
       const verdict = await decide(condition, document)

@@ -12,7 +12,6 @@ import { parseLibxml } from '../libxml/mod.ts'
 import { parseDom } from '../xdm/mod.ts'
 import type { XmlTree } from '../xml/mod.ts'
 import { predicateFault } from './faults.ts'
-import { PREDICATE_DOCUMENT_BYTES_MAX } from './limits.ts'
 import { beyondBounds, xmlText } from './xml.ts'
 
 export type Nature = 'xml' | 'json' | 'other'
@@ -54,13 +53,21 @@ export class ParsedDocument {
   readonly #dom: Once<Document>
 
   /** `parse` gives the flat tree, which is valid until it parses the next document. */
-  constructor(body: Buffer, contentType: string, parse: (text: string) => XmlTree) {
+  constructor(
+    body: Buffer,
+    options: {
+      readonly contentType: string
+      readonly bytesMax: number
+      readonly parse: (text: string) => XmlTree
+    },
+  ) {
+    const { contentType, bytesMax, parse } = options
     const charset = /;\s*charset\s*=\s*"?([^";\s]{1,40})/i.exec(contentType)?.[1] ?? null
     this.nature = natureOf(body, contentType)
-    this.#json = new Once(() => readJson(bounded(body), charset))
+    this.#json = new Once(() => readJson(bounded(body, bytesMax), charset))
     let text = ''
     this.#tree = new Once(() => {
-      text = xmlText(bounded(body), charset)
+      text = xmlText(bounded(body, bytesMax), charset)
       return parse(text)
     })
     // Only what is well-formed goes further.
@@ -98,13 +105,10 @@ function guarded<T>(parse: () => T): T {
   }
 }
 
-function bounded(body: Buffer): Buffer {
-  if (body.length <= PREDICATE_DOCUMENT_BYTES_MAX) return body
-  throw componentFault('DOCUMENT_TOO_LARGE', {
-    why: `${body.length} bytes`,
-    limitBytes: PREDICATE_DOCUMENT_BYTES_MAX,
-    todo: 'Decide by topic or headers about such documents',
-  })
+function bounded(body: Buffer, limitBytes: number): Buffer {
+  if (body.length <= limitBytes) return body
+  const todo = 'Decide by topic, headers or name about such documents'
+  throw componentFault('DOCUMENT_TOO_LARGE', { why: `${body.length} bytes`, limitBytes, todo })
 }
 
 function readJson(body: Buffer, charset: string | null): unknown {

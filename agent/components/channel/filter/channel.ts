@@ -1,33 +1,58 @@
-// Channel `filter`: lets rows pass for which a condition is true.
+// Channel `filter`: lets items pass whose row (`where`) or document (`when`) is as wanted.
 //
-// False, and nothing (a field the row does not have), hold a row back. Any other result is a mistake in the condition: the
-// row is rejected, not silently dropped. Stateless.
+// False, and nothing (a field the row does not have), hold an item back. Any other result is a mistake in the condition: the
+// item is rejected, not silently dropped. Stateless.
 
 import { asFault } from '#protocol/base/mod.ts'
-import { f, type Infer } from '#protocol/fields/mod.ts'
 import type { Channel, ComponentContext, Item, Reject } from '../../contract.ts'
+import { documentOf } from '../../document.ts'
 import { componentFault } from '../../faults.ts'
-import { EXPRESSION_CHARS_MAX, EXPRESSION_TIMEOUT_MS } from '../../limits.ts'
+import { compilePredicates, type Predicates } from '../../predicates/mod.ts'
 import { compileExpression, type Expression, type Outcome, UNSURE } from '../expression.ts'
+import type { FilterSettings } from './settings.ts'
 
-export const filterSettings = f.object({
-  where: f.text({ doc: 'JSONata condition; rows for which it is true pass', maxLength: EXPRESSION_CHARS_MAX }),
-  timeoutMs: f.duration({
-    doc: 'Longest time the condition may take on one row',
-    min: 1,
-    max: 60_000,
-    default: EXPRESSION_TIMEOUT_MS,
-  }),
-})
+/** Throws the faults of `compilePredicates`, EXPRESSION_SYNTAX. */
+export function filterChannel(settings: FilterSettings, context: ComponentContext): Channel {
+  return settings.when === undefined ? new FilterChannel(settings, context) : new DocumentFilterChannel(settings)
+}
 
-export type FilterSettings = Infer<typeof filterSettings>
+export class DocumentFilterChannel implements Channel {
+  readonly #settings: FilterSettings
+  readonly #predicates: Predicates
+
+  constructor(settings: FilterSettings) {
+    const { when = {}, bytesMax } = settings
+    this.#settings = settings
+    this.#predicates = compilePredicates([when], () => 'filter: when', bytesMax)
+  }
+
+  async process(items: readonly Item[], reject: (reject: Reject) => void): Promise<readonly Item[]> {
+    const passed: Item[] = []
+    const { field } = this.#settings
+    for (const item of items) {
+      try {
+        const mediaType = field === undefined && typeof item.row.mediaType === 'string' ? item.row.mediaType : ''
+        const [verdict] = await this.#predicates.test(await documentOf(item, this.#settings), mediaType)
+        if (verdict === true) passed.push(item)
+        else if (verdict !== false) throw verdict
+      } catch (error) {
+        reject({ item, fault: asFault(error) })
+      }
+    }
+    return passed
+  }
+
+  async close(): Promise<void> {
+    this.#predicates.dispose()
+  }
+}
 
 export class FilterChannel implements Channel {
   readonly #condition: Expression
 
   /** Throws EXPRESSION_SYNTAX. */
-  constructor(settings: FilterSettings, _context: ComponentContext) {
-    this.#condition = compileExpression(settings.where, { where: 'filter: where', timeoutMs: settings.timeoutMs })
+  constructor({ where = '', timeoutMs }: FilterSettings, _context: ComponentContext) {
+    this.#condition = compileExpression(where, { where: 'filter: where', timeoutMs })
   }
 
   process(items: readonly Item[], reject: (reject: Reject) => void): readonly Item[] | Promise<readonly Item[]> {

@@ -1,4 +1,4 @@
 // Channel `filter`.
 
-export type { FilterSettings } from './channel.ts'
-export { FilterChannel, filterSettings } from './channel.ts'
+export { filterChannel } from './channel.ts'
+export { type FilterSettings, filterSettings } from './settings.ts'
