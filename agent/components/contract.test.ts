@@ -302,6 +302,12 @@ const channels: ChannelCase[] = [
     bad: { id: '<a>' },
   },
   {
+    name: 'convert',
+    make: (root) => create('channel', 'convert', { from: { csv: {} }, to: { json: {} }, field: 'id' }, root),
+    good: { id: 'a,b\n1,2\n' },
+    bad: { id: 'a,b\n1\n' },
+  },
+  {
     name: 'envelope',
     make: (root) => create('channel', 'envelope', { format: 'soap', direction: 'wrap', field: 'id' }, root),
     good: { id: '<a/>' },
@@ -505,6 +511,7 @@ t.test('the registry: unique names, documented settings, create touches nothing'
     'channel throttle',
     'channel compress',
     'channel decompress',
+    'channel convert',
     'channel mapping',
     'channel xslt',
     'channel envelope',

@@ -83,6 +83,9 @@ export const EXPRESSION_TIMEOUT_MS = 1_000
 /** Nesting of a value an expression may give. */
 export const VALUE_DEPTH_MAX = 32
 
+/** Levels of a record in JSON. XML has the same bound; records of offices stay below 20. */
+export const JSON_DEPTH_MAX = 256
+
 /** A document that channels hold whole: as a tree it takes some ten times as much. */
 export const DOCUMENT_BYTES_DEFAULT = 16 * MIB
 export const DOCUMENT_BYTES_MAX = 256 * MIB

@@ -2,6 +2,7 @@
 
 import type { Field } from '#protocol/fields/mod.ts'
 import { CompressChannel, compressSettings } from './channel/compress/mod.ts'
+import { convertChannel, convertIsolated, convertSettings, convertTurns } from './channel/convert/mod.ts'
 import { DecompressChannel, decompressSettings } from './channel/decompress/mod.ts'
 import { DeduplicateChannel, deduplicateSettings } from './channel/deduplicate/mod.ts'
 import { EncodeChannel, encodeSettings } from './channel/encode/mod.ts'
@@ -157,6 +158,15 @@ export const builtinComponents: readonly ComponentEntry[] = [
       return settings.entries === undefined ? turned : 'rows'
     },
     create: (settings, context) => new DecompressChannel(settings, context),
+  }),
+  defineComponent({
+    kind: 'channel',
+    type: 'convert',
+    doc: 'Documents into rows, rows into documents, documents into another format: XML, JSON, JSON Lines, CSV, fixed width, xlsx, text',
+    settings: convertSettings,
+    turns: convertTurns,
+    isolated: convertIsolated,
+    create: convertChannel,
   }),
   defineComponent({
     kind: 'channel',

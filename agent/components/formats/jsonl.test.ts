@@ -25,6 +25,14 @@ t.test('a number that a double cannot hold becomes a text, with every digit', as
     t.equal(read(text), text)
 })
 
+t.test('levels are bounded, however many there are', async (t) => {
+  const nested = (levels: number, inner = '1') => `${'{"a":'.repeat(levels)}${inner}${'}'.repeat(levels)}`
+  t.ok(parseJsonRecord(nested(256)).ok)
+  for (const line of [nested(257), nested(100_000), nested(50_000, '12345678901234567890')])
+    t.match(parseJsonRecord(line), { ok: false, code: 'JSON_INVALID' })
+  t.match(parseJsonRecord(`{"a":${'['.repeat(10_000)}${']'.repeat(10_000)}}`), { code: 'JSON_INVALID' })
+})
+
 t.test('bytes become base64, whatever their class', async (t) => {
   t.equal(formatJsonRecord({ a: new Uint8Array([1, 2]), b: Buffer.from('hi') }), '{"a":"AQI=","b":"aGk="}')
   t.equal(formatJsonRecord({ type: 'Buffer', data: [1] }), '{"type":"Buffer","data":[1]}', 'no mistaken identity')

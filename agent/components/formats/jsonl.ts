@@ -2,6 +2,7 @@
 // tell from their neighbours become texts when they are read.
 
 import type { Row, Value } from '../contract.ts'
+import { JSON_DEPTH_MAX } from '../limits.ts'
 
 export type JsonRecord =
   | { readonly ok: true; readonly row: Row }
@@ -26,6 +27,9 @@ export function parseJsonRecord(line: string): JsonRecord {
   if (line.includes('__proto__') && Object.hasOwn(value, '__proto__')) {
     return { ok: false, code: 'JSON_INVALID', why: 'a field is named __proto__' }
   }
+  if (isDeep(value, JSON_DEPTH_MAX)) {
+    return { ok: false, code: 'JSON_INVALID', why: `it has more than ${JSON_DEPTH_MAX} levels` }
+  }
   return { ok: true, row: value as Row }
 }
 
@@ -33,6 +37,16 @@ export function parseJsonRecord(line: string): JsonRecord {
 export function parseJson(text: string): unknown {
   // Sixteen digits in a row may exceed 2^53; only then is the slower, exact way taken.
   return /[0-9]{16}/.test(text) ? JSON.parse(text, exactIntegers as never) : JSON.parse(text)
+}
+
+/** Whoever walks a row by functions that call themselves would run out of stack; the platform's own writer does. */
+function isDeep(value: object, levels: number): boolean {
+  if (levels === 0) return true
+  for (const field in value) {
+    const inner = (value as Record<string, unknown>)[field]
+    if (typeof inner === 'object' && inner !== null && isDeep(inner, levels - 1)) return true
+  }
+  return false
 }
 
 function exactIntegers(_key: string, value: unknown, context: { readonly source?: string }): unknown {
@@ -62,9 +76,9 @@ function digitsOf(source: string): string {
   return `${sign === '-' ? '-' : ''}${short}e${Number(exponent) - fraction.length + digits.length - short.length}`
 }
 
-/** One row as a line, without its end. Bytes become base64 text. */
-export function formatJsonRecord(row: Row | readonly Value[]): string {
-  return isPlain(row) ? JSON.stringify(row) : JSON.stringify(row, exactValues)
+/** One row as a line, without its end, or over several with an indent. Bytes become base64 text. */
+export function formatJsonRecord(row: Row | readonly Value[], indent = 0): string {
+  return isPlain(row) ? JSON.stringify(row, null, indent) : JSON.stringify(row, exactValues, indent)
 }
 
 /** Most rows hold nothing but texts and numbers, which the platform writes several times faster on its own. */

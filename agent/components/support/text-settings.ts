@@ -23,10 +23,10 @@ function encodingOf(known: readonly string[], doc: string): Field<string, 'defau
 const WIDE_SHOWN = ', utf-16 (with a byte order mark), utf-16le, utf-16be'
 
 /** A setting for the encoding of whole documents. */
-export const encodingField = encodingOf(ENCODINGS, `Encoding: ${ENCODINGS_SHOWN}${WIDE_SHOWN}`) as Field<
-  Encoding,
-  'default'
->
+export const encodingField = encodingOf(
+  ENCODINGS,
+  `Encoding: as of the \`directory\` source, or utf-16 (with a byte order mark), utf-16le, utf-16be`,
+) as Field<Encoding, 'default'>
 
 export const csvSettings = {
   delimiter: f.text({ doc: 'CSV: the character between values; `tab` for the tabulator', maxLength: 3, default: ',' }),
