@@ -10,7 +10,12 @@ import { type Bounds, inflated, outputBound } from './inflate.ts'
 
 export type ZipMember = { readonly name: string; readonly bytes: Buffer }
 
-export type UnzipOptions = Bounds & { readonly membersMax: number; readonly nameEncoding: string }
+export type UnzipOptions = Bounds & {
+  readonly membersMax: number
+  readonly nameEncoding: string
+  /** Names stay in memory: they need not be such as a disk takes. Workbooks have `.rels`. */
+  readonly anyName?: boolean
+}
 
 const LOCAL_BYTES = 30
 const LOCAL_SIGNATURE = 0x04034b50
@@ -32,6 +37,8 @@ export async function unzip(bytes: Buffer, options: UnzipOptions): Promise<ZipMe
   const spans: Span[] = []
   const files = entries.flatMap((entry) => {
     const name = nameOf(entry, options.nameEncoding)
+    const why = options.anyName === true ? null : pathProblem(name.endsWith('/') ? name.slice(0, -1) : name)
+    if (why !== null) throw invalid(name, why)
     const data = checkEntry(bytes, entry, name)
     spans.push({ from: entry.relativeOffsetOfLocalHeader, to: data.byteOffset - bytes.byteOffset + data.length, name })
     if (name.endsWith('/')) return []
@@ -106,8 +113,6 @@ function nameOf(entry: Entry, encoding: string): string {
 /** What the archive holds of the member. */
 function checkEntry(bytes: Buffer, entry: Entry, name: string): Buffer {
   const isFolder = name.endsWith('/')
-  const why = pathProblem(isFolder ? name.slice(0, -1) : name)
-  if (why !== null) throw invalid(name, why)
   if ((entry.generalPurposeBitFlag & ENCRYPTED) !== 0) throw compressFault('ZIP_ENCRYPTED', { where: shown(name) })
   if (entry.compressionMethod !== STORED && entry.compressionMethod !== DEFLATED) {
     throw invalid(name, `it is compressed by method ${entry.compressionMethod}; only stored and deflate are taken`)

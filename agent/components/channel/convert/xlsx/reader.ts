@@ -199,7 +199,9 @@ class Sheet {
       else if (name === 'f') hasFormula = true
       else if (name === 'is' && type === 'inlineStr') return richText(tree, child)
     }
-    if (text === null) return hasFormula ? new Unusable('its formula was never calculated') : null
+    // Of a number: a text may well be empty.
+    if (hasFormula && (text ?? '') === '' && type !== 'str') return new Unusable('its formula was never calculated')
+    if (text === null) return null
     switch (type) {
       case 's': {
         const shared = /^\d+$/.test(text) ? this.#workbook.texts[Number(text)] : undefined

@@ -59,7 +59,13 @@ async function unpacked(
     throw convertFault('CONVERT_XLSX', { where: name, why: 'it is an old workbook (.xls), or one with a password' })
   }
   const outputBytesMax = Math.min(bytesMax * XLSX_UNPACKED_FACTOR, XLSX_UNPACKED_BYTES_MAX)
-  const bounds = { outputBytesMax, ratioMax: XLSX_RATIO_MAX, membersMax: XLSX_ENTRIES_MAX, nameEncoding: 'utf-8' }
+  const bounds = {
+    outputBytesMax,
+    ratioMax: XLSX_RATIO_MAX,
+    membersMax: XLSX_ENTRIES_MAX,
+    nameEncoding: 'utf-8',
+    anyName: true,
+  }
   try {
     const members = await unzip(bytes, bounds)
     return new Map(members.map((member) => [member.name, member.bytes]))
