@@ -256,6 +256,12 @@ const channels: ChannelCase[] = [
     bad: { id: 'x' },
   },
   {
+    name: 'jsonata',
+    make: (root) => create('channel', 'jsonata', { expression: '$number(n)', field: 'id' }, root),
+    good: { id: '{"n":"1"}' },
+    bad: { id: '{' },
+  },
+  {
     name: 'filter direct',
     make: (root) => create('channel', 'filter', { where: 'id > 0' }, root),
     good: { id: 1 },
@@ -506,6 +512,7 @@ t.test('the registry: unique names, documented settings, create touches nothing'
     'source directory',
     'channel map',
     'channel filter',
+    'channel jsonata',
     'channel encode',
     'channel deduplicate',
     'channel throttle',

@@ -226,6 +226,11 @@ export const componentFault = declareFaults('components', {
     remedy: 'Give it as `{ name, mediaType, contentId }` with one of `bytes`, `text` and `base64`, in a `map` channel',
   },
 
+  DOCUMENT_NOT_JSON: {
+    meaning: 'the document is not JSON as it should be',
+    remedy: 'Have its sender correct it; the other documents went on',
+  },
+
   MAP_FIELD_MISSING: {
     meaning: 'the row has no field to rename',
     remedy: 'Correct `rename`; for a field that is sometimes absent use `expressions`, which give null',

@@ -8,6 +8,7 @@ import { DeduplicateChannel, deduplicateSettings } from './channel/deduplicate/m
 import { EncodeChannel, encodeSettings } from './channel/encode/mod.ts'
 import { EnvelopeChannel, envelopeSettings } from './channel/envelope/mod.ts'
 import { filterChannel, filterSettings } from './channel/filter/mod.ts'
+import { JsonataChannel, jsonataSettings } from './channel/jsonata/mod.ts'
 import { MapChannel, mapSettings } from './channel/map/mod.ts'
 import { MappingChannel, mappingSettings, mappingTurns } from './channel/mapping/mod.ts'
 import { MergeChannel, mergeSettings, mergeTurns } from './channel/merge/mod.ts'
@@ -100,6 +101,14 @@ export const builtinComponents: readonly ComponentEntry[] = [
     settings: filterSettings,
     isolated: ({ when }) => when !== undefined,
     create: filterChannel,
+  }),
+  defineComponent({
+    kind: 'channel',
+    type: 'jsonata',
+    doc: 'Rows or JSON documents by a JSONata expression; a list makes several of one',
+    settings: jsonataSettings,
+    isolated: true,
+    create: (settings, context) => new JsonataChannel(settings, context),
   }),
   defineComponent({
     kind: 'channel',

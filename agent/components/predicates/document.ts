@@ -6,12 +6,11 @@
 import type { XmlDocument } from 'libxml2-wasm'
 import type { Document } from 'slimdom'
 import { Fault } from '#protocol/base/mod.ts'
+import { readJson } from '../channel/json-text.ts'
 import { componentFault } from '../faults.ts'
-import { parseJson } from '../formats/mod.ts'
 import { parseLibxml } from '../libxml/mod.ts'
 import { parseDom } from '../xdm/mod.ts'
 import type { XmlTree } from '../xml/mod.ts'
-import { predicateFault } from './faults.ts'
 import { beyondBounds, xmlText } from './xml.ts'
 
 export type Nature = 'xml' | 'json' | 'other'
@@ -109,14 +108,6 @@ function bounded(body: Buffer, limitBytes: number): Buffer {
   if (body.length <= limitBytes) return body
   const todo = 'Decide by topic, headers or name about such documents'
   throw componentFault('DOCUMENT_TOO_LARGE', { why: `${body.length} bytes`, limitBytes, todo })
-}
-
-function readJson(body: Buffer, charset: string | null): unknown {
-  try {
-    return parseJson(new TextDecoder(charset ?? 'utf-8', { fatal: true }).decode(body))
-  } catch (error) {
-    throw predicateFault('DOCUMENT_NOT_JSON', { why: (error as Error).message })
-  }
 }
 
 function natureOf(body: Buffer, contentType: string): Nature {

@@ -9,8 +9,4 @@ export const predicateFault = declareFaults('components', {
     meaning: 'the condition could not be decided on this document',
     remedy: 'Make the condition cope with such documents, or correct the document at its source',
   },
-  DOCUMENT_NOT_JSON: {
-    meaning: 'the document is not JSON as it should be',
-    remedy: 'Have its sender correct it; the other documents went on',
-  },
 })
