@@ -262,6 +262,12 @@ const channels: ChannelCase[] = [
     bad: { id: '{' },
   },
   {
+    name: 'xquery',
+    make: (root) => create('channel', 'xquery', { query: '<b>{ string(a) }</b>', field: 'id' }, root),
+    good: { id: '<a>1</a>' },
+    bad: { id: '<a>' },
+  },
+  {
     name: 'filter direct',
     make: (root) => create('channel', 'filter', { where: 'id > 0' }, root),
     good: { id: 1 },
@@ -521,6 +527,7 @@ t.test('the registry: unique names, documented settings, create touches nothing'
     'channel convert',
     'channel mapping',
     'channel xslt',
+    'channel xquery',
     'channel envelope',
     'destination sqlite',
     'destination directory',

@@ -14,6 +14,7 @@ import { MappingChannel, mappingSettings, mappingTurns } from './channel/mapping
 import { MergeChannel, mergeSettings, mergeTurns } from './channel/merge/mod.ts'
 import { isSplitIsolated, SplitChannel, splitSettings, splitTurns } from './channel/split/mod.ts'
 import { ThrottleChannel, throttleSettings } from './channel/throttle/mod.ts'
+import { XqueryChannel, xquerySettings } from './channel/xquery/mod.ts'
 import { XsltChannel, xsltSettings } from './channel/xslt/mod.ts'
 import type { Carries, Channel, ComponentContext, ComponentKind, Destination, Source } from './contract.ts'
 import {
@@ -193,6 +194,15 @@ export const builtinComponents: readonly ComponentEntry[] = [
     turns: documentTurns,
     isolated: true,
     create: (settings, context) => new XsltChannel(settings, context),
+  }),
+  defineComponent({
+    kind: 'channel',
+    type: 'xquery',
+    doc: 'XML documents by a query (XQuery 3.1) that sees nothing but the document and its parameters',
+    settings: xquerySettings,
+    turns: documentTurns,
+    isolated: true,
+    create: (settings, context) => new XqueryChannel(settings, context),
   }),
   defineComponent({
     kind: 'channel',

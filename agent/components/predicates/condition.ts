@@ -5,7 +5,7 @@ import type { Fault } from '#protocol/base/mod.ts'
 import { compileExpression, type Outcome, UNSURE } from '../channel/expression.ts'
 import type { Row } from '../contract.ts'
 import { EXPRESSION_TIMEOUT_MS } from '../limits.ts'
-import { compileQuery, serializeNode } from '../xdm/mod.ts'
+import { compileQuery, isNode, serializeNode } from '../xdm/mod.ts'
 import type { ParsedDocument } from './document.ts'
 import { predicateFault } from './faults.ts'
 import type { FlatCompiler } from './flat/mod.ts'
@@ -114,9 +114,6 @@ function xpath3Condition(text: string, namespaces: Readonly<Record<string, strin
     dispose: () => undefined,
   }
 }
-
-const isNode = (item: unknown): item is Parameters<typeof serializeNode>[0] =>
-  typeof item === 'object' && item !== null && 'nodeType' in item
 
 function jsonataCondition(text: string, where: string): Condition {
   const expression = compileExpression(text, { where, timeoutMs: EXPRESSION_TIMEOUT_MS })

@@ -3,12 +3,12 @@
 // Of a row come rows: an object is one, a list of objects several, nothing is none. Of a document come documents, which may be any
 // value. Several documents of one are numbered (`a.json` → `a.1.json`). Stateless.
 
-import { posix } from 'node:path'
 import { asFault } from '#protocol/base/mod.ts'
 import type { Channel, ComponentContext, Item, Reject, Row, Value } from '../../contract.ts'
 import { documentOf, withDocument } from '../../document.ts'
 import { compileExpression, type Expression, type Outcome, UNSURE } from '../expression.ts'
 import { readJson, writeJson } from '../json-text.ts'
+import { numbered } from '../numbered.ts'
 import { jsonataFault } from './faults.ts'
 import type { JsonataSettings } from './settings.ts'
 
@@ -77,11 +77,4 @@ function nameOf(value: Value): string {
   if (value === null) return 'null'
   if (Array.isArray(value)) return 'a list in a list'
   return value instanceof Uint8Array ? 'bytes' : `a ${typeof value}`
-}
-
-/** As many digits as the last one needs, so that they sort. */
-function numbered(name: Value | undefined, part: number, count: number): { readonly name?: string } {
-  if (typeof name !== 'string') return {}
-  const { dir, name: stem, ext } = posix.parse(name)
-  return { name: posix.join(dir, `${stem}.${String(part).padStart(String(count).length, '0')}${ext}`) }
 }

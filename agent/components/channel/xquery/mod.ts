@@ -1,0 +1,4 @@
+// Channel `xquery`.
+
+export { XqueryChannel } from './channel.ts'
+export { type XquerySettings, xquerySettings } from './settings.ts'
