@@ -152,7 +152,7 @@ class Compiler {
       if (tree.end[at] === first + 1 && tree.name[first] === TEXT) {
         return tree.source.slice(tree.from[first], tree.to[first])
       }
-      return escapeText(tree.stringValue(at))
+      return escapeText(run.textOf(at))
     }
   }
 

@@ -78,7 +78,7 @@ export class Expressions {
     }
     return (run, node) => {
       const at = find(run, node)
-      return at < 0 ? '' : run.tree.stringValue(at)
+      return at < 0 ? '' : run.textOf(at)
     }
   }
 
@@ -134,7 +134,7 @@ export class Expressions {
     return (run, node) => {
       let sum = 0
       for (const at of collect(run, find, node)) {
-        const number = numberOf(isAttribute ? run.tree.attributeText(at) : run.tree.stringValue(at))
+        const number = numberOf(isAttribute ? run.tree.attributeText(at) : run.textOf(at))
         if (!Number.isNaN(number)) sum += number
       }
       return sum

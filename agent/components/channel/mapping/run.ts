@@ -24,6 +24,14 @@ export class Run {
     if (this.#visitsLeft < 0) throw mappingFault('MAPPING_TOO_LONG', { why: 'too many nodes were looked at' })
   }
 
+  /** The string value of an element or the document node. */
+  textOf(node: number): string {
+    const { tree } = this
+    const nodes = (tree.end[node] as number) - node
+    if (nodes > 2) this.visited(nodes)
+    return tree.stringValue(node)
+  }
+
   checkSize(): void {
     if (this.out.length > OUTPUT_CHARS_MAX) {
       throw mappingFault('MAPPING_TOO_LONG', { why: 'the result is too large', limitBytes: OUTPUT_CHARS_MAX })
