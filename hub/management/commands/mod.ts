@@ -7,6 +7,7 @@ import { linkDownload, linkList, linkRevoke, linkUpload } from './link.ts'
 import { peek, queues, trace } from './look.ts'
 import { routeExplain, routeLint } from './route.ts'
 import { routeDeploy, routeDryRun, routeHistory, routeRollback } from './route-live.ts'
+import { routeTest } from './route-test.ts'
 import { doctor, init } from './setup.ts'
 import { status } from './status.ts'
 import { storeCheck, storeCompact, storeRepair, storeRestored } from './store.ts'
@@ -43,6 +44,7 @@ export const commands = {
   forget,
   doctor,
   'route lint': routeLint,
+  'route test': routeTest,
   'route explain': routeExplain,
   'store check': storeCheck,
   'store repair': storeRepair,

@@ -1,6 +1,6 @@
 // What `route explain` and `route test` print.
 
-import type { Compared, ExplainedRule, Explanation } from '#hub/router/rules/mod.ts'
+import type { CaseOutcome, Compared, ExplainedRule, Explanation } from '#hub/router/rules/mod.ts'
 import { count, labelled, printable } from '../show.ts'
 
 /** Rules that do not fit, told before the rest is counted. */
@@ -73,4 +73,23 @@ function decisionLines({ because, ways, failures, endedBy }: Explanation): strin
   const why = because === 'default' ? labelled('because', 'no rule fits') : []
   const end = endedBy === null ? [] : labelled('ended by', printable(endedBy))
   return [...goes, ...dead, ...why, ...end]
+}
+
+/** What is told of one case. */
+export function outcomeLines({ name, differences }: CaseOutcome): string[] {
+  return [
+    `${differences.length === 0 ? 'ok  ' : 'FAIL'}  ${printable(name)}`,
+    ...differences.flatMap(({ what, expected, got }) => [
+      `      ${printable(what)}`,
+      ...labelled('expected', printable(expected), { indent: 8, label: 8 }),
+      ...got.split('\n').flatMap((line, i) => labelled(i === 0 ? 'got' : '', printable(line), { indent: 8, label: 8 })),
+    ]),
+  ]
+}
+
+export function summaryLine(outcomes: readonly CaseOutcome[]): string {
+  const failed = outcomes.filter(({ differences }) => differences.length > 0).length
+  if (outcomes.length === 0) return 'There are no cases.'
+  const all = `${count(outcomes.length)} ${outcomes.length === 1 ? 'case' : 'cases'}`
+  return failed === 0 ? `${all}, none failed.` : `${all}, ${count(failed)} failed.`
 }

@@ -10,13 +10,14 @@ import {
   type PlacedRules,
   parsePlacedRules,
   RULES_TEXT_BYTES_MAX,
+  readyFaults,
   readyPredicates,
   rulesFault,
   type SampleSpec,
   sampleOf,
   sampleSpec,
 } from '#hub/router/rules/mod.ts'
-import type { Fault, Result } from '#protocol/base/mod.ts'
+import { type Fault, type Result, systemClock } from '#protocol/base/mod.ts'
 import {
   command,
   decodeText,
@@ -46,7 +47,7 @@ export const routeLint = command({
       if (!read.ok) faults.push(...read.fault)
       else {
         rules += read.value.set.rules.length
-        faults.push(...findingsOf(read.value))
+        faults.push(...findingsOf(read.value, path))
       }
     }
     if (settings.json) console.log(JSON.stringify({ files: settings.file.length, rules, faults }))
@@ -110,11 +111,10 @@ export const routeExplain = command({
 })
 
 /** What stands in the way of a set's running, or else what can hardly be meant. */
-function findingsOf({ set, where }: PlacedRules): Fault[] {
-  const predicates = readyPredicates(compileRules(set), where)
-  if (!predicates.ok) return predicates.fault
-  predicates.value.dispose()
-  return lintRules(set, where)
+function findingsOf(placed: PlacedRules, path: string): Fault[] {
+  const folder = dirname(path)
+  const faults = readyFaults(placed, { folder, dataDir: folder, clock: systemClock })
+  return faults.length > 0 ? faults : lintRules(placed.set, placed.where)
 }
 
 /** A rule file from the disk. */

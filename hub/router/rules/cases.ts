@@ -1,6 +1,7 @@
 // Runs the cases of a rule set: what rules say of a sample, and what their pipelines make of it, against what is expected. Every case
 // begins anew: a pipeline that keeps something (merge, deduplicate) has seen nothing before.
 
+import { differenceOf } from '#agent/components/cases/mod.ts'
 import type { Item } from '#agent/components/mod.ts'
 import type { Predicates } from '#agent/components/predicates/mod.ts'
 import { itemOf, messageOf } from '#hub/transform/mod.ts'
@@ -10,23 +11,19 @@ import { type CompiledRules, topicOf, type Way } from './compile.ts'
 import { bodyOf, type ReadFile, type Sample, sampleOf } from './sample.ts'
 import type { RouteCase } from './spec.ts'
 
-/** What is not as expected: of `rules`, `queues`, `reason` and `documents[2]`. */
+/** What is not as expected: `rules`, `queues`, `reason`, `documents[2].topic`, `documents[2] at /a/b`. */
 export type Difference = { readonly what: string; readonly expected: string; readonly got: string }
 
 export type CaseOutcome = { readonly name: string; readonly differences: readonly Difference[] }
 
-/** What a pipeline gives: items, or the fault with which it refused. */
-export type RunPipeline = (
-  name: string,
-  item: Item,
-) => Promise<{ readonly items: readonly Item[]; readonly refused: Fault | null }>
+type Ran = { readonly items: readonly Item[]; readonly refused: Fault | null }
 
 export type CaseOptions = {
   /** Compiled from those of the rules. */
   readonly predicates: Predicates
   readonly readFile: ReadFile
-  readonly run: RunPipeline
-  readonly compare: (what: string, wanted: Buffer, got: Buffer, mediaType: string) => Difference | null
+  /** What a pipeline makes of an item, or the fault with which it refuses. */
+  readonly run: (pipeline: string, item: Item) => Promise<Ran>
   readonly nowMs: number
 }
 
@@ -142,8 +139,10 @@ async function documentsOf({ name, expect }: RouteCase, { made }: Came, options:
     }
     const where = `case ${JSON.stringify(name)} ${what}`
     const wanted = await bodyOf(document, { where, readFile: options.readFile })
-    const difference = wanted === null ? null : options.compare(what, wanted, body, mediaType)
-    if (difference !== null) differences.push(difference)
+    const difference = wanted === null ? null : differenceOf(wanted, body, mediaType)
+    if (difference === null) continue
+    const { at, expected, got } = difference
+    differences.push({ what: `${what} at ${at}`, expected, got })
   }
   return differences
 }

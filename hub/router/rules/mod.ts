@@ -1,7 +1,8 @@
 // Rule sets: where messages go beside the queues that ask for them by topic, and through which pipelines. `parse` reads a rule
 // file, `compile` says what rules mean and finds those a message fits, `text` is how the store and threads hold a set; `lint`,
-// `ready`, `explain` and `cases` tell people what a set does before it is deployed.
+// `ready`, `explain` and `run-cases` tell people what a set does before it is deployed.
 
+export type { CaseOutcome, Difference } from './cases.ts'
 export {
   type CompiledRule,
   CompiledRules,
@@ -21,7 +22,8 @@ export { rulesFault } from './faults.ts'
 export { CASE_FILE_BYTES_MAX, RULES_TEXT_BYTES_MAX } from './limits.ts'
 export { lintRules } from './lint.ts'
 export { type ParseOptions, type PlacedRules, parsePlacedRules, parseRuleSet } from './parse.ts'
-export { readyPredicates } from './ready.ts'
+export { type Folders, readyFaults, readyPredicates } from './ready.ts'
+export { type RunOptions, runCases } from './run-cases.ts'
 export { type ReadFile, type Sample, sampleOf } from './sample.ts'
 export {
   type PipelineSpec,

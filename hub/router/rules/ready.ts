@@ -6,7 +6,8 @@ import { builtinComponents, type ComponentContext } from '#agent/components/mod.
 import { compilePredicates, type Predicates } from '#agent/components/predicates/mod.ts'
 import { asFault, type Clock, Fault, type Result } from '#protocol/base/mod.ts'
 import type { Where } from '#protocol/fields/mod.ts'
-import type { CompiledRules } from './compile.ts'
+import { type CompiledRules, compileRules } from './compile.ts'
+import type { PlacedRules } from './parse.ts'
 import type { RuleSet } from './spec.ts'
 
 /** Faults told at once. */
@@ -46,8 +47,15 @@ export function contextOf({ folder, dataDir, clock }: Folders): ComponentContext
   return { flow: 'route', dataDir, clock, resolvePath: (path) => resolve(folder, path), log: () => undefined }
 }
 
+/** All that keeps a set from running, beside what `parsePlacedRules` says. */
+export function readyFaults({ set, where }: PlacedRules, folders: Folders): Fault[] {
+  const predicates = readyPredicates(compileRules(set), where)
+  if (predicates.ok) predicates.value.dispose()
+  return [...(predicates.ok ? [] : predicates.fault), ...pipelineFaults(set, where, folders)]
+}
+
 /** What keeps the pipelines of a set from being made. Nothing is opened. */
-export function pipelineFaults(set: Pick<RuleSet, 'pipelines'>, where: Where, folders: Folders): Fault[] {
+function pipelineFaults(set: Pick<RuleSet, 'pipelines'>, where: Where, folders: Folders): Fault[] {
   const options = { context: contextOf(folders), entries: builtinComponents, pool: null, record: false }
   return Object.entries(set.pipelines).flatMap(([name, { steps }]) => {
     try {

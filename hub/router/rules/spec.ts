@@ -137,7 +137,11 @@ const oneCase = f.object(
             topic: f.text({ doc: 'topic', optional: true }),
             ...body,
           }),
-          { doc: 'what the pipelines make of it, in order; XML and JSON are compared by meaning', optional: true },
+          {
+            doc: 'what the pipelines make of it, in order; XML and JSON are compared by meaning',
+            lone: true,
+            optional: true,
+          },
         ),
         reason: f.text({ doc: 'fault code with which it goes to the dead letters', maxLength: 100, optional: true }),
       },
