@@ -7,6 +7,7 @@ import { Client, type TransferLimits } from '#agent/client/mod.ts'
 import {
   builtinComponents,
   type Carries,
+  type CaseOutcome,
   type ComponentContext,
   type ComponentEntry,
   chainOf,
@@ -19,6 +20,7 @@ import {
   hubSourceSettings,
   IsolatedPool,
   Outbox,
+  runCases,
   type Source,
   wantsThread,
 } from '#agent/components/mod.ts'
@@ -127,7 +129,14 @@ export async function startAgent(options: {
       resolvePath: (file) => resolve(dirname(path), file),
       log: (level, message, details) => log(level, message, { flow: flow.name, ...details }),
     }
-    supervisor.startFlow({ flow, components: () => componentsOf(flow, { entries, context, pool }) })
+    const tested = passCases(flow, path, pool)
+    // Met when the flow is opened.
+    tested.catch(() => undefined)
+    const components = async () => {
+      await tested
+      return componentsOf(flow, { entries, context, pool })
+    }
+    supervisor.startFlow({ flow, components })
   }
   const startedAtMs = systemClock.wallMs()
   const status = () => statusOf({ identity, client, spool, supervisor, outbox, startedAtMs })
@@ -200,6 +209,26 @@ function componentsOf(
     destination: make('destination', flow.destination) as Destination,
     rejectOwn: (rejects) => rejectOwn(context.dataDir, rejects),
   }
+}
+
+/** What became of each case of a flow. The channels run alone, with neither source nor destination. */
+export function runFlowCases(flow: FlowFile, path: string, pool: IsolatedPool): Promise<CaseOutcome[]> {
+  return runCases(flow.cases, {
+    specs: flow.channels,
+    name: flow.name,
+    resolvePath: (file) => resolve(dirname(path), file),
+    entries: lintEntries,
+    pool: wantsThread(flow.channels, lintEntries) ? pool : null,
+  })
+}
+
+/** Throws `FLOW_CASES_FAILED`. */
+async function passCases(flow: FlowFile, path: string, pool: IsolatedPool): Promise<void> {
+  const failed = (await runFlowCases(flow, path, pool)).filter(({ differences }) => differences.length > 0)
+  const [first] = failed
+  if (first === undefined) return
+  const why = `${failed.length} of ${flow.cases.length}, the first: ${first.name}`
+  throw agentFault('FLOW_CASES_FAILED', { where: path, why, cases: failed.map(({ name }) => name).slice(0, 10) })
 }
 
 /** Makes every component of a flow without opening any: what `flow lint` checks beyond the settings' form. */

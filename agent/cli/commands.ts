@@ -7,6 +7,7 @@ import { readFlow, startAgent, tryComponents } from '../compose.ts'
 import { openLog } from '../telemetry/mod.ts'
 import { data, identityPath, json } from './common.ts'
 import { receiveFile, sendFile } from './files.ts'
+import { test } from './flow-test.ts'
 import { receive, send } from './messages.ts'
 import { status } from './status.ts'
 
@@ -118,5 +119,6 @@ export const commands = {
   'send file': sendFile,
   'receive file': receiveFile,
   'flow lint': lint,
+  'flow test': test,
   'flow run': run,
 }

@@ -3,6 +3,7 @@
 
 import type { Fault, Result } from '#protocol/base/mod.ts'
 import { type FieldSpec, f, type Infer, parseFields } from '#protocol/fields/mod.ts'
+import { type ChannelCase, casesSpec } from '../components/cases/mod.ts'
 import { RETRY_MS_MAX } from './limits.ts'
 
 /** Components between source and destination; each costs a pass over every portion. */
@@ -29,6 +30,7 @@ export type FlowFile = {
   readonly channels: readonly FlowComponent[]
   readonly destination: FlowComponent
   readonly retry: FlowRetry
+  readonly cases: readonly ChannelCase[]
 }
 
 const retrySpec = f.object(
@@ -63,6 +65,7 @@ export function flowFileSpec(registry: FlowRegistry) {
     }),
     destination: f.variant(settingsOf(registry.destination), { doc: 'where the records go' }),
     retry: retrySpec,
+    cases: casesSpec,
   })
 }
 

@@ -23,6 +23,10 @@ export const agentFault = declareFaults('agent', {
     meaning: 'two flow files have the same name in flow:',
     remedy: 'Give each flow a name of its own',
   },
+  FLOW_CASES_FAILED: {
+    meaning: 'the flow does not do what its cases expect, and was not started',
+    remedy: 'See causeway-agent flow test FILE; correct the channels or the cases, and start it again',
+  },
   FLOWS_MISSING: {
     meaning: 'there is no flow to run',
     remedy: 'Put a flow file into the flows folder; README shows one of ten lines',

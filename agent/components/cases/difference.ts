@@ -24,6 +24,12 @@ export function differenceOf(expected: Buffer, got: Buffer, mediaType = ''): Dif
   const kind = kindOf(expected, mediaType)
   if (kind === 'xml') return ofXml(expected, got)
   if (kind === 'json') return ofJson(expected, got)
+  return exactDifferenceOf(expected, got)
+}
+
+/** The same to the last byte. */
+export function exactDifferenceOf(expected: Buffer, got: Buffer): Difference | null {
+  if (expected.equals(got)) return null
   return isUtf8(expected) && isUtf8(got) ? ofText(expected, got) : ofBytes(expected, got)
 }
 
