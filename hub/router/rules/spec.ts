@@ -121,7 +121,7 @@ export const sampleSpec = f.object(
 
 const oneCase = f.object(
   {
-    name: f.text(named('name of the case')),
+    name: f.text({ doc: 'what it shows', maxLength: 200 }),
     input: sampleSpec,
     expect: f.object(
       {
