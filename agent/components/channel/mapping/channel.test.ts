@@ -62,7 +62,7 @@ t.test('what is wrong with one document is its own: the neighbours pass', async 
 })
 
 t.test('a document in a field stays text', async (t) => {
-  const channel = make(t.testdir({}), { mapping: { root: { o: a } }, field: 'body' })
+  const channel = make(t.testdir({}), { mapping: { root: { o: 'a' } }, field: 'body' })
   const { rejects, reject } = collector()
   const done = await channel.process(
     itemsOf([{ id: 1, body: '<a>x</a>' }, { id: 2, body: '<a>\ud800</a>' }, { id: 3 }]),
