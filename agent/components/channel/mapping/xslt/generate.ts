@@ -453,6 +453,11 @@ class Generator {
   }
 }
 
+/** The template `format`, as import.ts knows it again. */
+export const generatedFormat = {
+  shape: `template(name=format)[param(name=scaled)[]param(name=scale)[]param(name=picture)[]choose()[when(test=$scaled > -${FORMATTED} and $scaled < ${FORMATTED})[value-of(select=format-number($scaled div $scale, $picture))[]]otherwise()[text()[NaN]]]]`,
+}
+
 const isEmpty = (expression: Expression): boolean => expression.kind === 'literal' && expression.value === ''
 
 /** count() is whole, and written as it is. */

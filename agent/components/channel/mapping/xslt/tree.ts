@@ -85,5 +85,5 @@ export function attributeOf(element: StyleElement, local: string): string | null
   return element.attributes.find((each) => each.uri === '' && each.local === local)?.value ?? null
 }
 
-export const isXsl = (node: StyleElement | string, local: string): node is StyleElement =>
-  typeof node !== 'string' && node.uri === XSL && node.local === local
+/** Whether it is that instruction of XSLT. */
+export const isXsl = (node: StyleElement, local: string): boolean => node.uri === XSL && node.local === local
