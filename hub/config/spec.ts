@@ -111,7 +111,12 @@ const queue = f.object({
       doc: 'topic pattern: levels separated by /, + is one level, # at the end is any number',
       check: patternProblem,
     }),
-    { doc: 'messages whose topic fits any of these patterns come here', min: 1, max: TOPICS_PER_QUEUE_MAX, lone: true },
+    {
+      doc: 'messages whose topic fits any of these patterns come here; none: only what rules send here',
+      max: TOPICS_PER_QUEUE_MAX,
+      lone: true,
+      default: [],
+    },
   ),
   where: f.record(
     f.list(f.text({ doc: 'value the header may have', minLength: 0, maxLength: WHERE_VALUE_LENGTH_MAX }), {

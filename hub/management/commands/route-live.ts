@@ -96,7 +96,7 @@ export const routeDryRun = command({
     const sample = {
       topic: envelope.topic,
       headers: envelope.headers,
-      key: key.toString(),
+      ...(key.length === 0 ? {} : { key: key.toString() }),
       ...(contentType === '' ? {} : { contentType }),
       ...(body === null ? {} : { base64: body.toString('base64') }),
     }
