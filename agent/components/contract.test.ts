@@ -238,6 +238,12 @@ type ChannelCase = { readonly name: string; make(root: string): Channel; readonl
 
 const channels: ChannelCase[] = [
   {
+    name: 'enrich',
+    make: (root) => create('channel', 'enrich', { key: 'id', from: { inline: { table: { a: 1 } } } }, root),
+    good: { id: 'a' },
+    bad: { id: 'b' },
+  },
+  {
     name: 'split',
     make: (root) => create('channel', 'split', { by: { array: { name: 'id' } } }, root),
     good: { id: [1] },
@@ -520,6 +526,9 @@ t.test('the registry: unique names, documented settings, create touches nothing'
     'channel filter',
     'channel jsonata',
     'channel encode',
+    'channel split',
+    'channel merge',
+    'channel enrich',
     'channel deduplicate',
     'channel throttle',
     'channel compress',

@@ -6,6 +6,7 @@ import { convertChannel, convertIsolated, convertSettings, convertTurns } from '
 import { DecompressChannel, decompressSettings } from './channel/decompress/mod.ts'
 import { DeduplicateChannel, deduplicateSettings } from './channel/deduplicate/mod.ts'
 import { EncodeChannel, encodeSettings } from './channel/encode/mod.ts'
+import { EnrichChannel, enrichSettings } from './channel/enrich/mod.ts'
 import { EnvelopeChannel, envelopeSettings } from './channel/envelope/mod.ts'
 import { filterChannel, filterSettings } from './channel/filter/mod.ts'
 import { JsonataChannel, jsonataSettings } from './channel/jsonata/mod.ts'
@@ -135,6 +136,13 @@ export const builtinComponents: readonly ComponentEntry[] = [
     settings: mergeSettings,
     turns: mergeTurns,
     create: (settings, context) => new MergeChannel(settings, context),
+  }),
+  defineComponent({
+    kind: 'channel',
+    type: 'enrich',
+    doc: 'Puts what a look-up table or an SQLite database knows of a row into it',
+    settings: enrichSettings,
+    create: (settings, context) => new EnrichChannel(settings, context),
   }),
   defineComponent({
     kind: 'channel',
