@@ -63,6 +63,8 @@ function exactNumbers(key: string, value: unknown, context: { readonly source?: 
 
 /** Whether a double is what its text says, digit for digit, but for zeros at the ends. */
 export function isExact(value: number, source: string): boolean {
+  // Fifteen digits always fit.
+  if (source.length <= 15 && !/[eE]/.test(source)) return true
   return Number.isFinite(value) && digitsOf(source) === digitsOf(String(value))
 }
 

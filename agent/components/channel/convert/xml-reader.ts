@@ -57,7 +57,7 @@ class Reading {
   }
 
   *records(steps: readonly NameTest[], fields: readonly Field[] | null): Generator<ReadRecord> {
-    const parents = [...this.#at(0, steps.slice(0, -1))]
+    const parents = this.#at(0, steps.slice(0, -1))
     const last = steps.at(-1) as NameTest
     if (parents.length === 0) throw this.#nothing(steps)
     let count = 0
@@ -76,15 +76,19 @@ class Reading {
     return convertFault('CONVERT_PATH', { where: this.#options.name, why: `/${steps.map(({ raw }) => raw).join('/')}` })
   }
 
-  *#at(node: number, steps: readonly NameTest[]): Generator<number> {
-    const [step, ...rest] = steps
+  /** The elements at a path from `node`, in document order, behind those that are in `found`. */
+  #at(node: number, steps: readonly NameTest[], found: number[] = [], from = 0): number[] {
+    const tree = this.#tree
+    const step = steps[from]
     if (step === undefined) {
-      yield node
-      return
+      found.push(node)
+      return found
     }
-    for (const child of elementsIn(this.#tree, node)) {
-      if (fits(this.#tree, this.#tree.name[child] as number, step)) yield* this.#at(child, rest)
+    const end = tree.end[node] as number
+    for (let child = node + 1; child < end; child = tree.end[child] as number) {
+      if (fits(tree, tree.name[child] as number, step)) this.#at(child, steps, found, from + 1)
     }
+    return found
   }
 
   #try(node: number, make: () => Row): ReadRecord {
