@@ -8,7 +8,18 @@ import { eventually, localHub, nextOf } from './support.ts'
 
 const hub = await localHub(t, { queues: [{ name: 'cli', topics: ['cli'] }] })
 const dirOf = (name: string) => join(hub.dir, name)
-const commands = ['enroll', 'start', 'status', 'send', 'receive', 'send file', 'receive file', 'flow lint', 'flow run']
+const commands = [
+  'enroll',
+  'start',
+  'status',
+  'send',
+  'receive',
+  'send file',
+  'receive file',
+  'flow lint',
+  'flow test',
+  'flow run',
+]
 
 t.test('every command explains itself', async (t) => {
   const overview = await run('agent', ['--help'])
