@@ -19,6 +19,7 @@ import { idleAgents } from './scenarios/idle-agents.ts'
 import { latency } from './scenarios/latency.ts'
 import { micro } from './scenarios/micro.ts'
 import { mixed } from './scenarios/mixed.ts'
+import { route } from './scenarios/route.ts'
 import { secure } from './scenarios/secure.ts'
 import { transfer } from './scenarios/transfer.ts'
 import { transform } from './scenarios/transform.ts'
@@ -38,6 +39,7 @@ const scenarios: Readonly<Record<string, (say: Say) => Promise<ScenarioResult>>>
   transfer,
   mixed,
   delta,
+  route,
   transform,
   micro,
 }

@@ -274,6 +274,27 @@ const channels: ChannelCase[] = [
     bad: { id: '<a>' },
   },
   {
+    name: 'validate xsd',
+    make: (root) =>
+      create(
+        'channel',
+        'validate',
+        {
+          xsd: '<xs:schema xmlns:xs="http://www.w3.org/2001/XMLSchema"><xs:element name="a" type="xs:int"/></xs:schema>',
+          field: 'id',
+        },
+        root,
+      ),
+    good: { id: '<a>1</a>' },
+    bad: { id: '<a>x</a>' },
+  },
+  {
+    name: 'validate json',
+    make: (root) => create('channel', 'validate', { jsonSchema: { type: 'integer' }, field: 'id' }, root),
+    good: { id: '1' },
+    bad: { id: '"x"' },
+  },
+  {
     name: 'filter direct',
     make: (root) => create('channel', 'filter', { where: 'id > 0' }, root),
     good: { id: 1 },
@@ -536,6 +557,7 @@ t.test('the registry: unique names, documented settings, create touches nothing'
     'channel convert',
     'channel mapping',
     'channel xslt',
+    'channel validate',
     'channel xquery',
     'channel envelope',
     'destination sqlite',

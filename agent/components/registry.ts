@@ -15,6 +15,7 @@ import { MappingChannel, mappingSettings, mappingTurns } from './channel/mapping
 import { MergeChannel, mergeSettings, mergeTurns } from './channel/merge/mod.ts'
 import { isSplitIsolated, SplitChannel, splitSettings, splitTurns } from './channel/split/mod.ts'
 import { ThrottleChannel, throttleSettings } from './channel/throttle/mod.ts'
+import { ValidateChannel, validateSettings, validateTurns } from './channel/validate/mod.ts'
 import { XqueryChannel, xquerySettings } from './channel/xquery/mod.ts'
 import { XsltChannel, xsltSettings } from './channel/xslt/mod.ts'
 import type { Carries, Channel, ComponentContext, ComponentKind, Destination, Source } from './contract.ts'
@@ -202,6 +203,15 @@ export const builtinComponents: readonly ComponentEntry[] = [
     turns: documentTurns,
     isolated: true,
     create: (settings, context) => new XsltChannel(settings, context),
+  }),
+  defineComponent({
+    kind: 'channel',
+    type: 'validate',
+    doc: 'Rejects XML documents that are not as an XML schema says, JSON documents and rows that are not as a JSON Schema says',
+    settings: validateSettings,
+    turns: validateTurns,
+    isolated: true,
+    create: (settings, context) => new ValidateChannel(settings, context),
   }),
   defineComponent({
     kind: 'channel',

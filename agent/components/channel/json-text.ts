@@ -5,8 +5,15 @@ import type { Value } from '../contract.ts'
 import { componentFault } from '../faults.ts'
 import { formatJsonRecord, parseJson } from '../formats/mod.ts'
 
-/** Integers beyond 2^53 are bigint. `charset` is that of the content type. Throws DOCUMENT_NOT_JSON, with the place where it is known. */
-export function readJson(bytes: Buffer, charset: string | null = null): unknown {
+export type JsonReading = {
+  /** That of the content type, if it has one. */
+  readonly charset?: string | null
+  /** Integers beyond 2^53 as numbers, not as bigint. */
+  readonly rounded?: true
+}
+
+/** Throws DOCUMENT_NOT_JSON, with the place where it is known. */
+export function readJson(bytes: Buffer, { charset = null, rounded }: JsonReading = {}): unknown {
   let text: string
   try {
     text = new TextDecoder(charset ?? 'utf-8', { fatal: true }).decode(bytes)
@@ -14,7 +21,7 @@ export function readJson(bytes: Buffer, charset: string | null = null): unknown 
     throw componentFault('DOCUMENT_NOT_JSON', { why: `these are no characters of ${charset ?? 'UTF-8'}` })
   }
   try {
-    return parseJson(text)
+    return rounded ? (JSON.parse(text) as unknown) : parseJson(text)
   } catch (error) {
     const { message } = error as Error
     const [, position, line, column] = /at position (\d+)(?: \(line (\d+) column (\d+)\))?/.exec(message) ?? []

@@ -16,18 +16,23 @@ export function parseLibxml(bytes: Uint8Array, url?: string): XmlDocument {
 
 export type Problem = {
   readonly message: string
+  /** From 1; 0 when it is not known, as columns never are while validating. */
   readonly line: number
   readonly column: number
-  readonly file?: string
+  readonly file: string | null
+  readonly path: string | null
+  readonly warning: boolean
 }
 
 /** What libxml2 says is wrong; `null` when the error is not about the document. */
 export function problemsOf(error: unknown): readonly Problem[] | null {
   if (!(error instanceof XmlLibError)) return null
-  return error.details.map(({ message, line, col, file }) => ({
+  return error.details.map(({ message, level, line, col, file, xpath }) => ({
     message: message.trim(),
     line,
     column: col,
-    ...(file === undefined ? {} : { file }),
+    file: file ?? null,
+    path: xpath ?? null,
+    warning: level === 1,
   }))
 }

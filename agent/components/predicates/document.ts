@@ -63,7 +63,7 @@ export class ParsedDocument {
     const { contentType, bytesMax, parse } = options
     const charset = /;\s*charset\s*=\s*"?([^";\s]{1,40})/i.exec(contentType)?.[1] ?? null
     this.nature = natureOf(body, contentType)
-    this.#json = new Once(() => readJson(bounded(body, bytesMax), charset))
+    this.#json = new Once(() => readJson(bounded(body, bytesMax), { charset }))
     let text = ''
     this.#tree = new Once(() => {
       text = xmlText(bounded(body, bytesMax), charset)
