@@ -50,7 +50,8 @@ t.test('paths', (t) => {
   t.equal(at("r/p[@k='2']/*/n"), 'd')
   t.equal(at("r/p/n[@t='x'][2]"), '', 'the second in one parent')
   t.equal(at("r/p[n='c']/@k"), '2')
-  t.equal(at("r/p[n!='a'][1]/@k"), '2')
+  t.equal(at("r/p[n!='b'][1]/@k"), '1', 'some n is another')
+  t.equal(at("r/p[not(n='a')][1]/@k"), '2')
   t.equal(at('r/p/@j'), '9', 'the first that there is')
   t.equal(at('r/p[q]/@k'), '2')
   t.equal(at('r/*[3]'), '')
@@ -117,6 +118,24 @@ root:
       '<upper>ABCD</upper><lower>abcÉ</lower><translate>xcd</translate><normalize>x y</normalize><trim>x \n y</trim>' +
       '<hit>one</hit><empty/><miss>?abcd</miss><default>k:v:w</default><there>abcd</there><if>yes</if>' +
       '<format>125,001.00</format><bad>NaN</bad><count>3</count><sum>3.5</sum><date>2024年02月29日 08时</date><undated>-</undated></o>',
+  )
+  t.end()
+})
+
+t.test('the same said in XPath', (t) => {
+  const yaml = `
+root:
+  o:
+    '@n': count(r/m)
+    concat: concat(r/a, '-', substring(r/a, 2, 2))
+    product: { $format: r/one + r/n * 10000, decimals: 2 }
+    few: { $if: count(r/m) < 3 and r/one = 1, then: "'few'" }
+    m: { $forEach: "r/m[. > 1 or @keep]", $when: not(. = 3), '@at': position(), $content: normalize-space() }
+`
+  const document = '<r><a>abcd</a><one>1</one><n>12.5</n><m>1</m><m keep=""> 0.5 </m><m>2</m><m>3</m></r>'
+  t.equal(
+    map(yaml, document),
+    '<o n="4"><concat>abcd-bc</concat><product>125001.00</product><few/><m at="1">0.5</m><m at="2">2</m></o>',
   )
   t.end()
 })
@@ -188,10 +207,10 @@ t.test('mistakes are named with their place', async (t) => {
   for (const [yaml, expected] of [
     ['root: { a: b, c: d }', /one key, the root element/],
     ['root: { a: { $forEach: b } }', /root element is there once/],
-    ['root: { a: { b: "c[" } }', /mapping: root\/a\/b.*path "c\["/],
-    ['root: { a: { b: "c//d" } }', /a name must stand here/],
-    ['root: { a: { b: "c/../d" } }', /only at the beginning/],
-    ['root: { a: { b: "x:c" } }', /prefix x is not among the namespaces/],
+    ['root: { a: { b: "c[" } }', /mapping: root\/a\/b: .*c\[: the expression is not finished/],
+    ['root: { a: { b: "c//d" } }', /along the axis/],
+    ['root: { a: { b: "c/../d" } }', /goes up after it went down/],
+    ['root: { a: { b: "x:c" } }', /prefix x has no namespace/],
     ['root: { "x:a": b }', /prefix x is not among/],
     ['root: { a: { b: { $uper: c } } }', /root\/a\/b\/\$uper.*there is no \$uper/],
     ['root: { a: { b: { $lookup: t, key: c } } }', /there is no table t/],

@@ -9,9 +9,9 @@ export const TABLE_ENTRIES_MAX = 100_000
 
 /**
  * Nodes looked at for one document. A linear mapping with 100 fields of 100 looks at each node 100 times; beyond that it is quadratic in the
- * size of the document. 10⁸ take about half a second.
+ * size of the document. 10⁸ take about half a second; small documents may be gone through more often.
  */
-export const VISITS_MAX = 100_000_000
+export const VISITS_MAX = 20_000_000
 export const VISITS_PER_NODE_MAX = 200
 
 /** Length of what comes out, in UTF-16 units: V8 holds 2²⁹ in one string. */

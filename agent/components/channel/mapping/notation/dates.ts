@@ -1,6 +1,6 @@
 // Dates and times by pattern: fixed places, so that XSLT 1.0 can do the same with substring().
 
-import { NotationError } from './paths.ts'
+import { NotationError } from './mistake.ts'
 
 export type DatePieces = {
   /** A text fits when it is this after every digit became 0. */

@@ -1,4 +1,5 @@
 // A mapping as it is written → AST. Everything that is only a short form ends here: `$default`, `$date`, `$upper`, `$optional`, `in`.
+// Texts are XPath 1.0, as much of it as a mapping has.
 
 import type { Json } from '#protocol/fields/mod.ts'
 import { XML_URI } from '../../../xml/mod.ts'
@@ -17,9 +18,11 @@ import type {
 } from '../ast.ts'
 import { checkMapping } from '../check.ts'
 import { mappingFault } from '../faults.ts'
+import { NotInSubset } from '../xslt/subset.ts'
+import { type Scope, XPathReader } from '../xslt/xpath.ts'
 import { datePieces } from './dates.ts'
 import type { WrittenMapping } from './fields.ts'
-import { NotationError, readPath, readText } from './paths.ts'
+import { NotationError } from './mistake.ts'
 
 /** Throws MAPPING_INVALID. */
 export function readMapping(written: WrittenMapping): Mapping {
@@ -42,9 +45,14 @@ const not = (of: Condition): Condition => ({ kind: 'not', of })
 class Reader {
   readonly #written: WrittenMapping
   readonly #way: string[] = []
+  readonly #scope: Scope
 
   constructor(written: WrittenMapping) {
     this.#written = written
+    const variable = (): never => {
+      throw new NotInSubset('a mapping has no variables')
+    }
+    this.#scope = { namespaces: written.namespaces ?? {}, backwards: true, variable }
   }
 
   mapping(): Mapping {
@@ -181,9 +189,9 @@ class Reader {
   // Expressions.
 
   #expression(written: Json): Expression {
-    if (typeof written === 'string') return this.#notation(() => readText(written, this.#sourceName))
+    if (typeof written === 'string') return this.#xpath(written, (xpath) => xpath.text())
     if (!isMap(written))
-      return this.#fail(`a path, a text in quotes or a map with a $key must stand here, not ${JSON.stringify(written)}`)
+      return this.#fail(`an XPath expression or a map with a $key must stand here, not ${JSON.stringify(written)}`)
     const operators = Object.keys(written).filter((key) => key.startsWith('$'))
     const [operator] = operators
     if (operator === undefined || operators.length > 1) return this.#fail('exactly one $key says what is done')
@@ -310,6 +318,7 @@ class Reader {
 
   #number(written: Json): NumberExpression {
     if (typeof written === 'number') return { kind: 'constant', value: written }
+    if (typeof written === 'string') return this.#xpath(written, (xpath) => xpath.number())
     if (isMap(written)) {
       const keys = Object.keys(written)
       const operator = keys[0] as string
@@ -344,9 +353,9 @@ class Reader {
   // Conditions.
 
   #condition(written: Json): Condition {
-    if (typeof written === 'string') return { kind: 'exists', path: this.#path(written) }
+    if (typeof written === 'string') return this.#xpath(written, (xpath) => xpath.condition())
     if (Array.isArray(written)) return { kind: 'and', of: written.map((one) => this.#condition(one)) }
-    if (!isMap(written)) return this.#fail('a path or a map with one key must stand here')
+    if (!isMap(written)) return this.#fail('an XPath condition or a map with one key must stand here')
     const entries = Object.entries(written)
     const [operator, value] = entries[0] ?? ['', null]
     if (entries.length !== 1) return this.#fail('a condition has one key; several conditions stand in `all` or `any`')
@@ -407,7 +416,7 @@ class Reader {
 
   #path(written: Json): Path {
     if (typeof written !== 'string') return this.#fail('a path must stand here')
-    return this.#notation(() => readPath(written, this.#sourceName))
+    return this.#xpath(written, (xpath) => xpath.path())
   }
 
   #literal(written: Json): string {
@@ -419,12 +428,6 @@ class Reader {
   #whole(written: Json, what: string): number {
     return typeof written === 'number' ? written : this.#fail(`\`${what}\` is a whole number`)
   }
-
-  readonly #sourceName = (prefix: string, local: string): Name => ({
-    prefix,
-    local,
-    uri: prefix === '' ? '' : this.#uriOf(prefix),
-  })
 
   #targetName(written: string, isElement: boolean): Name {
     const colon = written.indexOf(':')
@@ -447,11 +450,15 @@ class Reader {
     if (other !== undefined) this.#fail(`there is no ${other} here; known are ${keys.join(', ')}`)
   }
 
+  #xpath<T>(text: string, read: (xpath: XPathReader) => T): T {
+    return this.#notation(() => read(new XPathReader(text, this.#scope)))
+  }
+
   #notation<T>(read: () => T): T {
     try {
       return read()
     } catch (error) {
-      if (error instanceof NotationError) return this.#fail(error.message)
+      if (error instanceof NotationError || error instanceof NotInSubset) return this.#fail(error.message)
       throw error
     }
   }

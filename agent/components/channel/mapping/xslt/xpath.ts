@@ -86,6 +86,10 @@ export class XPathReader {
     return this.#asCondition(this.value())
   }
 
+  number(): NumberExpression {
+    return this.#number(this.#parsed())
+  }
+
   path(): Path {
     const value = this.value()
     return value.type === 'nodes' ? value.path : this.#no('is no path')
