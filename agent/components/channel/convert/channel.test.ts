@@ -123,6 +123,37 @@ t.test('a row that the document cannot hold is refused alone; a document that is
   t.match(await rowsOf(root, { csv: {} }, 'a\n1\n2\n3\n', { bytesMax: 7 }), { code: 'DOCUMENT_TOO_LARGE' })
 })
 
+t.test('which record of a document it is', async (t) => {
+  const items = [fileOf('a,d\n1,2026-03-01\n𠮷,2026-03-01\n2,x\n', 'a.csv')]
+  const settings = { from: { csv: {} }, to: { csv: { encoding: 'gbk' } } }
+  const one = await convert(root, settings, items)
+  t.match(one.rejects, [
+    { fault: { code: 'TEXT_UNENCODABLE', where: 'a.csv, record 2, field "a"', details: { record: 2 } } },
+  ])
+  const dates = { d: { to: 'yyyyMMdd' } }
+  const two = await convert(root, { ...settings, dates, onBroken: 'reject-row' }, items)
+  t.equal(textOf(two.items[0]), 'a,d\r\n1,20260301\r\n')
+  t.match(two.rejects, [
+    { item: { row: { document: 'a.csv', a: '𠮷', d: '20260301' } }, fault: { code: 'TEXT_UNENCODABLE' } },
+    { item: { row: { a: '2', d: 'x' } }, fault: { code: 'CONVERT_DATE', where: 'a.csv, record 3, field "d"' } },
+  ])
+})
+
+t.test('groups are bounded', async (t) => {
+  const rows = Array.from({ length: 10_002 }, (_, id) => ({ id }))
+  const { items, rejects } = await convert(
+    root,
+    { from: { rows: {} }, to: { jsonl: {} }, group: ['id'] },
+    itemsOf(rows),
+  )
+  t.equal(items.length, 10_000)
+  t.same(
+    rejects.map(({ fault }) => fault.code),
+    ['CONVERT_GROUPS_MANY', 'CONVERT_GROUPS_MANY'],
+  )
+  t.match(await documentOf(root, { csv: {} }, [{}]), { code: 'CONVERT_VALUE' })
+})
+
 t.test('what is not what it should be', async (t) => {
   const [file] = [fileOf('x')]
   const gathered = await convert(root, { from: { rows: {} }, to: { csv: {} } }, [file, ...itemsOf([{ a: 1 }])])

@@ -29,6 +29,13 @@ export function columnsOf(names: readonly string[], { ignoreExtra }: { readonly 
   }
 }
 
+/** The fields of the first record, when the settings name no columns. */
+export function fieldsOf(row: Row): string[] {
+  const fields = Object.keys(row)
+  if (fields.length === 0) throw convertFault('CONVERT_VALUE', { why: 'the record has no fields' })
+  return fields
+}
+
 /** Readers refuse NUL as no text: it is not written either. */
 export function refuseNul(text: string): void {
   if (text.includes('\0')) throw componentFault('TEXT_NUL', { why: 'a value has the character U+0000' })

@@ -1,6 +1,6 @@
 // `convert` of documents: each becomes rows, or another document, record by record.
 
-import { asFault, type Fault } from '#protocol/base/mod.ts'
+import { asFault, Fault } from '#protocol/base/mod.ts'
 import { type Channel, type Item, ownRef, type Reject, type Row } from '../../contract.ts'
 import { documentOf, withDocument } from '../../document.ts'
 import { convertFault } from './faults.ts'
@@ -11,7 +11,7 @@ import type { ConvertSettings } from './settings.ts'
 import { type Change, changeOf } from './values.ts'
 
 /** What one document is read for: its records, and what is refused of them. */
-type Work = { readonly item: Item; readonly name: string; readonly rejects: Reject[] }
+type Work = { readonly item: Item; readonly name: string; readonly rejects: Reject[]; record: number }
 
 export class DocumentChannel implements Channel {
   readonly alone?: true
@@ -34,7 +34,7 @@ export class DocumentChannel implements Channel {
   async process(items: readonly Item[], reject: (reject: Reject) => void): Promise<readonly Item[]> {
     const out: Item[] = []
     for (const item of items) {
-      const work: Work = { item, name: nameOf(item, this.#settings.field), rejects: [] }
+      const work: Work = { item, name: nameOf(item, this.#settings.field), rejects: [], record: 0 }
       try {
         const bytes = await documentOf(item, this.#settings)
         const made =
@@ -82,7 +82,7 @@ export class DocumentChannel implements Channel {
           writer.add(row)
           rows += 1
         } catch (error) {
-          this.#refuse(asFault(error), { row, work })
+          this.#refuse(located(error, work), { row, work })
         }
       }
     }
@@ -103,12 +103,13 @@ export class DocumentChannel implements Channel {
 
   /** `null`: refused alone. */
   #rowOf(record: ReadRecord, work: Work): Row | null {
+    work.record += 1
     if ('fault' in record) return this.#refuse(record.fault, { row: { text: record.text }, work })
     if (this.#change === null) return record.row
     try {
       return this.#change(record.row)
     } catch (error) {
-      return this.#refuse(asFault(error), { row: record.row, work })
+      return this.#refuse(located(error, work), { row: record.row, work })
     }
   }
 
@@ -128,6 +129,13 @@ export class DocumentChannel implements Channel {
     work.rejects.push({ item: { row: { document: work.name, ...row }, ref }, fault })
     return null
   }
+}
+
+/** What is wrong with a record, and which one it is, from 1. */
+function located(error: unknown, { name, record }: Work): Fault {
+  const { code, message, remedy, where, details, cause } = asFault(error)
+  const place = `${name}, record ${record}${where === null ? '' : `, ${where}`}`
+  return new Fault(code, { meaning: message, remedy }, { ...details, where: place, record, cause })
 }
 
 /** For faults. */

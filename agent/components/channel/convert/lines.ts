@@ -15,7 +15,7 @@ import {
   RecordReader,
 } from '../../formats/mod.ts'
 import { csvOptions } from '../../support/mod.ts'
-import { type Columns, columnsOf, refuseNul } from './columns.ts'
+import { type Columns, columnsOf, fieldsOf, refuseNul } from './columns.ts'
 import { convertFault } from './faults.ts'
 import { BATCH_RECORDS } from './limits.ts'
 import type { DocumentReader, DocumentWriter, ReadRecord } from './records.ts'
@@ -97,7 +97,7 @@ export function csvWriter(settings: CsvTo, sinkOptions: SinkOptions): DocumentWr
   let columns = settings.columns === undefined ? null : begin(settings.columns)
   return {
     add: (row) => {
-      columns ??= begin(Object.keys(row))
+      columns ??= begin(fieldsOf(row))
       const cells = columns.valuesOf(row).map(cellText)
       const text = formatCsvRecord(cells, options)
       if (options.quote === '' && cells.some((cell) => cell !== null && unquotable(cell, options.delimiter))) {

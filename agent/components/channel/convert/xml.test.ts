@@ -3,6 +3,7 @@
 import fc from 'fast-check'
 import { SaxesParser } from 'saxes'
 import t from 'tap'
+import { Fault } from '#protocol/base/mod.ts'
 import type { Row, Value } from '../../contract.ts'
 import { encodeText } from '../../formats/mod.ts'
 import { XmlParser } from '../../xml/mod.ts'
@@ -11,9 +12,9 @@ import { convert, documentOf, fileOf, rowsOf, textOf } from './testing.ts'
 const root = t.testdir({})
 const read = (xml: string | Uint8Array, settings: object = {}, more: object = {}) =>
   rowsOf(root, { xml: settings }, xml, more)
-const write = async (rows: readonly Row[], settings: object = {}) => {
+const write = async (rows: readonly Row[], settings: object = {}): Promise<string | Fault> => {
   const made = await documentOf(root, { xml: { declaration: false, ...settings } }, rows)
-  return made instanceof Buffer ? made.toString() : made
+  return made instanceof Fault ? made : made.toString()
 }
 
 const PERMITS = `<?xml version="1.0"?>

@@ -7,7 +7,7 @@ import type { Row, Value } from '../../../contract.ts'
 import { cellText } from '../../../formats/mod.ts'
 import { escapeText, escapeValue } from '../../../xml/mod.ts'
 import { packZip } from '../../compress/mod.ts'
-import { type Columns, columnsOf } from '../columns.ts'
+import { type Columns, columnsOf, fieldsOf } from '../columns.ts'
 import { convertFault } from '../faults.ts'
 import {
   XLSX_CELL_CHARS_MAX,
@@ -69,7 +69,7 @@ export function xlsxWriter(settings: XlsxTo, bytesMax: number): DocumentWriter {
     add: (row) => {
       if (rows >= XLSX_ROWS_MAX)
         throw convertFault('CONVERT_VALUE', { why: `a sheet has ${XLSX_ROWS_MAX} rows at most` })
-      columns ??= begin(Object.keys(row))
+      columns ??= begin(fieldsOf(row))
       const { names } = columns
       const cells = columns.valuesOf(row).map((value, i) => {
         const name = names[i] as string
