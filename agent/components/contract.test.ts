@@ -3,11 +3,9 @@
 import { mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
-import { gzipSync } from 'node:zlib'
 import t, { type Test } from 'tap'
 import { describeFields } from '#protocol/fields/mod.ts'
 import {
-  type Channel,
   CURSOR_BYTES_MAX,
   type Cursor,
   type Destination,
@@ -232,155 +230,7 @@ for (const each of sources) {
   })
 }
 
-// --- channels: `good` and `bad` rows.
-
-type ChannelCase = { readonly name: string; make(root: string): Channel; readonly good: Row; readonly bad: Row }
-
-const channels: ChannelCase[] = [
-  {
-    name: 'enrich',
-    make: (root) => create('channel', 'enrich', { key: 'id', from: { inline: { table: { a: 1 } } } }, root),
-    good: { id: 'a' },
-    bad: { id: 'b' },
-  },
-  {
-    name: 'split',
-    make: (root) => create('channel', 'split', { by: { array: { name: 'id' } } }, root),
-    good: { id: [1] },
-    bad: { id: 1 },
-  },
-  {
-    name: 'map direct',
-    make: (root) => create('channel', 'map', { rename: { key: 'id' } }, root),
-    good: { id: 1 },
-    bad: { x: 1 },
-  },
-  {
-    name: 'map general',
-    make: (root) => create('channel', 'map', { expressions: { n: '$number(id)' } }, root),
-    good: { id: '1' },
-    bad: { id: 'x' },
-  },
-  {
-    name: 'jsonata',
-    make: (root) => create('channel', 'jsonata', { expression: '$number(n)', field: 'id' }, root),
-    good: { id: '{"n":"1"}' },
-    bad: { id: '{' },
-  },
-  {
-    name: 'xquery',
-    make: (root) => create('channel', 'xquery', { query: '<b>{ string(a) }</b>', field: 'id' }, root),
-    good: { id: '<a>1</a>' },
-    bad: { id: '<a>' },
-  },
-  {
-    name: 'validate xsd',
-    make: (root) =>
-      create(
-        'channel',
-        'validate',
-        {
-          xsd: '<xs:schema xmlns:xs="http://www.w3.org/2001/XMLSchema"><xs:element name="a" type="xs:int"/></xs:schema>',
-          field: 'id',
-        },
-        root,
-      ),
-    good: { id: '<a>1</a>' },
-    bad: { id: '<a>x</a>' },
-  },
-  {
-    name: 'validate json',
-    make: (root) => create('channel', 'validate', { jsonSchema: { type: 'integer' }, field: 'id' }, root),
-    good: { id: '1' },
-    bad: { id: '"x"' },
-  },
-  {
-    name: 'filter direct',
-    make: (root) => create('channel', 'filter', { where: 'id > 0' }, root),
-    good: { id: 1 },
-    bad: { id: true },
-  },
-  {
-    name: 'filter general',
-    make: (root) => create('channel', 'filter', { where: '$number(id) = 1' }, root),
-    good: { id: '1' },
-    bad: { id: 'x' },
-  },
-  {
-    name: 'encode',
-    make: (root) => create('channel', 'encode', { encoding: 'hex', direction: 'decode', field: 'id' }, root),
-    good: { id: 'ff' },
-    bad: { id: 'x' },
-  },
-  {
-    name: 'compress',
-    make: (root) => create('channel', 'compress', { format: 'gzip', field: 'id' }, root),
-    good: { id: 'x' },
-    bad: { id: 1 },
-  },
-  {
-    name: 'decompress',
-    make: (root) => create('channel', 'decompress', { field: 'id' }, root),
-    good: { id: gzipSync('x') },
-    bad: { id: 'x' },
-  },
-  {
-    name: 'mapping',
-    make: (root) => create('channel', 'mapping', { mapping: { root: { b: 'a' } }, field: 'id' }, root),
-    good: { id: '<a/>' },
-    bad: { id: '<a>' },
-  },
-  {
-    name: 'xslt',
-    make: (root) => {
-      const stylesheet =
-        '<xsl:stylesheet version="3.0" xmlns:xsl="http://www.w3.org/1999/XSL/Transform"><xsl:template match="/"><b/></xsl:template></xsl:stylesheet>'
-      return create('channel', 'xslt', { stylesheet, field: 'id' }, root)
-    },
-    good: { id: '<a/>' },
-    bad: { id: '<a>' },
-  },
-  {
-    name: 'convert',
-    make: (root) => create('channel', 'convert', { from: { csv: {} }, to: { json: {} }, field: 'id' }, root),
-    good: { id: 'a,b\n1,2\n' },
-    bad: { id: 'a,b\n1\n' },
-  },
-  {
-    name: 'envelope',
-    make: (root) => create('channel', 'envelope', { format: 'soap', direction: 'wrap', field: 'id' }, root),
-    good: { id: '<a/>' },
-    bad: { id: '<a>' },
-  },
-]
-
-for (const each of channels) {
-  t.test(`channel ${each.name}: failing rows are rejected, the others pass in order with their refs`, async (t) => {
-    const channel = each.make(fresh(t))
-    const { good, bad } = each
-    const items = itemsOf([good, bad, good, good, bad])
-    const content = { kind: 'bytes', bytes: Buffer.from('x') } as const
-    const [carried] = await channel.process([{ row: good, ref: 1, content }], () => t.fail())
-    t.equal(carried?.content, content, 'a content is passed on')
-    const before = JSON.stringify(items)
-    for (let i = 0; i < 2; i += 1) {
-      const { rejects, reject } = collector()
-      const passed = await channel.process(items, reject)
-      t.same(
-        passed.map((item) => item.ref),
-        [1, 3, 4],
-      )
-      t.same(
-        rejects.map(({ item }) => item),
-        [items[1], items[4]],
-        'the rows as they came',
-      )
-      t.ok(rejects.every(({ fault }) => fault.remedy.length > 0))
-    }
-    t.equal(JSON.stringify(items), before, 'rows are not changed in place')
-    t.same(await channel.process([], () => t.fail()), [])
-  })
-}
+// Channels have a suite of their own: channel/contract.test.ts, with their samples.
 
 // --- destinations: `read` gives what a user of the result sees; `bad` is a row it refuses.
 
