@@ -172,3 +172,26 @@ t.test('a document says where its bytes stop being text', async (t) => {
     t.match(decoded, { ok: false, line: lines.length, position: before.bytes.length }, `seed ${seed}, document ${i}`)
   }
 })
+
+t.test(
+  'GBK and GB18030: as iconv-lite has them, but for the 18 codes that GB18030-2022 moved out of private use',
+  async (t) => {
+    for (const encoding of ['gbk', 'gb18030'] as const) {
+      const decoder = textDecoder(encoding)
+      const moved: string[] = []
+      for (let lead = 0x81; lead <= 0xfe; lead += 1) {
+        for (let trail = 0x40; trail <= 0xfe; trail += 1) {
+          if (trail === 0x7f) continue
+          const bytes = Buffer.of(lead, trail)
+          const ours = decoder.decode(bytes)
+          const theirs = iconv.decode(bytes, encoding)
+          if (ours !== theirs)
+            moved.push(`${bytes.toString('hex')} ${/[\ue000-\uf8ff]/.test(theirs) ? 'private' : theirs}`)
+        }
+      }
+      const vertical = ['d9', 'da', 'db', 'dc', 'dd', 'de', 'df', 'ec', 'ed', 'f3'].map((trail) => `a6${trail} private`)
+      const radicals = ['59', '61', '66', '67', '6d', '7e', '90', 'a0'].map((trail) => `fe${trail} private`)
+      t.same(moved, [...vertical, ...radicals], encoding)
+    }
+  },
+)
