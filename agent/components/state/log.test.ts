@@ -1,6 +1,15 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, readdirSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { millis } from '#protocol/base/mod.ts'
@@ -75,6 +84,25 @@ t.test('a call that is repeated before its save starts from what was saved', asy
   await log.ready()
   t.same(Object.fromEntries(numbers.values), { a: 1, b: 3 })
   await log.close()
+})
+
+t.test('a save that the disk refuses can be repeated', async (t) => {
+  const root = t.testdir({})
+  const context = testContext(root)
+  const { numbers, log, set } = await opened(context, null)
+  set('a', 1)
+  // Something has the name that the file is to get.
+  const inTheWay = join(root, 'data-flow-1', 'numbers', 'state-1.log.tmp')
+  mkdirSync(join(inTheWay, 'x'), { recursive: true })
+  const fault = await faultOf(() => log.save())
+  t.match(fault, { code: 'DIRECTORY_IO', details: { retry: true } })
+  rmSync(inTheWay, { recursive: true })
+  const state = await log.save()
+  t.same(Object.fromEntries(numbers.values), { a: 1 })
+  await log.close()
+  const again = await opened(context, state)
+  t.same(Object.fromEntries(again.numbers.values), { a: 1 })
+  await again.log.close()
 })
 
 t.test('files stay within twice of what is kept, and the former stays until the next is committed', async (t) => {
