@@ -225,3 +225,44 @@ t.test('mistakes in a stylesheet show when it opens, with the line', async (t) =
   t.match(await wrong({ file: 'y.xsl' }), { code: 'XSLT_STYLESHEET_UNREADABLE' })
   t.throws(() => make(root, {}), /either `file` or `stylesheet`/)
 })
+
+t.test('a stylesheet that is a mapping runs as one, with the same result', async (t) => {
+  const root = t.testdir({})
+  const stylesheet = `<xsl:stylesheet version="1.0" xmlns:xsl="http://www.w3.org/1999/XSL/Transform" xmlns:s="urn:s" xmlns="urn:d" exclude-result-prefixes="s">
+<xsl:param name="unit"/>
+<xsl:template match="/"><list unit="{$unit}"><xsl:for-each select="s:a/b"><xsl:sort select="@n" data-type="number"/><c n="{@n}"><xsl:value-of select="normalize-space(.)"/></c></xsl:for-each><xsl:if test="not(s:a)"><xsl:message terminate="yes">no a</xsl:message></xsl:if></list></xsl:template></xsl:stylesheet>`
+  const document = '<s:a xmlns:s="urn:s"><b n="10"> x  y </b><b n="9">税&amp;</b><b n="x"/></s:a>'
+  const run = async (settings: object) => {
+    const context = testContext(root)
+    const channel = new XsltChannel(settingsOf(xsltSettings, settings), context)
+    const { rejects, reject } = collector()
+    const items = await channel.process([documentItem(document), documentItem('<x/>')], reject)
+    return {
+      text: textOf(items[0]),
+      rejects: rejects.map(({ fault }) => [fault.code, fault.message]),
+      logs: context.logs,
+    }
+  }
+  const parameters = { unit: '局' }
+  const mapped = await run({ stylesheet, parameters })
+  const engine = await run({ stylesheet, parameters, engine: 'saxon' })
+  const expected = '<list xmlns="urn:d" unit="局"><c n="x"/><c n="9">税&amp;</c><c n="10">x y</c></list>'
+  t.equal(mapped.text.replace(/^<\?xml[^>]*\?>\n?/, ''), expected)
+  t.equal(engine.text.replace(/^<\?xml[^>]*\?>\n?/, ''), expected)
+  t.same(mapped.rejects, [
+    ['XSLT_TERMINATED', 'the stylesheet refused this document by xsl:message terminate="yes": no a'],
+  ])
+  t.same(mapped.logs, [], 'no reason why not')
+  t.match(engine.rejects[0]?.[0], 'XSLT_TERMINATED')
+  const other = await run({ stylesheet: stylesheet.replace('normalize-space(.)', 'string-length(.)'), parameters })
+  t.match(other.logs, [/no mapping, by SaxonJS: string-length\(\.\) uses string-length\(\)/])
+  t.match(other.text, /<c n="10">6<\/c>/)
+  const undeclared = await run({
+    stylesheet: stylesheet.replace(
+      '<xsl:param name="unit"/>',
+      '<xsl:param name="unit"/><xsl:output method="xml" omit-xml-declaration="yes"/>',
+    ),
+    parameters,
+  })
+  t.equal(undeclared.text, expected)
+})

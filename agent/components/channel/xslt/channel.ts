@@ -1,19 +1,25 @@
 // Channel `xslt`: documents by a stylesheet of XSLT 1.0 to 3.0.
 //
-// The document is XML without DTD, in any encoding it declares rightly; the result is UTF-8. Stateless; compiled once when it opens.
+// The document is XML without DTD, in any encoding it declares rightly; the result is UTF-8. Stateless; compiled once when it opens: as
+// a mapping when the stylesheet is one (mapping/xslt/import.ts says when), else by the engine.
 
 import { readFile, stat } from 'node:fs/promises'
 import { asFault, Fault } from '#protocol/base/mod.ts'
 import type { Channel, ComponentContext, Item, Reject } from '../../contract.ts'
 import { compileTemplate, type Template } from '../../destination/hub/template.ts'
 import { documentOf, withDocument } from '../../document.ts'
-import { decodeXml, XmlParser } from '../../xml/mod.ts'
-import { treeReader } from '../mapping/xslt/tree.ts'
+import { decodeXml, XML_DECLARATION, XmlParser } from '../../xml/mod.ts'
+import { compileMapping } from '../mapping/compile.ts'
+import { type Imported, importXslt } from '../mapping/xslt/import.ts'
+import { type ReadTree, treeReader } from '../mapping/xslt/tree.ts'
 import type { Parameters, Stylesheet, StylesheetSource } from './engine.ts'
 import { xsltFault } from './faults.ts'
 import { COMPILED_BYTES_MAX, STYLESHEET_BYTES_MAX } from './limits.ts'
-import { saxonEngine } from './saxon.ts'
+import { located, reasonOf, saxonEngine } from './saxon.ts'
 import type { XsltSettings } from './settings.ts'
+
+/** A stylesheet with the parser that checks and reads its documents. */
+type Ready = Pick<Stylesheet, 'method' | 'mediaType' | 'transform'> & { readonly parser: XmlParser }
 
 export class XsltChannel implements Channel {
   readonly #settings: XsltSettings
@@ -21,8 +27,7 @@ export class XsltChannel implements Channel {
   readonly #constants: readonly (readonly [string, string])[]
   readonly #fields: readonly (readonly [string, string])[]
   readonly #name: Template | null
-  readonly #parser = new XmlParser()
-  #stylesheet: Stylesheet | null = null
+  #ready: Ready | null = null
 
   constructor(settings: XsltSettings, context: ComponentContext) {
     this.#settings = settings
@@ -34,14 +39,64 @@ export class XsltChannel implements Channel {
 
   /** Throws XSLT_STYLESHEET_UNREADABLE, XSLT_STYLESHEET_INVALID, XSLT_REFUSED. */
   async open(): Promise<void> {
-    this.#stylesheet = await this.#compiled()
+    await this.#readied()
   }
 
-  async #compiled(): Promise<Stylesheet> {
+  async #readied(): Promise<Ready> {
+    this.#ready ??= await this.#compiled()
+    return this.#ready
+  }
+
+  async #compiled(): Promise<Ready> {
     const source = await this.#source()
-    const stylesheet = saxonEngine(await treeReader()).compile(source)
+    const readTree = await treeReader()
+    const mapped = this.#asMapping(source, readTree)
+    if (mapped !== null) return mapped
+    const stylesheet = saxonEngine(readTree).compile(source)
     for (const warning of stylesheet.warnings) this.#context.log('warn', `xslt: ${warning}`)
-    return stylesheet
+    const { method, mediaType } = stylesheet
+    const parser = new XmlParser()
+    return {
+      method,
+      mediaType,
+      parser,
+      transform(document, parameters) {
+        // Says what is wrong with the document, and where; the engine would not.
+        parser.parse(document)
+        return stylesheet.transform(document, parameters)
+      },
+    }
+  }
+
+  #asMapping({ text, compiled, path }: StylesheetSource, readTree: ReadTree): Ready | null {
+    if (this.#settings.engine === 'saxon' || compiled || this.#fields.length > 0) return null
+    let imported: Imported
+    try {
+      imported = importXslt(text, readTree, new Map(this.#constants))
+    } catch (error) {
+      throw error instanceof Fault && path !== null ? located(error, path) : error
+    }
+    if (!imported.ok) {
+      this.#context.log('debug', `xslt: no mapping, by SaxonJS: ${imported.why}`, { line: imported.line })
+      return null
+    }
+    const mapping = compileMapping(imported.mapping)
+    const parser = new XmlParser(mapping.names)
+    const { declaration, mediaType } = imported
+    return {
+      method: 'xml',
+      mediaType,
+      parser,
+      transform(document) {
+        try {
+          const result = mapping.map(parser.parse(document))
+          return declaration ? result : result.slice(XML_DECLARATION.length)
+        } catch (error) {
+          if (!(error instanceof Fault) || error.code !== 'MAPPING_STOPPED') throw error
+          throw xsltFault('XSLT_TERMINATED', { why: reasonOf(error), errorCode: 'XTMM9000' })
+        }
+      },
+    }
   }
 
   async #source(): Promise<StylesheetSource> {
@@ -64,27 +119,27 @@ export class XsltChannel implements Channel {
   }
 
   async process(items: readonly Item[], reject: (reject: Reject) => void): Promise<readonly Item[]> {
-    if (this.#stylesheet === null) await this.open()
+    const ready = await this.#readied()
     const done: Item[] = []
     for (const item of items) {
       try {
-        done.push(await this.#transformed(item, this.#stylesheet as Stylesheet))
+        done.push(await this.#transformed(item, ready))
       } catch (error) {
         reject({ item, fault: asFault(error, 'xslt') })
       }
     }
+    // The last document may be large.
+    ready.parser.release()
     return done
   }
 
-  async #transformed(item: Item, stylesheet: Stylesheet): Promise<Item> {
+  async #transformed(item: Item, ready: Ready): Promise<Item> {
     const text = decodeXml(await documentOf(item, this.#settings))
-    // Says what is wrong with it, and where; the engine would not.
-    this.#parser.parse(text)
-    const result = stylesheet.transform(text, this.#parametersOf(item))
+    const result = ready.transform(text, this.#parametersOf(item))
     if (this.#settings.field !== undefined) return withDocument(item, result, this.#settings)
     const { name } = item.row
     const stem = typeof name === 'string' ? name.replace(/(?<=[^/])\.[^./]*$/, '') : ''
-    const mediaType = this.#settings.mediaType ?? mediaTypeOf(stylesheet)
+    const mediaType = this.#settings.mediaType ?? mediaTypeOf(ready)
     return withDocument(item, Buffer.from(result), this.#settings, {
       ...(this.#name === null ? {} : { name: this.#name({ ...item.row, stem }) }),
       mediaType,
@@ -105,7 +160,7 @@ export class XsltChannel implements Channel {
   }
 }
 
-function mediaTypeOf({ mediaType, method }: Stylesheet): string {
+function mediaTypeOf({ mediaType, method }: Ready): string {
   if (mediaType !== null) return mediaType
   switch (method) {
     case 'html':

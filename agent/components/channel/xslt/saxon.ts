@@ -262,9 +262,9 @@ const tooLarge = (path: string | null, limitBytes: number): Fault =>
   xsltFault('XSLT_STYLESHEET_INVALID', { ...at(path), why: 'it is too large', limitBytes })
 
 /** The same fault, with the file it is about. */
-function located(fault: Fault, where: string | null): Fault {
+export function located(fault: Fault, where: string | null): Fault {
   if (where === null || fault.where !== null || !fault.code.startsWith('XSLT_')) return fault
-  const why = fault.message.slice(fault.message.indexOf(': ') + 2)
+  const why = reasonOf(fault)
   return xsltFault(fault.code as 'XSLT_REFUSED', {
     ...fault.details,
     where,
@@ -273,6 +273,9 @@ function located(fault: Fault, where: string | null): Fault {
     cause: fault.cause,
   })
 }
+
+/** `why`, as it was given. */
+export const reasonOf = ({ message }: Fault): string => message.slice(message.indexOf(': ') + 2)
 
 type Property = { name: string; value: string }
 

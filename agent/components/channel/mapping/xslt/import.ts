@@ -71,7 +71,7 @@ class Importer {
   imported(): Imported {
     const root = this.#root
     if (!isXsl(root, 'stylesheet') && !isXsl(root, 'transform')) return this.#no(root, 'it is no xsl:stylesheet')
-    this.#only(root, ['version', 'exclude-result-prefixes', 'extension-element-prefixes', 'id'])
+    this.#only(root, ['version', 'exclude-result-prefixes', 'id'])
     let output: { readonly declaration: boolean; readonly mediaType: string | null } = {
       declaration: true,
       mediaType: null,
@@ -431,6 +431,7 @@ class Importer {
   // Elements.
 
   #literalElement(element: StyleElement, frame: Frame): ElementNode {
+    if (PROCESSORS.test(element.uri)) this.#no(element, `${element.local} is an instruction of a processor`)
     this.#checkCopied(element)
     const attributes: AttributeRule[] = []
     for (const { uri, prefix, local, value } of element.attributes) {
@@ -547,7 +548,7 @@ class Importer {
     for (const scope of scopes) {
       const uri = scope.uri === XSL ? '' : XSL
       for (const attribute of scope.attributes) {
-        if (attribute.uri !== uri || !/^(exclude-result|extension-element)-prefixes$/.test(attribute.local)) continue
+        if (attribute.uri !== uri || attribute.local !== 'exclude-result-prefixes') continue
         for (const prefix of attribute.value.split(/\s+/)) {
           if (prefix === '#all') for (const each of Object.values(scope.namespaces)) excluded.add(each)
           else excluded.add(scope.namespaces[prefix === '#default' ? '' : prefix] ?? '')
@@ -579,6 +580,9 @@ class Importer {
     }
   }
 }
+
+/** Whose elements are instructions, declared as such or not. */
+const PROCESSORS = /saxonica\.com|saxon\.sf\.net|exslt\.org|xml\.apache\.org|xmlsoft\.org|microsoft-com:xslt/
 
 const XML = 'http://www.w3.org/XML/1998/namespace'
 
