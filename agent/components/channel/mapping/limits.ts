@@ -15,7 +15,7 @@ export const VISITS_MAX = 20_000_000
 export const VISITS_PER_NODE_MAX = 200
 
 /** Length of what comes out, in UTF-16 units: V8 holds 2²⁹ in one string. */
-export const OUTPUT_CHARS_MAX = 256 * 2 ** 20
+export const OUTPUT_CHARS_MAX = 128 * 2 ** 20
 
 /** Maps and lists inside each other in a row. */
 export const ROW_DEPTH_MAX = 64
