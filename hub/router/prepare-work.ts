@@ -4,14 +4,21 @@
 // out  JSON, `Prepared`, a line; then the set, as `rulesText` writes it
 
 import { hash } from 'node:crypto'
-import { readdirSync, readFileSync } from 'node:fs'
-import { join, resolve } from 'node:path'
-import { chainOf } from '#agent/components/chain/mod.ts'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, resolve, sep } from 'node:path'
 import { packFault } from '#agent/components/isolation/packed-fault.ts'
 import type { IsolatedModule } from '#agent/components/isolation/thread.ts'
-import { builtinComponents } from '#agent/components/mod.ts'
-import { asFault, type Fault, systemClock } from '#protocol/base/mod.ts'
-import { compileRules, type PlacedRules, parsePlacedRules, readyPredicates, rulesText } from './rules/mod.ts'
+import { type Fault, systemClock } from '#protocol/base/mod.ts'
+import {
+  CASE_FILE_BYTES_MAX,
+  caseFaults,
+  type PlacedRules,
+  parsePlacedRules,
+  readyFaults,
+  rulesFault,
+  rulesText,
+} from './rules/mod.ts'
 
 export type Preparation = {
   readonly folder: string
@@ -23,11 +30,11 @@ export type Preparation = {
 export type Prepared = { readonly faults: readonly string[]; readonly rules: number; readonly files: string }
 
 const open: IsolatedModule = () => ({
-  run: (input) => {
+  run: async (input) => {
     const preparation = JSON.parse(input.toString()) as Preparation
     const { folder, file, queues } = preparation
     const parsed = parsePlacedRules(readFileSync(join(folder, file), 'utf8'), { file, queues: new Set(queues) })
-    const faults = parsed.ok ? checked(parsed.value, folder) : parsed.fault
+    const faults = parsed.ok ? await checked(parsed.value, folder) : parsed.fault
     const prepared: Prepared = {
       faults: faults.map(packFault),
       rules: parsed.ok ? parsed.value.set.rules.length : 0,
@@ -38,26 +45,33 @@ const open: IsolatedModule = () => ({
   },
 })
 
-function checked({ set, where }: PlacedRules, folder: string): Fault[] {
-  const faults: Fault[] = []
-  const ready = readyPredicates(compileRules(set), where)
-  if (ready.ok) ready.value.dispose()
-  else faults.push(...ready.fault)
-  const context = {
-    flow: 'deployment',
-    dataDir: folder,
-    clock: systemClock,
-    resolvePath: (path: string) => resolve(folder, path),
-    log: () => undefined,
+/** All that is wrong: conditions and pipelines that cannot be made, or else cases that do not come out. */
+async function checked(placed: PlacedRules, folder: string): Promise<Fault[]> {
+  const dataDir = mkdtempSync(join(tmpdir(), 'causeway-cases-'))
+  try {
+    const folders = { folder, dataDir, clock: systemClock }
+    const faults = readyFaults(placed, folders)
+    if (faults.length > 0) return faults
+    // The thread is bounded as a whole.
+    return await caseFaults(placed, { ...folders, pool: null, readFile: async (path) => readBeside(folder, path) })
+  } finally {
+    rmSync(dataDir, { recursive: true, force: true })
   }
-  for (const [name, { steps }] of Object.entries(set.pipelines)) {
-    try {
-      chainOf(steps, { context, entries: builtinComponents, pool: null, record: false })
-    } catch (error) {
-      faults.push(asFault(error, where(`pipelines.${name}`)))
-    }
-  }
-  return faults
+}
+
+/** A file that a case names; deployed are only those beside the rules. */
+function readBeside(folder: string, path: string): Buffer {
+  const base = resolve(folder)
+  const file = resolve(base, path)
+  const why = !file.startsWith(base + sep) ? 'it does not lie beside the rules' : sizeOf(file)
+  if (typeof why === 'string') throw rulesFault('RULES_FILE_UNREADABLE', { where: path, why })
+  if (why > CASE_FILE_BYTES_MAX) throw rulesFault('RULES_FILE_TOO_LARGE', { where: path, why: `${why} bytes` })
+  return readFileSync(file)
+}
+
+function sizeOf(file: string): number | string {
+  const stat = statSync(file, { throwIfNoEntry: false })
+  return stat?.isFile() === true ? stat.size : 'it is no file'
 }
 
 /** Of names and contents of all other files. */

@@ -48,6 +48,8 @@ export type RoutesView = {
   readonly pipelines: readonly string[]
   /** Messages that wait to be routed. */
   readonly waiting: number
+  /** Leases of them that are worked on, until what comes of them is on the disk. */
+  readonly underWay: number
   readonly conveyed: number
 }
 
@@ -127,7 +129,8 @@ export class Routes {
   get view(): RoutesView {
     const { current, versions } = this.deployments
     const { depth: waiting } = this.options.queue
-    return { current, versions, pipelines: this.book.names, waiting, conveyed: this.conductor.conveyed }
+    const { underWay, conveyed } = this.conductor
+    return { current, versions, pipelines: this.book.names, waiting, underWay, conveyed }
   }
 
   /** Resolves when the rules count, and that is on the disk. Throws `RulesRefused`, with all that is wrong. */

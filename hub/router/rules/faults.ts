@@ -53,6 +53,10 @@ export const rulesFault = declareFaults('router', {
     meaning: 'a stored rule set cannot be read',
     remedy: 'Deploy the rule file again',
   },
+  RULE_CASE_FAILED: {
+    meaning: 'a case of the rules does not come out as it says',
+    remedy: 'Correct the rules or the case; causeway-hub route test tells all of it',
+  },
   CASE_INPUT_UNCLEAR: {
     meaning: 'it is unclear what the message holds',
     remedy: 'Give one of body, json, base64 and file',

@@ -7,6 +7,8 @@ import { compilePredicates } from '#agent/components/predicates/mod.ts'
 import type { Fault } from '#protocol/base/mod.ts'
 import { type CaseOutcome, runCase } from './cases.ts'
 import { compileRules } from './compile.ts'
+import { rulesFault } from './faults.ts'
+import type { PlacedRules } from './parse.ts'
 import { contextOf, type Folders } from './ready.ts'
 import type { ReadFile } from './sample.ts'
 import type { PipelineSpec, RuleSet } from './spec.ts'
@@ -35,6 +37,24 @@ export async function* runCases(set: RuleSet, options: RunOptions): AsyncGenerat
     predicates.dispose()
     await pipelines.close()
   }
+}
+
+/** Cases whose failure is told. */
+const FAILED_TOLD_MAX = 20
+
+/** The cases that do not come out as they say, each as `RULE_CASE_FAILED`. For a set that can run (`readyFaults`). */
+export async function caseFaults({ set, where }: PlacedRules, options: RunOptions): Promise<Fault[]> {
+  const faults: Fault[] = []
+  let i = 0
+  for await (const { name, differences } of runCases(set, options)) {
+    const [first] = differences
+    const place = where(`cases[${i++}]`)
+    if (first === undefined) continue
+    const { what, expected, got } = first
+    const why = `${JSON.stringify(name)}: ${what}: expected ${expected}, got ${got}`
+    if (faults.push(rulesFault('RULE_CASE_FAILED', { where: place, why })) >= FAILED_TOLD_MAX) break
+  }
+  return faults
 }
 
 type Ran = { readonly items: readonly Item[]; readonly refused: Fault | null }
