@@ -49,6 +49,13 @@ async function taken(queue: string, count: number): Promise<string[]> {
 }
 
 const byContent = {
+  cases: [
+    {
+      name: 'food',
+      input: { topic: 'permits/1', body: '<permit kind="food"/>', contentType: 'text/xml' },
+      expect: { queues: 'tax' },
+    },
+  ],
   rules: [
     { name: 'food to tax', topics: 'permits/#', when: { xpath: "/permit/@kind = 'food'" }, to: 'tax' },
     { name: 'north to the archive', topics: 'permits/#', where: { district: 'north' }, to: 'archive' },
@@ -76,6 +83,18 @@ t.test('what is wrong with a rule file is told with its place, and changes nothi
   const syntax = ruleFile({ rules: [{ name: 'b', topics: 'x', when: { xpath: '/a[' }, to: 'tax' }] })
   t.match(await command('route', 'deploy', syntax), { code: 1, stderr: /PREDICATE_SYNTAX|QUERY_SYNTAX/ })
   t.match(await command('route', 'deploy', join(hub.dir, 'none.yaml')), { code: 1, stderr: /RULES_FILES_INVALID/ })
+  t.equal((await view()).current, null)
+})
+
+t.test('the cases of a rule file are run first; one that fails changes nothing', async (t) => {
+  const rules = [{ name: 'food', topics: 'permits/#', when: { xpath: '/food' }, to: 'tax' }]
+  const sample = (file: string) => ({ topic: 'permits/1', file, contentType: 'text/xml' })
+  const withCase = (input: object) =>
+    ruleFile({ rules, cases: [{ name: 'work', input, expect: { rules: 'food' } }] }, { 'work.xml': '<work/>' })
+  const failed = await command('route', 'deploy', withCase(sample('work.xml')))
+  t.match(failed, { code: 1, stderr: /RULE_CASE_FAILED at .*cases\[0\].*"work": rules: expected food, got none/s })
+  const elsewhere = await command('route', 'deploy', withCase(sample('../../hub.yaml')))
+  t.match(elsewhere, { code: 1, stderr: /RULE_CASE_FAILED.*it does not lie beside the rules/s })
   t.equal((await view()).current, null)
 })
 
