@@ -1,5 +1,7 @@
 // Mappings as they are written, on documents: what comes out. That generated stylesheets give the same is tested beside them.
 
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import t from 'tap'
 import { faultOf } from '../../support/testing.ts'
 import { XmlParser } from '../../xml/mod.ts'
@@ -136,6 +138,23 @@ root:
   t.equal(
     map(yaml, document),
     '<o n="4"><concat>abcd-bc</concat><product>125001.00</product><few/><m at="1">0.5</m><m at="2">2</m></o>',
+  )
+  t.end()
+})
+
+t.test('the mapping that the README shows', (t) => {
+  const readme = readFileSync(join(import.meta.dirname, '../../../../README.md'), 'utf8')
+  const [, yaml = ''] = /```yaml\n(namespaces: \{ g:.*?)```/s.exec(readme) ?? []
+  const document = `<register xmlns="urn:example:register">
+    <org state="active" code="4452"><name> 榕城  一号店</name><type>1</type><since>2024-02-29</since><capital>12.5</capital><phone/></org>
+    <org state="closed" code="4453"><name>空港</name></org>
+    <org state="active" code="4454"><name>揭东</name><type>9</type><capital>100</capital><phone>1</phone><branch>a</branch><branch>b</branch></org>
+  </register>`
+  t.equal(
+    map(yaml, document),
+    '<directory xmlns="urn:example:directory" count="3">' +
+      '<org no="1"><code>91-4454</code><name>揭东</name><type>其他</type><since/><capital>1,000,000.00</capital><phone>1</phone><branches><branch>a</branch><branch>b</branch></branches></org>' +
+      '<org no="2"><code>91-4452</code><name>榕城 一号店</name><type>有限责任公司</type><since>2024年02月29日</since><capital>125,000.00</capital></org></directory>',
   )
   t.end()
 })
