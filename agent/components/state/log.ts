@@ -48,7 +48,8 @@ export class StateLog {
   #file: FileHandle | null = null
   #opened = false
   #saved: Extent = NOTHING
-  #pending: Buffer[] = []
+  /** Changes since the last save, in their order. */
+  readonly #pending = new Set<Buffer>()
   #pendingBytes = 0
   /** Numbers of earlier files that a state not yet let go may name. */
   #earlier: number[] = []
@@ -83,7 +84,7 @@ export class StateLog {
 
   /** To be called before each change of the owner: forgets changes that were never saved, as they are to be made again. */
   async ready(): Promise<void> {
-    if (this.#pending.length > 0) await this.#onDisk(() => this.#load(this.#saved))
+    if (this.#pending.size > 0) await this.#onDisk(() => this.#load(this.#saved))
   }
 
   /** Milliseconds that have passed for this state, from an arbitrary start. */
@@ -100,19 +101,25 @@ export class StateLog {
   append(record: Buffer): void {
     assert(record.length > 0 && record[0] !== TIME, 'a record of a state has a type')
     assert(record.length <= STATE_RECORD_BYTES_MAX, 'a record of a state is bounded')
-    this.#pending.push(record)
+    this.#pending.add(record)
     this.#pendingBytes += record.length + FRAME_BYTES
   }
 
+  /** Takes back a change that was not saved yet, as another has undone it; false when it was saved. */
+  withdraw(record: Buffer): boolean {
+    if (!this.#pending.delete(record)) return false
+    this.#pendingBytes -= record.length + FRAME_BYTES
+    return true
+  }
+
   async save(): Promise<string> {
-    if (this.#pending.length > 0) {
+    if (this.#pending.size > 0) {
       await this.#onDisk(async () => {
         const limit = 2 * this.#owner.keptBytes() + STATE_SLACK_BYTES
         if (this.#file === null || this.#saved.end + this.#pendingBytes > limit) await this.#renew()
         else this.#saved = await this.#write(this.#file, this.#saved, [...this.#pending, this.#timeRecord()])
       })
-      this.#pending = []
-      this.#pendingBytes = 0
+      this.#forgetPending()
     }
     const { file, end, crc } = this.#saved
     return JSON.stringify({ v: 1, file, end, crc })
@@ -139,8 +146,7 @@ export class StateLog {
 
   async #load(extent: Extent): Promise<void> {
     this.#owner.clear()
-    this.#pending = []
-    this.#pendingBytes = 0
+    this.#forgetPending()
     await this.#file?.close()
     this.#file = null
     const { clock } = this.#context
@@ -213,6 +219,11 @@ export class StateLog {
     await writeAt(file, bytes, from.end)
     if (flush) await file.datasync()
     return { file: from.file, end: from.end + bytes.length, crc }
+  }
+
+  #forgetPending(): void {
+    this.#pending.clear()
+    this.#pendingBytes = 0
   }
 
   #timeRecord(): Buffer {

@@ -1,3 +1,5 @@
+import { readdirSync } from 'node:fs'
+import { join } from 'node:path'
 import { unzipSync } from 'fflate'
 import t from 'tap'
 import { millis } from '#protocol/base/mod.ts'
@@ -245,6 +247,32 @@ t.test('bounds: groups, items, bytes', async (t) => {
   const bytes = await merged({ count: 3, keptBytesMax: 5_000 }, wide(2_000))
   t.same([bytes.rows.map(({ count }) => count), bytes.codes], [[2], []], 'the group itself may be the oldest')
   t.same((await merged({ count: 3, keptBytesMax: 5_000 }, wide(6_000))).codes, Array(3).fill('MERGE_TOO_LARGE'))
+})
+
+t.test('a group that comes whole in one call costs nothing on the disk', async (t) => {
+  const root = t.testdir({})
+  const channel = make(testContext(root), { count: 2 })
+  await channel.open(null)
+  const rows = (...keys: string[]) => itemsOf(keys.map((k) => ({ k })))
+  const run = async (...keys: string[]) => {
+    const out = await channel.process(rows(...keys), () => t.fail())
+    return { out: out.map(({ row }) => row.k), state: await channel.save() }
+  }
+  const first = await run('a', 'b', 'b', 'a')
+  t.same(first.out, ['b', 'a'])
+  t.same(readdirSync(join(root, 'data-flow-1', 'merge')), [])
+  const second = await run('c', 'd')
+  t.not(second.state, first.state)
+  const third = await run('c', 'e', 'e')
+  t.same(third.out, ['c', 'e'])
+  await channel.close()
+  const again = make(testContext(root), { count: 2 })
+  await again.open(third.state)
+  t.same(
+    (await again.process(rows('c', 'd', 'e'), () => t.fail())).map(({ row }) => row.k),
+    ['d'],
+  )
+  await again.close()
 })
 
 t.test('settings', async (t) => {

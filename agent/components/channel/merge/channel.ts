@@ -176,7 +176,11 @@ export class MergeChannel implements Channel {
   async #putOut(group: Group, complete: boolean, { out, reject }: Putting): Promise<void> {
     const { incomplete, count } = this.#settings
     const members = this.#ordered(this.#groups.members(group))
-    this.#log.append(this.#groups.end(group))
+    // Of a group that began and ends in the same call nothing is written.
+    const isSaved = !this.#log.withdraw(group.records[0] as Buffer)
+    for (const record of group.records) this.#log.withdraw(record)
+    const end = this.#groups.end(group)
+    if (isSaved) this.#log.append(end)
     const refuse = (fault: Fault): void => {
       for (const [i, { row, bytes }] of members.entries()) {
         const ref = ownRef('merge', `${group.number}.${i + 1}`)

@@ -6,7 +6,7 @@
 //   end:     0 u8 2 · 1 f64 number of the group
 //   number:  0 u8 3 · 1 f64 number of the next group
 //
-// No number is used twice.
+// No number is used twice in one run; one of which nothing was written may be, in the next.
 
 import { deserialize, serialize } from 'node:v8'
 import type { Row } from '../../contract.ts'
