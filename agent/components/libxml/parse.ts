@@ -1,17 +1,16 @@
-import { ParseOption, XmlDocument, XmlLibError } from 'libxml2-wasm'
+import type { XmlDocument } from 'libxml2-wasm'
+import { isLibxml2Loaded, libxml2 } from './load.ts'
 
-const OPTIONS =
-  ParseOption.XML_PARSE_NONET |
-  ParseOption.XML_PARSE_NO_XXE |
-  ParseOption.XML_PARSE_NO_SYS_CATALOG |
-  ParseOption.XML_PARSE_IGNORE_ENC |
-  ParseOption.XML_PARSE_BIG_LINES |
-  ParseOption.XML_PARSE_NOCDATA |
-  ParseOption.XML_PARSE_COMPACT
+/** xmlParserOption of libxml2: COMPACT, NOCDATA, NONET, IGNORE_ENC, BIG_LINES, NO_XXE, NO_SYS_CATALOG. */
+const OPTIONS = (1 << 16) | (1 << 14) | (1 << 11) | (1 << 21) | (1 << 22) | (1 << 23) | (1 << 25)
 
-/** `bytes` is UTF-8 without a DOCTYPE, whatever its declaration says. Throws what `problemsOf` explains. */
+/** `bytes` is UTF-8 without a DOCTYPE, whatever its declaration says. libxml2 must be loaded. Throws what `problemsOf` explains. */
 export function parseLibxml(bytes: Uint8Array, url?: string): XmlDocument {
-  return XmlDocument.fromBuffer(bytes, { option: OPTIONS, encoding: 'utf-8', ...(url === undefined ? {} : { url }) })
+  return libxml2().XmlDocument.fromBuffer(bytes, {
+    option: OPTIONS,
+    encoding: 'utf-8',
+    ...(url === undefined ? {} : { url }),
+  })
 }
 
 export type Problem = {
@@ -26,7 +25,7 @@ export type Problem = {
 
 /** What libxml2 says is wrong; `null` when the error is not about the document. */
 export function problemsOf(error: unknown): readonly Problem[] | null {
-  if (!(error instanceof XmlLibError)) return null
+  if (!isLibxml2Loaded() || !(error instanceof libxml2().XmlLibError)) return null
   return error.details.map(({ message, level, line, col, file, xpath }) => ({
     message: message.trim(),
     line,

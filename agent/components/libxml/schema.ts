@@ -1,15 +1,8 @@
 // XML schemas (XSD 1.0). What a schema includes or imports is read through the caller, and only while the schema is compiled:
 // nothing that a document says makes libxml2 open a file.
 
-import {
-  closeBuffer,
-  openBuffer,
-  readBuffer,
-  type XmlDocument,
-  XmlValidateError,
-  XsdValidator,
-  xmlRegisterInputProvider,
-} from 'libxml2-wasm'
+import type { XmlDocument, XsdValidator } from 'libxml2-wasm'
+import { libxml2 } from './load.ts'
 import { type Problem, parseLibxml, problemsOf } from './parse.ts'
 
 /** UTF-8 without declaration or DOCTYPE; `null` when there is no such schema. */
@@ -32,6 +25,7 @@ let registered = false
 function register(): void {
   if (registered) return
   registered = true
+  const { closeBuffer, openBuffer, readBuffer, xmlRegisterInputProvider } = libxml2()
   xmlRegisterInputProvider({
     match: () => reading !== null,
     open: (path) => {
@@ -46,13 +40,13 @@ function register(): void {
   })
 }
 
-/** `bytes` as a `SchemaReader` gives them; `path` is where relative locations start. */
+/** libxml2 must be loaded. `bytes` as a `SchemaReader` gives them; `path` is where relative locations start. */
 export function compileXsd(bytes: Buffer, path: string, reader: SchemaReader): XsdOutcome {
   register()
   reading = reader
   try {
     using document = parseLibxml(bytes, path)
-    const validator = XsdValidator.fromDoc(document)
+    const validator = libxml2().XsdValidator.fromDoc(document)
     return {
       ok: true,
       schema: { validate: (document) => validated(validator, document), dispose: () => validator.dispose() },
@@ -71,7 +65,7 @@ function validated(validator: XsdValidator, document: XmlDocument): readonly Pro
     validator.validate(document)
     return []
   } catch (error) {
-    if (!(error instanceof XmlValidateError)) throw error
+    if (!(error instanceof libxml2().XmlValidateError)) throw error
     return problemsOf(error) ?? []
   }
 }

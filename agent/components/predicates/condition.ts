@@ -1,9 +1,9 @@
 // One condition of each language, compiled.
 
-import { XmlElement, type XmlNode, XmlXPath } from 'libxml2-wasm'
-import type { Fault } from '#protocol/base/mod.ts'
+import { Fault } from '#protocol/base/mod.ts'
 import { compileExpression, type Outcome, UNSURE } from '../channel/expression.ts'
 import type { Row } from '../contract.ts'
+import { isLibxml2Loaded, LibxmlXPath, loadLibxml2 } from '../libxml/mod.ts'
 import { EXPRESSION_TIMEOUT_MS } from '../limits.ts'
 import { compileQuery, isNode, serializeNode } from '../xdm/mod.ts'
 import type { ParsedDocument } from './document.ts'
@@ -47,10 +47,16 @@ function xpathCondition(
   const { namespaces, where, flat } = options
   const expr = parsed(text, namespaces, where)
   const quick = flat.compile(expr, namespaces)
-  const everywhere = absolute(text, expr)
-  let truth: XmlXPath | null = null
-  const failed = (error: unknown): Fault =>
-    predicateFault('PREDICATE_FAILED', { where, why: (error as Error).message, expression: text })
+  const general = new LibxmlXPath(absolute(text, expr), namespaces)
+  const attempt = <T>(evaluate: () => T): T => {
+    try {
+      return evaluate()
+    } catch (error) {
+      if (error instanceof Fault) throw error
+      throw predicateFault('PREDICATE_FAILED', { where, why: (error as Error).message, expression: text })
+    }
+  }
+  const test = (document: ParsedDocument): boolean => attempt(() => general.test(document.libxml))
   return {
     language: 'xpath',
     expression: text,
@@ -58,27 +64,14 @@ function xpathCondition(
     test(document) {
       const quickly = quick === null ? null : quick(document.tree)
       if (quickly !== null) return quickly
-      const { libxml } = document
-      try {
-        truth ??= XmlXPath.compile(`boolean(${everywhere})`, { ...namespaces })
-        return libxml.eval(truth) === true
-      } catch (error) {
-        throw failed(error)
-      }
+      return isLibxml2Loaded() ? test(document) : loadLibxml2().then(() => test(document))
     },
-    show(document) {
-      const { libxml } = document
-      try {
-        const value = libxml.eval(everywhere, { ...namespaces })
-        return Array.isArray(value) ? shown(value.map(nodeText), 'nodes') : shown(value)
-      } catch (error) {
-        throw failed(error)
-      }
+    async show(document) {
+      await loadLibxml2()
+      const value = attempt(() => general.value(document.libxml))
+      return typeof value === 'object' ? shown(value, 'nodes') : shown(value)
     },
-    dispose() {
-      truth?.dispose()
-      truth = null
-    },
+    dispose: () => general.dispose(),
   }
 }
 
@@ -96,8 +89,6 @@ function parsed(text: string, namespaces: Readonly<Record<string, string>>, wher
     })
   }
 }
-
-const nodeText = (node: XmlNode): string => (node instanceof XmlElement ? node.toString() : node.content)
 
 function xpath3Condition(text: string, namespaces: Readonly<Record<string, string>>, where: string): Condition {
   const query = compileQuery(text, { where, language: 'xpath', namespaces })

@@ -1,14 +1,15 @@
 // XML text → DOM, and back.
 
-import * as slimdom from 'slimdom'
+import type { Document, Node } from 'slimdom'
+import { slimdom } from './engines.ts'
 
-export const parseDom = (text: string): slimdom.Document => slimdom.parseXmlDocument(text)
+export const parseDom = (text: string): Document => slimdom().parseXmlDocument(text)
 
-export const serializeNode = (node: slimdom.Node): string => slimdom.serializeToWellFormedString(node)
+export const serializeNode = (node: Node): string => slimdom().serializeToWellFormedString(node)
 
-export const isNode = (item: unknown): item is slimdom.Node => item instanceof slimdom.Node
+export const isNode = (item: unknown): item is Node => item instanceof slimdom().Node
 
 /** The string value. */
-export function textOf(node: slimdom.Node): string {
-  return (node instanceof slimdom.Document ? node.documentElement?.textContent : node.textContent) ?? ''
+export function textOf(node: Node): string {
+  return (node instanceof slimdom().Document ? node.documentElement?.textContent : node.textContent) ?? ''
 }

@@ -1,8 +1,9 @@
 // A query, checked when it is made and evaluated on as many documents as come.
 
-import fontoxpath, { type Language, type Options } from 'fontoxpath'
-import * as slimdom from 'slimdom'
+import type { Language, Options } from 'fontoxpath'
+import type { Document, Node } from 'slimdom'
 import type { Fault } from '#protocol/base/mod.ts'
+import { fontoxpath, slimdom } from './engines.ts'
 import { queryFault } from './faults.ts'
 
 /** Semicolons tried as the end of a prolog. Beyond it mistakes show with the first document. */
@@ -19,9 +20,9 @@ export type QueryOptions = {
 
 export type Query = {
   /** Effective boolean value. Throws `QUERY_FAILED`. */
-  test(node: slimdom.Node): boolean
+  test(node: Node): boolean
   /** Every item of the result: nodes as they are, other values as JavaScript has them. Throws `QUERY_FAILED`. */
-  all(node: slimdom.Node, variables?: Readonly<Record<string, unknown>>): readonly unknown[]
+  all(node: Node, variables?: Readonly<Record<string, unknown>>): readonly unknown[]
 }
 
 /** Throws `QUERY_SYNTAX`, also for functions, prefixes and variables that do not exist. */
@@ -33,9 +34,9 @@ export function compileQuery(text: string, options: QueryOptions): Query {
     namespaceResolver: (prefix: string) =>
       Object.hasOwn(namespaces, prefix) ? (namespaces[prefix] ?? null) : prefix === '' ? '' : null,
     logger: { trace: () => undefined },
-    xmlSerializer: { serializeToString: (node: unknown) => slimdom.serializeToWellFormedString(node as slimdom.Node) },
+    xmlSerializer: { serializeToString: (node: unknown) => slimdom().serializeToWellFormedString(node as Node) },
   } as unknown as Options
-  const nothing = new slimdom.Document()
+  const nothing = new (slimdom().Document)()
   check(text, { where, evaluation, nothing, variables: options.variables ?? [] })
   const guarded = <T>(evaluate: () => T): T => {
     try {
@@ -45,15 +46,15 @@ export function compileQuery(text: string, options: QueryOptions): Query {
     }
   }
   return {
-    test: (node) => guarded(() => fontoxpath.evaluateXPathToBoolean(text, node, null, null, evaluation)),
+    test: (node) => guarded(() => fontoxpath().evaluateXPathToBoolean(text, node, null, null, evaluation)),
     all: (node, variables) =>
       guarded(() =>
-        fontoxpath.evaluateXPath(
+        fontoxpath().evaluateXPath(
           text,
           node,
           null,
           variables ?? null,
-          fontoxpath.evaluateXPath.ALL_RESULTS_TYPE,
+          fontoxpath().evaluateXPath.ALL_RESULTS_TYPE,
           evaluation,
         ),
       ),
@@ -66,18 +67,18 @@ function check(
   options: {
     readonly where: string
     readonly evaluation: Options
-    readonly nothing: slimdom.Document
+    readonly nothing: Document
     readonly variables: readonly string[]
   },
 ): void {
   const { where, evaluation, nothing } = options
   const variables = Object.fromEntries(options.variables.map((name) => [name, null]))
-  const { ALL_RESULTS_TYPE } = fontoxpath.evaluateXPath
+  const { ALL_RESULTS_TYPE } = fontoxpath().evaluateXPath
   try {
-    fontoxpath.parseScript(text, evaluation, nothing)
+    fontoxpath().parseScript(text, evaluation, nothing)
     for (const candidate of unreached(text)) {
       try {
-        fontoxpath.evaluateXPath(candidate, nothing, null, variables, ALL_RESULTS_TYPE, {
+        fontoxpath().evaluateXPath(candidate, nothing, null, variables, ALL_RESULTS_TYPE, {
           ...evaluation,
           disableCache: true,
         })

@@ -38,7 +38,7 @@ export class ValidateChannel implements Channel {
     const files = new SchemaFiles(file === undefined ? [home] : [home, dirname(path)])
     this.#schema =
       xsd !== undefined || xsdFile !== undefined
-        ? XsdValidation.compile(path, xsd ?? null, files)
+        ? await XsdValidation.compile(path, xsd ?? null, files)
         : await JsonValidation.compile(path, jsonSchema, files)
   }
 

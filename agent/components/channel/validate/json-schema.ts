@@ -2,9 +2,7 @@
 
 import { dirname, join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
-import { Ajv, type AnySchema, type AnySchemaObject, type ErrorObject, type Options, type ValidateFunction } from 'ajv'
-import { Ajv2020 } from 'ajv/dist/2020.js'
-import addFormats from 'ajv-formats'
+import type { AnySchema, AnySchemaObject, ErrorObject, Options, ValidateFunction } from 'ajv'
 import { asFault, Fault } from '#protocol/base/mod.ts'
 import { readJson } from '../json-text.ts'
 import { validateFault } from './faults.ts'
@@ -32,7 +30,7 @@ export class JsonValidation {
     const id = isObject && typeof root.$id === 'string' ? root.$id : null
     const loadSchema = async (uri: string): Promise<AnySchemaObject> =>
       schemaIn(localPath(uri, { path, id }), files) as AnySchemaObject
-    const ajv = engine(isObject ? root.$schema : undefined, loadSchema, path)
+    const ajv = await engine(isObject ? root.$schema : undefined, loadSchema, path)
     try {
       const named = isObject && id === null ? { $id: url, ...root } : root
       return new JsonValidation(typeof named === 'boolean' ? ajv.compile(named) : await ajv.compileAsync(named))
@@ -58,7 +56,7 @@ export class JsonValidation {
   }
 }
 
-function engine(dialect: unknown, loadSchema: (uri: string) => Promise<AnySchemaObject>, path: string): Ajv {
+async function engine(dialect: unknown, loadSchema: (uri: string) => Promise<AnySchemaObject>, path: string) {
   const options: Options = {
     strict: true,
     // What only might be a mistake is not one.
@@ -69,9 +67,13 @@ function engine(dialect: unknown, loadSchema: (uri: string) => Promise<AnySchema
     logger: false,
     loadSchema,
   }
-  const ajv = newer(dialect, path) ? new Ajv2020(options) : new Ajv(options)
+  // Loaded when it is first needed.
+  const { default: addFormats } = await import('ajv-formats')
+  const ajv = newer(dialect, path)
+    ? new (await import('ajv/dist/2020.js')).Ajv2020(options)
+    : new (await import('ajv')).Ajv(options)
   addFormats.default(ajv)
-  return ajv as Ajv
+  return ajv
 }
 
 function newer(dialect: unknown, path: string): boolean {

@@ -2,7 +2,7 @@
 
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { Fault } from '#protocol/base/mod.ts'
-import { compileXsd, type Problem, parseLibxml, problemsOf, type XsdSchema } from '../../libxml/mod.ts'
+import { compileXsd, loadLibxml2, type Problem, parseLibxml, problemsOf, type XsdSchema } from '../../libxml/mod.ts'
 import { decodeXml, XmlParser, xmlFault } from '../../xml/mod.ts'
 import { validateFault } from './faults.ts'
 import type { SchemaFiles } from './files.ts'
@@ -18,7 +18,8 @@ export class XsdValidation {
   }
 
   /** `text` is the schema; else it is read from `path`. Throws the faults of `SchemaFiles`, VALIDATE_SCHEMA_INVALID, those of XML. */
-  static compile(path: string, text: string | null, files: SchemaFiles): XsdValidation {
+  static async compile(path: string, text: string | null, files: SchemaFiles): Promise<XsdValidation> {
+    await loadLibxml2()
     const parser = new XmlParser()
     const wellFormed = (place: string, source: string): Buffer => {
       try {
