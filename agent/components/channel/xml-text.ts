@@ -1,16 +1,17 @@
 // Places in the text of a document that the parser has found well-formed, and which has no DTD.
 
+const NAME = /[^\s/>]+/y
+const ATTRIBUTE = /\s+([^\s=]+)\s*=\s*("[^"]*"|'[^']*')/y
+
 /** A start tag: where its name and it itself end, and its attributes as written, with their quotes. */
 export function tagOf(source: string, from: number): { nameEnd: number; end: number; attributes: Map<string, string> } {
-  const name = /[^\s/>]+/y
-  name.lastIndex = from + 1
-  name.test(source)
-  const nameEnd = name.lastIndex
+  NAME.lastIndex = from + 1
+  NAME.test(source)
+  const nameEnd = NAME.lastIndex
   const attributes = new Map<string, string>()
-  const attribute = /\s+([^\s=]+)\s*=\s*("[^"]*"|'[^']*')/y
   let at = nameEnd
-  for (attribute.lastIndex = at; ; at = attribute.lastIndex) {
-    const found = attribute.exec(source)
+  for (ATTRIBUTE.lastIndex = at; ; at = ATTRIBUTE.lastIndex) {
+    const found = ATTRIBUTE.exec(source)
     if (found === null) break
     attributes.set(found[1] as string, found[2] as string)
   }
