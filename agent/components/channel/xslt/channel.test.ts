@@ -266,3 +266,23 @@ t.test('a stylesheet that is a mapping runs as one, with the same result', async
   })
   t.equal(undeclared.text, expected)
 })
+
+t.test(
+  'numbers that XSLT 3.0 writes otherwise than a sheet of version 1.0 expects are named when it opens',
+  async (t) => {
+    const body =
+      '<o a="{/a * 2}"><xsl:value-of select="count(/a)"/>\n<xsl:value-of select="concat(sum(/a), \'x\')"/>\n<xsl:value-of select="format-number(/a * 2, \'0\')"/></o>'
+    const warned = async (version: string): Promise<readonly string[]> => {
+      const context = testContext(t.testdir({}))
+      await new XsltChannel(settingsOf(xsltSettings, { stylesheet: sheet(body, { version }) }), context).open()
+      return context.logs.filter((line) => line.startsWith('warn'))
+    }
+    t.match(await warned('1.0'), [/xslt: lines 4, 5 write computed numbers; .*format-number/])
+    t.same(await warned('3.0'), [])
+    t.match(
+      await resultOf(t.testdir({}), { stylesheet: sheet(body, { version: '1.0' }) }, '<a>1110000</a>'),
+      /a="2.22E6"/,
+      'so it is',
+    )
+  },
+)

@@ -14,6 +14,7 @@ import type { Parameters, Stylesheet, StylesheetSource, XsltEngine } from './eng
 import { xsltFault } from './faults.ts'
 import { type Operation, refuseReaching, refuseStatic } from './guard.ts'
 import { COMPILED_BYTES_MAX, MESSAGE_CHARS_MAX, MODULES_MAX, STYLESHEET_BYTES_MAX } from './limits.ts'
+import { numberWarnings } from './numbers.ts'
 
 /** Loads SaxonJS (some 200 ms) on first use. `readTree` is `treeReader()`'s. */
 export function saxonEngine(readTree: ReadTree): XsltEngine {
@@ -81,7 +82,8 @@ function engine(): NonNullable<typeof loaded> {
 
 function compile(source: StylesheetSource, readTree: ReadTree): Stylesheet {
   const { saxon } = engine()
-  const compiled = source.compiled ? compiledFrom(source) : compiledOf(source, readTree)
+  const warnings: string[] = []
+  const compiled = source.compiled ? compiledFrom(source) : compiledOf(source, readTree, warnings)
   refuseReaching(compiled)
   const output = outputOf(compiled)
   // The result is a text here, and UTF-8 when it becomes bytes, whatever it says; `convert` writes other encodings.
@@ -91,7 +93,7 @@ function compile(source: StylesheetSource, readTree: ReadTree): Stylesheet {
   return {
     method: stated('method'),
     mediaType: stated('media-type'),
-    warnings: [],
+    warnings,
     transform: (document, parameters) => transform(saxon, compiled, document, parameters),
   }
 }
@@ -110,12 +112,14 @@ function compiledFrom({ text, path }: StylesheetSource): Operation {
   })
 }
 
-function compiledOf({ text, path }: StylesheetSource, readTree: ReadTree): Operation {
+function compiledOf({ text, path }: StylesheetSource, readTree: ReadTree, warnings: string[]): Operation {
   const { saxon, platform, compiler } = engine()
   const checked = (moduleText: string, where: string | null): string => {
     if (moduleText.length > STYLESHEET_BYTES_MAX) throw tooLarge(where, STYLESHEET_BYTES_MAX)
     try {
-      refuseStatic(readTree(moduleText))
+      const tree = readTree(moduleText)
+      refuseStatic(tree)
+      warnings.push(...numberWarnings(tree).map((warning) => (where === null ? warning : `${where}: ${warning}`)))
     } catch (error) {
       throw error instanceof Fault ? located(error, where) : error
     }
