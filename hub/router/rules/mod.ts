@@ -31,6 +31,7 @@ export {
   type RouteCase,
   type Rule,
   type RuleSet,
+  ruleSetSpec,
   type SampleSpec,
   sampleSpec,
 } from './spec.ts'

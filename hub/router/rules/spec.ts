@@ -165,7 +165,7 @@ export function ruleSetSpec(entries: readonly ComponentEntry[] = builtinComponen
     }),
     rules: f.list(rule, { doc: 'rules, in the order they are looked at', max: RULES_MAX }),
     default: f.list(f.text({ doc: 'queue', maxLength: 200 }), {
-      doc: 'queues of messages that no rule fits; without them they are not routed',
+      doc: 'queues of messages that no rule fits and no queue asks for; without them they go to $unrouted',
       max: RULE_QUEUES_MAX,
       lone: true,
       default: [],
