@@ -1,5 +1,7 @@
 // Every channel with settings, a row that passes and one that it refuses: what the contract suite works on.
 
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import type { Row } from '../contract.ts'
 
@@ -115,6 +117,52 @@ export const samples: readonly Sample[] = [
     settings: { from: { csv: {} }, to: { json: {} }, field: 'id' },
     good: { id: 'a,b\n1,2\n' },
     bad: { id: 'a,b\n1\n' },
+  },
+  {
+    name: 'convert rows',
+    type: 'convert',
+    settings: { from: { rows: {} }, to: { rows: {} }, numbers: { id: {} } },
+    good: { id: '1' },
+    bad: { id: 'x' },
+  },
+  {
+    name: 'convert xml',
+    type: 'convert',
+    settings: { from: { xml: {} }, to: { json: { single: true } }, field: 'id' },
+    good: { id: '<a/>' },
+    bad: { id: '<a>' },
+  },
+  {
+    name: 'convert json',
+    type: 'convert',
+    settings: { from: { json: {} }, to: { xml: { path: '/l/i' } }, field: 'id' },
+    good: { id: '[{"a":1}]' },
+    bad: { id: '[1]' },
+  },
+  {
+    name: 'convert fixed',
+    type: 'convert',
+    settings: {
+      from: { fixed: { columns: [{ name: 'a', width: 2 }] } },
+      to: { fixed: { columns: [{ name: 'a', width: 3 }] } },
+      field: 'id',
+    },
+    good: { id: 'ab\r\n' },
+    bad: { id: 'abc\r\n' },
+  },
+  {
+    name: 'convert xlsx',
+    type: 'convert',
+    settings: { from: { xlsx: {} }, to: { xlsx: {} }, field: 'id' },
+    good: { id: readFileSync(join(import.meta.dirname, 'convert/xlsx/vectors/openpyxl.xlsx')) },
+    bad: { id: 'x' },
+  },
+  {
+    name: 'convert text',
+    type: 'convert',
+    settings: { from: { text: {} }, to: { text: { encoding: 'gbk' } }, field: 'id' },
+    good: { id: '中' },
+    bad: { id: '𠮷' },
   },
   {
     name: 'envelope',

@@ -155,10 +155,13 @@ t.test('groups are bounded', async (t) => {
 })
 
 t.test('what is not what it should be', async (t) => {
-  const [file] = [fileOf('x')]
+  const file = fileOf('x')
   const gathered = await convert(root, { from: { rows: {} }, to: { csv: {} } }, [file, ...itemsOf([{ a: 1 }])])
   t.match(gathered.rejects, [{ fault: { code: 'CONVERT_FILE_GIVEN' } }])
   t.equal(gathered.items.length, 1)
+  const content = { kind: 'local', path: '/nowhere', size: 500_000_000, changedMs: 0, inode: 1 } as const
+  const large = await convert(root, { from: { csv: {} }, to: { rows: {} } }, [{ ...file, content }])
+  t.match(large.rejects, [{ fault: { code: 'DOCUMENT_TOO_LARGE' } }], 'without reading it')
   const row = await convert(root, { from: { csv: {} }, to: { rows: {} } }, itemsOf([{ a: 1 }]))
   t.match(row.rejects, [{ fault: { code: 'DOCUMENT_MISSING' } }])
 })
