@@ -38,7 +38,7 @@ import {
   jitteredBackoff,
   type Millis,
 } from '#protocol/base/mod.ts'
-import type { Chain, ChainResult } from '../components/chain/mod.ts'
+import { atStep, type Chain, type ChainResult } from '../components/chain/mod.ts'
 import type {
   ComponentContext,
   Content,
@@ -322,7 +322,7 @@ class FlowRun {
   ): Promise<{ readonly items: readonly Item[]; readonly position: FlowPosition }> {
     const { chain } = this.#inUse()
     const { items, rejects } = await this.#attempt('channels', () => act(chain))
-    if (rejects.length > 0) await this.#attempt('source.reject', () => this.#reject(rejects))
+    if (rejects.length > 0) await this.#attempt('source.reject', () => this.#reject(rejects.map(atStep)))
     this.#tell({ rejected: this.#status.rejected + rejects.length })
     const channels = await this.#attempt('channels.save', () => chain.save())
     return { items, position: { source, channels } }

@@ -168,6 +168,10 @@ t.test('rows are kept across portions, and go out when their time has come', asy
   const { end, status } = await live(world, kept)
   t.equal(end, 'done')
   prove(t, world, kept, 'all')
+  t.match(
+    readFileSync(join(kept.dataDir, 'channels-rejected.jsonl'), 'utf8'),
+    /"reason":"step 1 \(test0\): this row cannot be/,
+  )
   t.match(status, { rowsIn: ROWS, rowsOut: 5, rejected: 2, portions: 10, restarts: 0 })
   t.equal(kept.told.length, 10)
 })

@@ -20,6 +20,8 @@ export class Call {
   readonly #refused = new Set<number>()
   readonly #rejects: ChainReject[] = []
   readonly #steps: StepRecord[] = []
+  #digested: readonly Item[] | null = null
+  #digest = ''
 
   constructor(options: { first: number; recorded: boolean; signal: AbortSignal | undefined }) {
     this.#first = options.first
@@ -68,6 +70,15 @@ export class Call {
     return this.#refused.has(ref as number)
   }
 
+  /** Of a list of items: of their own in order. What comes out of a step goes into the next. */
+  digestOf(items: readonly Item[]): string {
+    if (items !== this.#digested) {
+      this.#digest = hash('sha256', Buffer.concat(items.map(digestOf)), 'hex')
+      this.#digested = items
+    }
+    return this.#digest
+  }
+
   record(record: StepRecord): void {
     this.#steps.push(record)
   }
@@ -94,9 +105,4 @@ export class Call {
     if (!this.#isOrdinal(ref)) throw new Error(`channel ${step} (${type}) gave an item that is not of these: ${ref}`)
     return ref as number
   }
-}
-
-/** The digest of a list of items, of their own in order. */
-export function digestOfAll(items: readonly Item[]): string {
-  return hash('sha256', Buffer.concat(items.map(digestOf)), 'hex')
 }

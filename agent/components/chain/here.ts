@@ -2,7 +2,7 @@
 
 import { asFault, Fault } from '#protocol/base/mod.ts'
 import type { Channel, Item, Reject } from '../contract.ts'
-import { type Call, digestOfAll, type StepPlace } from './call.ts'
+import type { Call, StepPlace } from './call.ts'
 
 export type HereStep = StepPlace & { readonly channel: Channel; readonly stateful: boolean }
 
@@ -33,13 +33,14 @@ async function recorded(
   call: Call,
   act: () => Promise<Given>,
 ): Promise<readonly Item[]> {
+  const digestIn = call.recorded ? call.digestOf(items) : ''
   const begunMs = performance.now()
   const { items: out, rejects } = await act()
   const ms = performance.now() - begunMs
   for (const { item, fault } of rejects) call.refuse(item, fault, step)
   const passing = call.passed(out, step)
   if (call.recorded) {
-    const digests = { digestIn: digestOfAll(items), digestOut: digestOfAll(passing) }
+    const digests = { digestIn, digestOut: call.digestOf(passing) }
     call.record({ step: step.step, type: step.type, itemsIn: items.length, itemsOut: passing.length, ms, ...digests })
   }
   return passing

@@ -13,8 +13,8 @@ export const MEMORY_BYTES_MIN = 32 * MIB
 export const ITEM_TIME_MS_DEFAULT = 10_000
 export const ITEM_TIME_MS_MAX = 3_600_000
 
-/** A thread without work ends after so long; starting one takes some 50 ms, and what it had compiled again. */
-export const IDLE_MS = 10_000
+/** A thread without work ends after so long: it holds some 100 MB, and to start another takes most of a second of a processor. */
+export const IDLE_MS = 30_000
 /** A thread that has not begun, or not read its configuration, within this time never will. */
 export const PREPARE_MS_MAX = 60_000
 /** How often running work is looked at: a tenth of its time limit, within these. */
