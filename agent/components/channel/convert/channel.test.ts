@@ -139,6 +139,19 @@ t.test('which record of a document it is', async (t) => {
   ])
 })
 
+t.test('others get their turn while a large document is converted', async (t) => {
+  let turns = 0
+  const timer = setInterval(() => {
+    turns += 1
+  }, 1)
+  const { items } = await convert(root, { from: { csv: {} }, to: { jsonl: {} }, onBroken: 'reject-row' }, [
+    fileOf(`a,b\n${'1,some text\n'.repeat(200_000)}`),
+  ])
+  clearInterval(timer)
+  t.equal(items.length, 1)
+  t.ok(turns > 0, `${turns} turns`)
+})
+
 t.test('groups are bounded', async (t) => {
   const rows = Array.from({ length: 10_002 }, (_, id) => ({ id }))
   const { items, rejects } = await convert(

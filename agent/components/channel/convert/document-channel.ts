@@ -1,12 +1,14 @@
 // `convert` of documents: each becomes rows, or another document, record by record.
 
+import { setImmediate } from 'node:timers/promises'
 import { asFault, Fault } from '#protocol/base/mod.ts'
 import { type Channel, type Item, ownRef, type Reject, type Row } from '../../contract.ts'
 import { documentOf, withDocument } from '../../document.ts'
 import { convertFault } from './faults.ts'
 import { type From, readerOf, type Target, type To, targetOf } from './formats.ts'
+import { BUSY_MS_MAX } from './limits.ts'
 import { type Naming, namingOf } from './naming.ts'
-import type { DocumentReader, ReadRecord } from './records.ts'
+import type { Batches, DocumentReader, ReadRecord } from './records.ts'
 import type { ConvertSettings } from './settings.ts'
 import { type Change, changeOf } from './values.ts'
 
@@ -55,7 +57,7 @@ export class DocumentChannel implements Channel {
       keep.flatMap((field) => (Object.hasOwn(given, field) ? [[field, given[field]]] : [])),
     ) as Row
     const items: Item[] = []
-    for await (const batch of this.#reader(bytes, work.name)) {
+    for await (const batch of withPauses(this.#reader(bytes, work.name))) {
       for (const record of batch) {
         const row = this.#rowOf(record, work)
         if (row !== null) items.push({ row: keep.length === 0 ? row : { ...kept, ...row }, ref })
@@ -74,7 +76,7 @@ export class DocumentChannel implements Channel {
   async #document(bytes: Buffer, work: Work, target: Target): Promise<Item> {
     const writer = target.begin()
     let rows = 0
-    for await (const batch of this.#reader(bytes, work.name)) {
+    for await (const batch of withPauses(this.#reader(bytes, work.name))) {
       for (const record of batch) {
         const row = this.#rowOf(record, work)
         if (row === null) continue
@@ -128,6 +130,17 @@ export class DocumentChannel implements Channel {
     const ref = ownRef('convert', `${work.item.ref}#${work.rejects.length + 1}`)
     work.rejects.push({ item: { row: { document: work.name, ...row }, ref }, fault })
     return null
+  }
+}
+
+/** Where this runs in the main thread, others get their turn between batches. */
+async function* withPauses(batches: Batches): AsyncGenerator<readonly ReadRecord[]> {
+  let sinceMs = performance.now()
+  for await (const batch of batches) {
+    yield batch
+    if (performance.now() - sinceMs < BUSY_MS_MAX) continue
+    await setImmediate()
+    sinceMs = performance.now()
   }
 }
 

@@ -20,6 +20,9 @@ export const BLOCK_CHARS = 65_536
 /** Records handed on at a time between reading and writing. */
 export const BATCH_RECORDS = 256
 
+/** Work on one document without a pause; parsing the tree of an XML document has none. */
+export const BUSY_MS_MAX = 20
+
 /** Groups one portion of rows may be cut into: each is a document of its own. A portion of the sources here has 5,000 rows. */
 export const GROUPS_MAX = 10_000
 
