@@ -142,6 +142,16 @@ t.test('only what is wanted is decided, in that order', async (t) => {
   predicates.dispose()
 })
 
+t.test('lazily, each is compiled when it is first asked for, also after documents were parsed', async (t) => {
+  const predicates = compilePredicates([{ xpath: '/a/b' }, { xpath: 'a[' }, { xpath: '/a/c' }], { lazily: true })
+  const body = Buffer.from('<a><c/></a>')
+  t.same(await predicates.test(body, '', [0]), [false])
+  t.same(await predicates.test(body, '', [2, 0]), [true, false])
+  const [fault] = await predicates.test(body, '', [1])
+  t.match(fault, { code: 'PREDICATE_SYNTAX' })
+  predicates.dispose()
+})
+
 t.test('an explanation says what the expression gave', async (t) => {
   const specs: readonly PredicateSpec[] = [
     { xpath: 'r:reg/r:org/@id', namespaces },

@@ -31,23 +31,41 @@ export type Predicates = {
   dispose(): void
 }
 
-/** `where` names the setting, for faults: `rules[3].when`. Throws PREDICATE_SYNTAX, QUERY_SYNTAX, EXPRESSION_SYNTAX. */
+export type PredicateOptions = {
+  /** Names the setting, for faults: `rules[3].when`. */
+  readonly where?: (index: number) => string
+  readonly bytesMax?: number
+  /** Of specs known to be right: each is compiled when it is first asked for. Ten thousand take a third of a second. */
+  readonly lazily?: boolean
+}
+
+/** Throws PREDICATE_SYNTAX, QUERY_SYNTAX, EXPRESSION_SYNTAX. */
 export function compilePredicates(
   specs: readonly PredicateSpec[],
-  where: (index: number) => string = (index) => `when[${index}]`,
-  bytesMax = PREDICATE_DOCUMENT_BYTES_MAX,
+  options: PredicateOptions | NonNullable<PredicateOptions['where']> = {},
 ): Predicates {
+  const chosen = typeof options === 'function' ? { where: options } : options
+  const { where = (index) => `when[${index}]`, bytesMax = PREDICATE_DOCUMENT_BYTES_MAX, lazily = false } = chosen
   const flat = new FlatCompiler()
-  const conditions: Condition[] = []
+  /** Of equal specs the first. */
   const known = new Map<string, number>()
   const of = specs.map((spec, index) => {
     const key = JSON.stringify(spec)
-    const same = known.get(key)
-    if (same !== undefined) return same
-    conditions.push(compileCondition(spec, where(index), flat))
-    known.set(key, conditions.length - 1)
-    return conditions.length - 1
+    const first = known.get(key) ?? index
+    known.set(key, first)
+    return first
   })
+  const conditions = new Map<number, Condition>()
+  const conditionOf = (index: number): Condition => {
+    const first = of[index] as number
+    let condition = conditions.get(first)
+    if (condition === undefined) {
+      condition = compileCondition(specs[first] as PredicateSpec, where(first), flat)
+      conditions.set(first, condition)
+    }
+    return condition
+  }
+  if (!lazily) for (const first of known.values()) conditionOf(first)
   const all = specs.map((_, index) => index)
   return {
     count: specs.length,
@@ -57,11 +75,11 @@ export function compilePredicates(
       const decided = new Map<number, Verdict | Promise<Verdict>>()
       let waits = false
       for (let i = 0; i < wanted.length; i += 1) {
-        const condition = of[wanted[i] as number] as number
-        let verdict = decided.get(condition)
+        const first = of[wanted[i] as number] as number
+        let verdict = decided.get(first)
         if (verdict === undefined) {
-          verdict = decide(conditions[condition] as Condition, document)
-          decided.set(condition, verdict)
+          verdict = decide(conditionOf, first, document)
+          decided.set(first, verdict)
           waits ||= verdict instanceof Promise
         }
         verdicts[i] = verdict
@@ -72,20 +90,25 @@ export function compilePredicates(
     },
     async explain(body, contentType, index) {
       using document = new ParsedDocument(body, { contentType, bytesMax, parse: flat.parse })
-      const condition = conditions[of[index] as number] as Condition
+      const condition = conditionOf(index)
       const { language, expression } = condition
-      const verdict = await decide(condition, document)
+      const verdict = await decide(conditionOf, index, document)
       return { language, expression, verdict, gave: await given(condition, document) }
     },
     dispose() {
-      for (const each of conditions) each.dispose()
+      for (const each of conditions.values()) each.dispose()
     },
   }
 }
 
-function decide(condition: Condition, document: ParsedDocument): Verdict | Promise<Verdict> {
-  if (document.nature !== condition.of) return false
+function decide(
+  conditionOf: (index: number) => Condition,
+  index: number,
+  document: ParsedDocument,
+): Verdict | Promise<Verdict> {
   try {
+    const condition = conditionOf(index)
+    if (document.nature !== condition.of) return false
     const verdict = condition.test(document)
     return verdict instanceof Promise ? verdict.catch((error: unknown) => asFault(error)) : verdict
   } catch (error) {

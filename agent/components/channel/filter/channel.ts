@@ -23,7 +23,7 @@ export class DocumentFilterChannel implements Channel {
   constructor(settings: FilterSettings) {
     const { when = {}, bytesMax } = settings
     this.#settings = settings
-    this.#predicates = compilePredicates([when], () => 'filter: when', bytesMax)
+    this.#predicates = compilePredicates([when], { where: () => 'filter: when', bytesMax })
   }
 
   async process(items: readonly Item[], reject: (reject: Reject) => void): Promise<readonly Item[]> {
