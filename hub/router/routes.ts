@@ -155,7 +155,7 @@ export class Routes {
   async explain(sample: Sample, only: string | null = null): Promise<Explanation> {
     const { current } = this
     if (current === null) throw routerFault('RULES_NONE')
-    const predicates = compilePredicates(current.rules.predicates)
+    const predicates = compilePredicates(current.rules.predicates, { lazily: true })
     try {
       return await explain(current.rules, sample, { predicates, only })
     } finally {
