@@ -56,6 +56,11 @@ t.test('an item that takes too long is stopped, its neighbours come', async (t) 
   t.same((await runOf(pool, ['d'])).map(shown), ['c d'], 'the pool goes on')
 })
 
+t.test('what does not run as script is stopped as well', async (t) => {
+  const outcomes = await runOf(poolOf(t, { timeMs: 100 }), ['a', 'pattern', 'b', 'wasm', 'c'])
+  t.same(outcomes.map(shown), ['c a', 'ISOLATED_TIMEOUT', 'c b', 'ISOLATED_TIMEOUT', 'c c'])
+})
+
 t.test('an item that takes too much memory, or ends its thread', async (t) => {
   const pool = poolOf(t, { memoryBytes: 48 * 2 ** 20 })
   const outcomes = await runOf(pool, ['a', 'memory', 'b', 'exit', 'c'])
@@ -95,10 +100,9 @@ t.test('a run that is stopped, and a pool that is closed', async (t) => {
   stop.abort(new Error('stopped'))
   await t.rejects(running, /stopped/)
   t.same((await waiting).map(shown), ['c w'])
-  const more = [runOf(pool, ['loop']), runOf(pool, ['loop'])]
-  for (const each of more) each.catch(() => undefined)
+  const ended = Promise.allSettled([runOf(pool, ['loop']), runOf(pool, ['loop'])])
   await pool.close()
-  for (const each of more) await t.rejects(each, { code: 'ISOLATED_CLOSED' })
+  for (const each of await ended) t.match(each, { status: 'rejected', reason: { code: 'ISOLATED_CLOSED' } })
   await t.rejects(runOf(pool, ['x']), { code: 'ISOLATED_CLOSED' })
 })
 

@@ -5,6 +5,15 @@ import type { IsolatedModule } from './mod.ts'
 
 const fault = declareFaults('isolation-test', { TEST_REFUSED: { meaning: 'refused', remedy: 'take another' } })
 
+/** A module with one function, `(loop br 0)`. */
+const LOOP = '0061736d01000000' + '010401600000' + '03020100' + '0705010166' + '0000' + '0a09010700' + '03400c000b0b'
+
+function endless(): void {
+  const { exports } = new WebAssembly.Instance(new WebAssembly.Module(Buffer.from(LOOP, 'hex')))
+  const { f } = exports as { f(): void }
+  f()
+}
+
 let prepared = 0
 
 const prepare: IsolatedModule = async (configuration) => {
@@ -18,6 +27,8 @@ const prepare: IsolatedModule = async (configuration) => {
       mark(5)
       const text = input.toString()
       if (text === 'loop') for (;;);
+      if (text === 'pattern') return Buffer.from(`${/^(a+)+$/.test(`${'a'.repeat(60)}!`)}`)
+      if (text === 'wasm') endless()
       if (text === 'wait') return new Promise(() => undefined)
       if (text === 'exit') process.exit(7)
       if (text === 'fault')
