@@ -8,6 +8,7 @@ import { openLog } from '../telemetry/mod.ts'
 import { data, identityPath, json } from './common.ts'
 import { receiveFile, sendFile } from './files.ts'
 import { test } from './flow-test.ts'
+import { mappingImport, mappingXslt } from './mapping.ts'
 import { receive, send } from './messages.ts'
 import { status } from './status.ts'
 
@@ -121,4 +122,6 @@ export const commands = {
   'flow lint': lint,
   'flow test': test,
   'flow run': run,
+  'mapping xslt': mappingXslt,
+  'mapping import': mappingImport,
 }

@@ -14,6 +14,11 @@ export const xsltFault = declareFaults('components', {
     remedy:
       'Put what it reads into the document or the parameters, code tables into the stylesheet; it may include and import modules of its own folder',
   },
+  XSLT_NO_MAPPING: {
+    meaning: 'this stylesheet is no mapping',
+    remedy:
+      'Nothing to do: the channel xslt runs it by SaxonJS; or rewrite the place that is named, and it becomes one, which is many times faster',
+  },
   XSLT_PARAMETER_MISSING: {
     meaning: 'the row lacks a field that is a parameter of the stylesheet',
     remedy: 'Correct `parameterFields`, or set the field in a channel before this one',
