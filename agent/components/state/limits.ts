@@ -13,3 +13,8 @@ export const STATE_SLACK_BYTES = 4 * MIB
 export const STATE_RECORD_BYTES_MAX = 300 * MIB
 /** A snapshot is written in pieces of this size. */
 export const STATE_WRITE_BYTES = 4 * MIB
+/**
+ * Nesting of a value in a row that is kept or compared: XML documents have 256 levels, and two in JSON for each. What reads and
+ * writes it recurses, and stays far from the end of the stack (some 5,000 levels).
+ */
+export const ROW_DEPTH_MAX = 512

@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { millis } from '#protocol/base/mod.ts'
-import type { ComponentContext, Item, Row } from '../../contract.ts'
+import type { ComponentContext, Item, Row, Value } from '../../contract.ts'
 import { collector, itemsOf, randomFrom, settingsOf, testContext } from '../../support/testing.ts'
 import { SeenKeys } from './keys.ts'
 import { DeduplicateChannel, deduplicateSettings } from './mod.ts'
@@ -68,6 +68,17 @@ t.test('the same by key, by document, by the whole row', async (t) => {
   t.same([documents.refs, documents.codes], [[1, 2], ['DOCUMENT_TOO_LARGE']])
   const inField = await passing(root, { field: 'd' }, itemsOf([{ d: 'x', n: 1 }, { d: 'x', n: 2 }, { d: 1 }]))
   t.same([inField.refs, inField.codes], [[1], ['DOCUMENT_MISSING']])
+})
+
+t.test('values nested without end are refused, not read', async (t) => {
+  const nested = (levels: number): Value => {
+    let value: Value = 1
+    for (let i = 0; i < levels; i += 1) value = i % 2 === 0 ? [value] : { a: value }
+    return value
+  }
+  const rows: Row[] = [{ v: nested(512) }, { v: nested(10_000) }, { v: 1 }]
+  const { refs, codes } = await passing(t.testdir({}), {}, itemsOf(rows))
+  t.same([refs, codes], [[1, 3], ['ROW_TOO_DEEP']])
 })
 
 t.test('number kept and time, also over restarts', async (t) => {

@@ -10,7 +10,7 @@ import { asFault } from '#protocol/base/mod.ts'
 import type { Channel, ComponentContext, Item, Reject, Row } from '../../contract.ts'
 import { documentOf } from '../../document.ts'
 import { formatJsonRecord } from '../../formats/mod.ts'
-import { StateLog } from '../../state/mod.ts'
+import { checkDepth, StateLog } from '../../state/mod.ts'
 import { keyOf, missingIn } from '../key.ts'
 import { deduplicateFault } from './faults.ts'
 import { SeenKeys } from './keys.ts'
@@ -70,6 +70,7 @@ export class DeduplicateChannel implements Channel {
   /** Only documents are read from a disk: rows need no turn of the event loop. */
   #digestOf(item: Item): string | Promise<string> {
     const { key, field } = this.#settings
+    checkDepth(item.row)
     if (key !== undefined) {
       const text = keyOf(item.row, key)
       if (text === null) {

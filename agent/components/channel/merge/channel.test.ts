@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { unzipSync } from 'fflate'
 import t from 'tap'
 import { millis } from '#protocol/base/mod.ts'
-import { type ComponentContext, type Item, isOwnRef, type Row } from '../../contract.ts'
+import { type ComponentContext, type Item, isOwnRef, type Row, type Value } from '../../contract.ts'
 import { codeOf, collector, itemsOf, randomFrom, settingsOf, testContext } from '../../support/testing.ts'
 import { MergeChannel, mergeSettings, mergeTurns } from './mod.ts'
 
@@ -273,6 +273,20 @@ t.test('a group that comes whole in one call costs nothing on the disk', async (
     ['d'],
   )
   await again.close()
+})
+
+t.test('values nested without end are refused, not read', async (t) => {
+  const nested = (levels: number): Value => {
+    let value: Value = 1
+    for (let i = 0; i < levels; i += 1) value = i % 2 === 0 ? [value] : { a: value }
+    return value
+  }
+  for (const as of [{ row: {} }, { json: {} }]) {
+    const rows: Row[] = [{ k: 1, v: nested(512) }, { k: 2, v: nested(10_000) }, { k: nested(100_000) }, { k: 3 }]
+    const { out, codes } = await merged({ count: 1, as }, itemsOf(rows))
+    t.equal(out.length, 2)
+    t.same(codes, ['ROW_TOO_DEEP', 'ROW_TOO_DEEP'])
+  }
 })
 
 t.test('settings', async (t) => {

@@ -19,7 +19,7 @@ import {
   type Value,
 } from '../../contract.ts'
 import { componentFault } from '../../faults.ts'
-import { StateLog } from '../../state/mod.ts'
+import { checkDepth, StateLog } from '../../state/mod.ts'
 import { keyOf, missingIn } from '../key.ts'
 import { mergeFault } from './faults.ts'
 import { type Form, formOf } from './forms.ts'
@@ -43,12 +43,14 @@ export class MergeChannel implements Channel {
   readonly #groups: Groups
   readonly #log: StateLog
   readonly #form: Form | null
+  readonly #clock: ComponentContext['clock']
 
   constructor(settings: MergeSettings, context: ComponentContext) {
     this.#settings = settings
     this.#groups = new Groups(settings.since)
     this.#log = new StateLog('merge', this.#groups, context)
     this.#form = formOf(settings)
+    this.#clock = context.clock
   }
 
   open(state: string | null): Promise<void> {
@@ -82,8 +84,8 @@ export class MergeChannel implements Channel {
   }
 
   dueAtMs(): number | null {
-    const oldest = this.#groups.oldest()
     const { afterMs } = this.#settings
+    const oldest = this.#groups.oldest()
     return oldest === null || afterMs === undefined ? null : this.#log.atMs(this.#groups.sinceMs(oldest) + afterMs)
   }
 
@@ -104,6 +106,7 @@ export class MergeChannel implements Channel {
   /** The item as it is kept. Nothing is changed yet. */
   async #takenOf(item: Item): Promise<{ key: string; packed: Buffer; expected: number | null }> {
     const { key: fields, keptBytesMax } = this.#settings
+    checkDepth(item.row)
     const key = keyOf(item.row, fields)
     if (key === null) throw mergeFault('MERGE_KEY_MISSING', { where: 'merge: key', why: missingIn(item.row, fields) })
     const expected = this.#expectedOf(item.row)
@@ -162,12 +165,11 @@ export class MergeChannel implements Channel {
   }
 
   async #putOutDue(putting: Putting): Promise<void> {
-    const { afterMs } = this.#settings
-    if (afterMs === undefined) return
-    const ageMs = this.#log.ageMs()
+    const nowMs = this.#clock.nowMs()
     for (let bytes = 0; bytes < DUE_BYTES_MAX; ) {
-      const group = this.#groups.oldest()
-      if (group === null || this.#groups.sinceMs(group) + afterMs > ageMs) return
+      const dueAtMs = this.dueAtMs()
+      if (dueAtMs === null || dueAtMs > nowMs) return
+      const group = this.#groups.oldest() as Group
       bytes += group.bytes
       await this.#putOut(group, !this.#counts, putting)
     }
