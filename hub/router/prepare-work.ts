@@ -1,4 +1,5 @@
-// Runs in a thread: reads a rule file and checks all of it, so that what comes out can be used without further questions.
+// Runs in a thread: reads a rule file and tries all of it (expressions are compiled, pipelines opened, cases run), so that what comes out
+// can be used without further questions.
 //
 // in   JSON, `Preparation`
 // out  JSON, `Prepared`, a line; then the set, as `rulesText` writes it
@@ -7,12 +8,16 @@ import { hash } from 'node:crypto'
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve, sep } from 'node:path'
+import { chainOf } from '#agent/components/chain/mod.ts'
 import { packFault } from '#agent/components/isolation/packed-fault.ts'
 import type { IsolatedModule } from '#agent/components/isolation/thread.ts'
-import { type Fault, systemClock } from '#protocol/base/mod.ts'
+import { builtinComponents } from '#agent/components/mod.ts'
+import { asFault, Fault, systemClock } from '#protocol/base/mod.ts'
 import {
   CASE_FILE_BYTES_MAX,
   caseFaults,
+  contextOf,
+  type Folders,
   type PlacedRules,
   parsePlacedRules,
   readyFaults,
@@ -51,12 +56,32 @@ async function checked(placed: PlacedRules, folder: string): Promise<Fault[]> {
   try {
     const folders = { folder, dataDir, clock: systemClock }
     const faults = readyFaults(placed, folders)
+    if (faults.length === 0) faults.push(...(await openingFaults(placed, folders)))
     if (faults.length > 0) return faults
     // The thread is bounded as a whole.
     return await caseFaults(placed, { ...folders, pool: null, readFile: async (path) => readBeside(folder, path) })
   } finally {
     rmSync(dataDir, { recursive: true, force: true })
   }
+}
+
+/** What keeps pipelines from being opened: files that are missing or wrong. */
+async function openingFaults({ set, where }: PlacedRules, folders: Folders): Promise<Fault[]> {
+  const faults: Fault[] = []
+  for (const [name, { steps }] of Object.entries(set.pipelines)) {
+    const chain = chainOf(steps, { context: contextOf(folders), entries: builtinComponents, pool: null, record: false })
+    try {
+      await chain.open(null)
+    } catch (error) {
+      const { code, message, remedy, where: inside, details } = asFault(error)
+      const place = where(`pipelines.${name}`)
+      const at = inside === null ? place : `${place}, ${inside}`
+      faults.push(new Fault(code, { meaning: message, remedy }, { ...details, where: at }))
+    } finally {
+      await chain.close()
+    }
+  }
+  return faults
 }
 
 /** A file that a case names; deployed are only those beside the rules. */

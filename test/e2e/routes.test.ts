@@ -82,6 +82,21 @@ t.test('what is wrong with a rule file is told with its place, and changes nothi
   t.match(stderr, /RULE_QUEUE_UNKNOWN.*rules\.yaml.*taxx.*Did you mean tax\?/s)
   const syntax = ruleFile({ rules: [{ name: 'b', topics: 'x', when: { xpath: '/a[' }, to: 'tax' }] })
   t.match(await command('route', 'deploy', syntax), { code: 1, stderr: /PREDICATE_SYNTAX|QUERY_SYNTAX/ })
+  const pipelines = { p: { steps: [{ mapping: { file: 'mapping.yaml' } }] } }
+  const rules = [{ name: 'a', topics: 'x', pipeline: 'p', to: 'tax' }]
+  t.match(await command('route', 'deploy', ruleFile({ rules, pipelines })), {
+    code: 1,
+    stderr: /pipelines\.p.*mapping\.yaml/s,
+  })
+  const cases = [
+    {
+      name: 'c',
+      input: { topic: 'x', body: '<a>7</a>', contentType: 'text/xml' },
+      expect: { documents: [{ body: '<b>8</b>' }] },
+    },
+  ]
+  const failing = ruleFile({ rules, pipelines, cases }, { 'mapping.yaml': 'root: { b: a }' })
+  t.match(await command('route', 'deploy', failing), { code: 1, stderr: /RULE_CASE_FAILED.*"c": documents/s })
   t.match(await command('route', 'deploy', join(hub.dir, 'none.yaml')), { code: 1, stderr: /RULES_FILES_INVALID/ })
   t.equal((await view()).current, null)
 })

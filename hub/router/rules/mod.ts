@@ -22,7 +22,7 @@ export { rulesFault } from './faults.ts'
 export { CASE_FILE_BYTES_MAX, RULES_TEXT_BYTES_MAX } from './limits.ts'
 export { lintRules } from './lint.ts'
 export { type ParseOptions, type PlacedRules, parsePlacedRules, parseRuleSet } from './parse.ts'
-export { type Folders, readyFaults, readyPredicates } from './ready.ts'
+export { contextOf, type Folders, readyFaults, readyPredicates } from './ready.ts'
 export { caseFaults, type RunOptions, runCases } from './run-cases.ts'
 export { type ReadFile, type Sample, sampleOf } from './sample.ts'
 export {
