@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import t from 'tap'
 import { millis } from '#protocol/base/mod.ts'
-import type { Row } from '../../contract.ts'
+import type { Row, Value } from '../../contract.ts'
 import { codeOf, collector, itemsOf, settingsOf, testContext } from '../../support/testing.ts'
 import { EnrichChannel, enrichSettings } from './mod.ts'
 
@@ -199,6 +199,9 @@ t.test('a query: prepared, read-only, kept for a time', async (t) => {
   t.same(await names(), ['first', null], 'kept, also that there was none')
   pass(500)
   t.same(await names(), ['second', 'new'])
+  let deep: Value = 1
+  for (let i = 0; i < 100_000; i += 1) deep = [deep]
+  t.same((await run({ org: deep })).codes, ['ENRICH_KEY_INVALID'], 'not read to its end')
   t.same((await run({ org: { a: 1 } }, { org: 2n ** 70n }, { org: true }, { org: null })).codes, [
     'ENRICH_KEY_INVALID',
     'ENRICH_KEY_INVALID',

@@ -88,6 +88,7 @@ export class SqliteLookup implements Lookup {
 
   find(key: readonly Value[]): Row | null {
     const { cacheRows, cacheMs } = this.#settings
+    const bound = key.map(bindable)
     const text = formatJsonRecord(key)
     const nowMs = this.#context.clock.nowMs()
     const kept = this.#cache.get(text)
@@ -98,7 +99,7 @@ export class SqliteLookup implements Lookup {
         return kept.row
       }
     }
-    const row = this.#query(key)
+    const row = this.#query(bound)
     if (cacheRows > 0 && cacheMs > 0 && isSmall(row)) {
       this.#cache.set(text, { row, untilMs: nowMs + cacheMs })
       if (this.#cache.size > cacheRows) {
@@ -118,8 +119,7 @@ export class SqliteLookup implements Lookup {
     opened?.database.close()
   }
 
-  #query(key: readonly Value[]): Row | null {
-    const bound = key.map(bindable)
+  #query(bound: readonly SQLInputValue[]): Row | null {
     let found: Record<string, unknown> | undefined
     try {
       found = this.#opened?.statement.get(...bound) as Record<string, unknown> | undefined
