@@ -19,14 +19,16 @@ await measured(settings.warmUpMs)
 process.send?.({ ...(await measured(settings.measuredMs)), result: result.toString() })
 process.disconnect?.()
 
-async function measured(ms: number): Promise<{ documents: number; cpuSeconds: number; seconds: number }> {
-  const start = performance.now()
-  const cpu = process.cpuUsage()
+/** For so much processor time: on a busy machine no less is compiled and measured. */
+async function measured(ms: number): Promise<{ documents: number; cpuSeconds: number }> {
+  const start = process.cpuUsage()
   let documents = 0
-  while (performance.now() - start < ms) {
+  let cpuSeconds = 0
+  while (cpuSeconds * 1000 < ms) {
     await batch.run()
     documents += batch.documents
+    const { user, system } = process.cpuUsage(start)
+    cpuSeconds = (user + system) / 1e6
   }
-  const { user, system } = process.cpuUsage(cpu)
-  return { documents, cpuSeconds: (user + system) / 1e6, seconds: (performance.now() - start) / 1000 }
+  return { documents, cpuSeconds }
 }

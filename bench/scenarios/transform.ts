@@ -18,7 +18,7 @@ const XSLTPROC = 'xsltproc'
 const SAXON = 'saxon-js'
 
 type Rates = Record<string, number>
-type Said = { documents: number; cpuSeconds: number; seconds: number; result: string }
+type Said = { documents: number; cpuSeconds: number; result: string }
 
 export async function transform(say: Say): Promise<ScenarioResult> {
   const document = sampleDocument()
@@ -72,7 +72,7 @@ export async function transform(say: Say): Promise<ScenarioResult> {
       work: 'fields: other names and places; functions: a code table, numbers, dates, conditions and sorting besides',
       counted: 'bytes in to bytes out: decoding, parsing, mapping, writing; the results of all are the same',
       processes: 'one each, one thread',
-      time: timesText(),
+      time: `${timesText()}, of processor time`,
     },
     ours,
     peers,
@@ -114,6 +114,7 @@ async function inRole(way: Way, work: Work, compiledStylesheet: string): Promise
     const [said] = await Promise.race([once(child, 'message'), failed])
     return said as Said
   } finally {
+    // It ends now, because it is told to.
     failed.catch(() => undefined)
     await stop(child, 'SIGKILL')
   }
