@@ -410,6 +410,7 @@ t.test('the registry: unique names, documented settings, create touches nothing'
     'channel validate',
     'channel xquery',
     'channel envelope',
+    'channel script',
     'destination sqlite',
     'destination directory',
   ])

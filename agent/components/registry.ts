@@ -13,6 +13,7 @@ import { JsonataChannel, jsonataSettings } from './channel/jsonata/mod.ts'
 import { MapChannel, mapSettings } from './channel/map/mod.ts'
 import { MappingChannel, mappingSettings, mappingTurns } from './channel/mapping/mod.ts'
 import { MergeChannel, mergeSettings, mergeTurns } from './channel/merge/mod.ts'
+import { ScriptChannel, scriptSettings } from './channel/script/mod.ts'
 import { isSplitIsolated, SplitChannel, splitSettings, splitTurns } from './channel/split/mod.ts'
 import { ThrottleChannel, throttleSettings } from './channel/throttle/mod.ts'
 import { ValidateChannel, validateSettings, validateTurns } from './channel/validate/mod.ts'
@@ -229,6 +230,14 @@ export const builtinComponents: readonly ComponentEntry[] = [
     settings: envelopeSettings,
     turns: documentTurns,
     create: (settings, context) => new EnvelopeChannel(settings, context),
+  }),
+  defineComponent({
+    kind: 'channel',
+    type: 'script',
+    doc: 'Items by JavaScript in an engine without access to the machine, within bounds',
+    settings: scriptSettings,
+    isolated: true,
+    create: (settings, context) => new ScriptChannel(settings, context),
   }),
   defineComponent({
     kind: 'destination',

@@ -172,6 +172,15 @@ export const samples: readonly Sample[] = [
     bad: { id: '<a>' },
   },
   {
+    name: 'script',
+    type: 'script',
+    settings: {
+      script: "function process(item) { if (item.row.id === 'x') throw new Error('it is x'); return item }",
+    },
+    good: { id: 'a' },
+    bad: { id: 'x' },
+  },
+  {
     name: 'split',
     type: 'split',
     settings: { by: { array: { name: 'id' } } },
