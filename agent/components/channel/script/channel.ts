@@ -7,6 +7,7 @@ import { Script } from 'node:vm'
 import { asFault } from '#protocol/base/mod.ts'
 import type { Channel, ComponentContext, Item, Reject, Row, Value } from '../../contract.ts'
 import { documentOf, withDocument } from '../../document.ts'
+import { checkDepth } from '../../state/mod.ts'
 import { scriptFault } from './faults.ts'
 import { LOG_LINES_MAX, RESULTS_MAX } from './limits.ts'
 import { Sandbox } from './sandbox.ts'
@@ -56,6 +57,7 @@ export class ScriptChannel implements Channel {
   }
 
   async #processed(item: Item): Promise<readonly Item[]> {
+    checkDepth(item.row)
     if (this.#sandbox?.isSpent === true) this.#sandbox = null
     await this.open()
     this.#logged = 0
