@@ -1,9 +1,7 @@
 // Where XSLT 3.0 writes a number otherwise than a stylesheet of version 1.0 expects: computed numbers are doubles, and from 1,000,000 on
 // (and below 0.000001) XPath 2.0 and later write them as 1.11E6, XPath 1.0 as 1110000. Processors of 3.0 do so in 1.0 sheets too.
 
-import type { Expr } from '../../predicates/xpath/ast.ts'
-import { XPathMistake } from '../../predicates/xpath/lex.ts'
-import { parseXPath } from '../../predicates/xpath/parse.ts'
+import { type Expr, parseXPath, XPathMistake } from '../../predicates/xpath/mod.ts'
 import { attributeOf, isXsl, type StyleElement, XSL } from '../mapping/xslt/tree.ts'
 
 const LINES_SHOWN_MAX = 10

@@ -25,6 +25,8 @@ import { quoted, StyleNames, written } from './names.ts'
 /** What number() takes from XPath 2.0 on and does not in 1.0: exponents, `+`, INF. */
 const NUMBER_GUARD = "'eE+I', 'xxxx'"
 const FORMATTED = String(FORMATTED_MAX)
+/** The collation of XPath 2.0 by code point. */
+export const CODEPOINTS = 'http://www.w3.org/2005/xpath-functions/collation/codepoint'
 
 /** Throws MAPPING_INVALID. */
 export function generateXslt(mapping: Mapping): string {
@@ -128,7 +130,8 @@ class Generator {
             const key = this.#string(by, 'predicate')
             this.#empty('sort', {
               select: as === 'number' ? `translate(${key}, ${NUMBER_GUARD})` : key,
-              ...(as === 'number' ? { 'data-type': 'number' } : {}),
+              // Without it SaxonJS sorts by language; processors of 1.0 do not know it, and libxslt goes by code point.
+              ...(as === 'number' ? { 'data-type': 'number' } : { collation: CODEPOINTS }),
               ...(descending ? { order: 'descending' } : {}),
             })
           }
@@ -454,9 +457,7 @@ class Generator {
 }
 
 /** The template `format`, as import.ts knows it again. */
-export const generatedFormat = {
-  shape: `template(name=format)[param(name=scaled)[]param(name=scale)[]param(name=picture)[]choose()[when(test=$scaled > -${FORMATTED} and $scaled < ${FORMATTED})[value-of(select=format-number($scaled div $scale, $picture))[]]otherwise()[text()[NaN]]]]`,
-}
+export const FORMAT_SHAPE = `template(name=format)[param(name=scaled)[]param(name=scale)[]param(name=picture)[]choose()[when(test=$scaled > -${FORMATTED} and $scaled < ${FORMATTED})[value-of(select=format-number($scaled div $scale, $picture))[]]otherwise()[text()[NaN]]]]`
 
 const isEmpty = (expression: Expression): boolean => expression.kind === 'literal' && expression.value === ''
 

@@ -4,13 +4,18 @@
 // literal result element copies of the namespaces in scope must be what a mapping's result declares: those of its names, on the root.
 
 import { Fault } from '#protocol/base/mod.ts'
-import type { AttributeRule, CodeTable, Condition, ElementNode, Expression, Mapping, Name, Node, Path } from '../ast.ts'
+import { XML_URI } from '../../../xml/mod.ts'
+import type { AttributeRule, Condition, ElementNode, Expression, Mapping, Name, Node, Path } from '../ast.ts'
 import { checkMapping } from '../check.ts'
-import { targetNamespaces } from '../compile.ts'
-import { generatedFormat } from './generate.ts'
+import { CopiedNamespaces } from './copied.ts'
+import { CODEPOINTS, FORMAT_SHAPE } from './generate.ts'
+import { at, Located } from './located.ts'
+import { elementsOf, isYes, keyOf, literalNode, shapeOf, textIn, valueTemplate } from './nodes.ts'
 import { NotInSubset } from './subset.ts'
+import { TableMaker } from './tables.ts'
 import { attributeOf, isXsl, type ReadTree, type StyleElement, XSL } from './tree.ts'
-import { fixedText, pictureOf, type Scope, shiftedValue, type Value, XPathReader } from './xpath.ts'
+import { pictureOf, shiftedValue, type Value } from './values.ts'
+import { type Scope, XPathReader } from './xpath.ts'
 
 export type Imported =
   | { readonly ok: true; readonly mapping: Mapping; readonly declaration: boolean; readonly mediaType: string | null }
@@ -37,15 +42,10 @@ export function importXslt(
 /** Templates inside each other, and nodes in all: templates that call others twice grow by the power of two. */
 const UNFOLDED_MAX = 60
 const NODES_MAX = 50_000
-/** From so many branches on a choice among literals becomes a table. */
-const TABLE_BRANCHES_MIN = 4
 
 /** One context of evaluation: the node a loop is at, seen from the context around it. */
 type Context = { readonly outer: Context | null; readonly path: Path | null }
-
 type Bound = { readonly value: Value; readonly context: Context }
-
-/** Where an instruction stands: its context, the variables that it sees. */
 type Frame = { readonly context: Context; readonly variables: ReadonlyMap<string, Bound>; readonly depth: number }
 
 class Importer {
@@ -55,15 +55,14 @@ class Importer {
   readonly #named = new Map<string, StyleElement>()
   readonly #matching = new Map<string, StyleElement[]>()
   readonly #document: Context = { outer: null, path: null }
-  readonly #tables: Record<string, CodeTable> = {}
-  readonly #tableNames = new Map<string, string>()
+  readonly #tables = new TableMaker()
   #globals: ReadonlyMap<string, Bound> = new Map()
   #nodes = 0
-  /** Namespaces that literal result elements copy: the same for all. */
-  #copied: string | null = null
+  readonly #namespaces: CopiedNamespaces
 
   constructor(root: StyleElement, parameters: ReadonlyMap<string, string>) {
     this.#root = root
+    this.#namespaces = new CopiedNamespaces(root)
     this.#parameters = parameters
     this.#backwards = Number(attributeOf(root, 'version') ?? '3.0') < 2
   }
@@ -81,9 +80,8 @@ class Importer {
         if (child.uri === '') this.#no(child, 'an element in no namespace at the top')
       } else if (child.local === 'template') this.#template(child)
       else if (child.local === 'output') output = this.#output(child)
-      else if (!['param', 'variable', 'preserve-space', 'namespace-alias'].includes(child.local))
+      else if (!['param', 'variable', 'preserve-space'].includes(child.local))
         this.#no(child, `it uses xsl:${child.local}`)
-      else if (child.local === 'namespace-alias') this.#no(child, 'it uses xsl:namespace-alias')
     }
     this.#bindGlobals()
     const [main, ...others] = this.#matching.get('/') ?? []
@@ -99,8 +97,8 @@ class Importer {
       !this.#hasOutput
     )
       return this.#no(main, 'its result is HTML')
-    this.#checkNamespaces(element, main)
-    const mapping: Mapping = { tables: this.#tables, root: element }
+    this.#namespaces.check(element, main)
+    const mapping: Mapping = { tables: this.#tables.made, root: element }
     checkMapping(mapping)
     return { ok: true, mapping, ...output }
   }
@@ -113,7 +111,7 @@ class Importer {
   #only(element: StyleElement, known: readonly string[]): void {
     for (const { uri, local } of element.attributes) {
       if (uri === '' && !known.includes(local)) this.#no(element, `xsl:${element.local} has ${local}`)
-      if (uri === XML && local === 'space') this.#no(element, 'it uses xml:space')
+      if (uri === XML_URI && local === 'space') this.#no(element, 'it uses xml:space')
     }
   }
 
@@ -137,7 +135,7 @@ class Importer {
 
   /** Only names: what a longer pattern matches depends on the document. */
   #pattern(pattern: string, element: StyleElement): string {
-    const { path } = { path: new XPathReader(pattern, this.#scope(element, null)).path() }
+    const path = new XPathReader(pattern, this.#scope(element, null)).path()
     const [step, ...others] = path.steps
     const plain = !path.absolute && path.up === 0 && path.attribute === null && others.length === 0
     if (!plain || step === undefined || step.name === null || step.where !== null || step.position !== null)
@@ -282,10 +280,8 @@ class Importer {
         const message = this.#asText(within(), element)
         return isYes(attributeOf(element, 'terminate')) ? [{ kind: 'stop', message }] : []
       }
-      case 'attribute':
-        return this.#no(element, 'xsl:attribute after content, or where there is no element')
       default:
-        return this.#no(element, `it uses xsl:${element.local}`)
+        return this.#no(element, `it uses xsl:${element.local} here`)
     }
   }
 
@@ -304,35 +300,7 @@ class Importer {
       else this.#no(branch, 'something other than xsl:when in xsl:choose')
     }
     if (branches.length === 0) this.#no(element, 'xsl:choose without xsl:when')
-    return this.#asTable(branches, otherwise) ?? { kind: 'choose', branches, otherwise }
-  }
-
-  /** A choice by the value of one text among literals. */
-  #asTable(
-    branches: readonly { readonly when: Condition; readonly children: readonly Node[] }[],
-    otherwise: readonly Node[],
-  ): Node | null {
-    if (branches.length < TABLE_BRANCHES_MIN) return null
-    const entries = new Map<string, string>()
-    let key: string | null = null
-    for (const { when, children } of branches) {
-      const value = literalOf(children)
-      if (when.kind !== 'equals' || when.right.kind !== 'literal' || value === null) return null
-      const left = JSON.stringify(when.left)
-      if (key !== null && left !== key) return null
-      key = left
-      if (!entries.has(when.right.value)) entries.set(when.right.value, value)
-    }
-    const rest = textIn(otherwise)
-    if (rest === null || key === null) return null
-    const text = JSON.stringify([...entries])
-    let table = this.#tableNames.get(text)
-    if (table === undefined) {
-      table = `table${this.#tableNames.size + 1}`
-      this.#tableNames.set(text, table)
-      this.#tables[table] = { entries: [...entries] }
-    }
-    return { kind: 'text', value: { kind: 'lookup', table, key: JSON.parse(key), otherwise: rest } }
+    return this.#tables.lookup(branches, otherwise) ?? { kind: 'choose', branches, otherwise }
   }
 
   #forEach(
@@ -347,13 +315,15 @@ class Importer {
     const sort = sorts
       .filter((child): child is StyleElement => typeof child !== 'string' && isXsl(child, 'sort'))
       .map((child) => {
-        this.#only(child, ['select', 'data-type', 'order'])
+        this.#only(child, ['select', 'data-type', 'order', 'collation'])
         const by = this.#xpath(child, attributeOf(child, 'select') ?? '.', inner)
         const type = attributeOf(child, 'data-type') ?? 'text'
         const order = attributeOf(child, 'order') ?? 'ascending'
         if (!['text', 'number'].includes(type) || !['ascending', 'descending'].includes(order))
           return this.#no(child, `it sorts by ${type}, ${order}`)
         const numeric = type === 'number'
+        if (!numeric && attributeOf(child, 'collation') !== CODEPOINTS)
+          return this.#no(child, `it sorts text by language, a mapping by code point: collation="${CODEPOINTS}"`)
         if (numeric && !this.#backwards)
           return this.#no(child, 'it sorts by numbers, which XSLT 3.0 reads by other rules')
         return {
@@ -395,7 +365,7 @@ class Importer {
 
   /** The template by which generated stylesheets write numbers. */
   #formatted(element: StyleElement, template: StyleElement, frame: Frame): Expression | null {
-    if (shapeOf(template) !== generatedFormat.shape) return null
+    if (shapeOf(template) !== FORMAT_SHAPE) return null
     const given = (name: string): string => {
       const parameter = elementsOf(element).find(
         (each) => isXsl(each, 'with-param') && attributeOf(each, 'name') === name,
@@ -432,12 +402,12 @@ class Importer {
 
   #literalElement(element: StyleElement, frame: Frame): ElementNode {
     if (PROCESSORS.test(element.uri)) this.#no(element, `${element.local} is an instruction of a processor`)
-    this.#checkCopied(element)
+    this.#namespaces.add(element)
     const attributes: AttributeRule[] = []
     for (const { uri, prefix, local, value } of element.attributes) {
       if (uri === XSL) {
         if (local !== 'exclude-result-prefixes') this.#no(element, `it uses xsl:${local}`)
-      } else if (uri === XML && local === 'space') this.#no(element, 'it uses xml:space')
+      } else if (uri === XML_URI && local === 'space') this.#no(element, 'it uses xml:space')
       else
         attributes.push({ name: { prefix, local, uri }, value: this.#valueTemplate(element, value, frame), when: null })
     }
@@ -502,7 +472,7 @@ class Importer {
 
   #attributeName(element: StyleElement): Name {
     const [prefix, local] = this.#nameParts(element)
-    return { prefix, local, uri: prefix === '' ? '' : prefix === 'xml' ? XML : (element.namespaces[prefix] ?? '') }
+    return { prefix, local, uri: prefix === '' ? '' : prefix === 'xml' ? XML_URI : (element.namespaces[prefix] ?? '') }
   }
 
   #nameParts(element: StyleElement): readonly [prefix: string, local: string] {
@@ -513,157 +483,18 @@ class Importer {
   }
 
   #valueTemplate(element: StyleElement, template: string, frame: Frame): Expression {
-    const parts: Expression[] = []
-    let text = ''
-    for (let i = 0; i < template.length; ) {
-      const char = template[i] as string
-      if ((char === '{' || char === '}') && template[i + 1] === char) {
-        text += char
-        i += 2
-      } else if (char === '{') {
-        const end = endOfExpression(template, i + 1)
-        if (end < 0) this.#no(element, 'an attribute value that is no template')
-        if (text !== '') parts.push({ kind: 'literal', value: text })
-        text = ''
-        parts.push(this.#xpath(element, template.slice(i + 1, end), frame).text())
-        i = end + 1
-      } else {
-        text += char
-        i += 1
-      }
-    }
-    if (text !== '' || parts.length === 0) parts.push({ kind: 'literal', value: text })
+    const pieces = valueTemplate(template) ?? this.#no(element, 'an attribute value that is no template')
+    const parts = pieces.map((piece): Expression => {
+      if ('text' in piece) return { kind: 'literal', value: piece.text }
+      return this.#xpath(element, piece.expression, frame).text()
+    })
     return parts.length === 1 ? (parts[0] as Expression) : { kind: 'concat', parts }
   }
 
   #asText(nodes: readonly Node[], element: StyleElement): Expression {
     return textIn(nodes) ?? this.#no(element, 'its content is not text alone')
   }
-
-  // Namespaces.
-
-  #checkCopied(element: StyleElement): void {
-    const excluded = new Set([XSL, XML])
-    const scopes = [this.#root, element]
-    for (const scope of scopes) {
-      const uri = scope.uri === XSL ? '' : XSL
-      for (const attribute of scope.attributes) {
-        if (attribute.uri !== uri || attribute.local !== 'exclude-result-prefixes') continue
-        for (const prefix of attribute.value.split(/\s+/)) {
-          if (prefix === '#all') for (const each of Object.values(scope.namespaces)) excluded.add(each)
-          else excluded.add(scope.namespaces[prefix === '#default' ? '' : prefix] ?? '')
-        }
-      }
-    }
-    const copied = Object.entries(element.namespaces).filter(([, uri]) => uri !== '' && !excluded.has(uri))
-    const text = JSON.stringify(copied.sort(([a], [b]) => (a < b ? -1 : 1)))
-    if (this.#copied !== null && this.#copied !== text) this.#no(element, 'its elements declare different namespaces')
-    this.#copied = text
-  }
-
-  #checkNamespaces(root: ElementNode, main: StyleElement): void {
-    const copied = new Map<string, string>(JSON.parse(this.#copied ?? '[]'))
-    const wanted = new Map(targetNamespaces(root))
-    for (const [prefix, uri] of copied) {
-      if (wanted.get(prefix) !== uri)
-        this.#no(
-          main,
-          `the result declares the namespace ${prefix === '' ? uri : prefix} that none of its names is in: see exclude-result-prefixes`,
-        )
-    }
-    for (const [prefix, uri] of wanted) {
-      if (copied.get(prefix) !== uri && !(root.name.prefix === prefix && root.name.uri === uri))
-        this.#no(
-          main,
-          `the result declares the namespace of ${prefix === '' ? uri : prefix} elsewhere than at its root`,
-        )
-    }
-  }
 }
 
 /** Whose elements are instructions, declared as such or not. */
 const PROCESSORS = /saxonica\.com|saxon\.sf\.net|exslt\.org|xml\.apache\.org|xmlsoft\.org|microsoft-com:xslt/
-
-const XML = 'http://www.w3.org/XML/1998/namespace'
-
-/** Says the line of the instruction when an expression is not in the subset. */
-class Located {
-  readonly #reader: XPathReader
-  readonly #element: StyleElement
-
-  constructor(reader: XPathReader, element: StyleElement) {
-    this.#reader = reader
-    this.#element = element
-  }
-
-  #located<T>(read: () => T): T {
-    try {
-      return read()
-    } catch (error) {
-      throw error instanceof NotInSubset ? at(error, this.#element) : error
-    }
-  }
-
-  value = (): Value => this.#located(() => this.#reader.value())
-  text = (): Expression => this.#located(() => this.#reader.text())
-  condition = (): Condition => this.#located(() => this.#reader.condition())
-  path = (): Path => this.#located(() => this.#reader.path())
-  numericKey = (): Expression => this.#located(() => this.#reader.numericKey())
-  scaled = (decimals: number) => this.#located(() => this.#reader.scaled(decimals))
-}
-
-function at(error: NotInSubset, { line }: StyleElement): NotInSubset {
-  error.line ??= line
-  return error
-}
-
-const elementsOf = (element: StyleElement): StyleElement[] =>
-  element.children.filter((child): child is StyleElement => typeof child !== 'string')
-const keyOf = ({ local, uri }: Name): string => `{${uri}}${local}`
-const isYes = (value: string | null): boolean => value !== null && /^\s*(yes|true|1)\s*$/.test(value)
-const literalNode = (value: string): Node => ({ kind: 'text', value: { kind: 'literal', value } })
-
-function literalOf(nodes: readonly Node[]): string | null {
-  const text = textIn(nodes)
-  return text === null ? null : fixedText(text)
-}
-
-/** Nodes that write text alone, as one text. */
-function textIn(nodes: readonly Node[]): Expression | null {
-  const parts: Expression[] = []
-  for (const node of nodes) {
-    if (node.kind === 'text') parts.push(node.value)
-    else if (node.kind === 'choose') {
-      let rest = textIn(node.otherwise)
-      for (const { when, children } of node.branches.toReversed()) {
-        const value = textIn(children)
-        if (value === null || rest === null) return null
-        rest = { kind: 'if', when, value, otherwise: rest }
-      }
-      if (rest === null) return null
-      parts.push(rest)
-    } else return null
-  }
-  if (parts.length === 0) return { kind: 'literal', value: '' }
-  return parts.length === 1 ? (parts[0] as Expression) : { kind: 'concat', parts }
-}
-
-/** Where the expression of an attribute value template ends: at a brace outside of its literals. */
-function endOfExpression(template: string, from: number): number {
-  let quote = ''
-  for (let i = from; i < template.length; i += 1) {
-    const char = template[i] as string
-    if (quote !== '') {
-      if (char === quote) quote = ''
-    } else if (char === '"' || char === "'") quote = char
-    else if (char === '}') return i
-  }
-  return -1
-}
-
-/** An element with its attributes and children, as text to compare. */
-function shapeOf(element: StyleElement): string {
-  const attributes = element.attributes.map(({ local, value }) => `${local}=${value}`)
-  const children = element.children.map((child) => (typeof child === 'string' ? child.trim() : shapeOf(child)))
-  return `${element.local}(${attributes.sort().join()})[${children.join('')}]`
-}

@@ -30,10 +30,7 @@ const ATTRIBUTES: readonly Name[] = [
   { prefix: 'xml', local: 'lang', uri: XML },
 ]
 
-/**
- * Texts that are easily treated wrongly. None between U+E000 and U+FFFF together with those beyond U+FFFF: SaxonJS sorts these
- * by UTF-16 unit (see agreement.test.ts).
- */
+/** Texts that are easily treated wrongly. */
 const TEXTS: readonly string[] = [
   ...['', ' ', '\t\n', ' a  b ', 'a', 'b', 'A', 'ab', 'ä', '税', '纳税人识别号', '𠀀', 'x𠀀y𝄞', 'é'],
   ...['<&>"\'', ']]>', '\r\n', 'a\rb', '{x}', '{{', '$1', '\\d', '\u0085', '\u00a0', '\u2028', "it's", '"'],
@@ -219,7 +216,7 @@ export class Maker {
 
   #step(): Step {
     return {
-      name: this.chance(0.25) ? null : this.pick(ELEMENTS),
+      name: this.chance(0.6) ? null : this.pick(ELEMENTS),
       where: this.chance(0.15) ? this.condition(1, false) : null,
       position: this.chance(0.15) ? this.whole(1, 3) : null,
     }

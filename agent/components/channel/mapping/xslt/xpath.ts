@@ -6,19 +6,43 @@
 // rules: only what is sure to be one node, and no such number, passes.
 
 import { unreachable } from '#protocol/base/mod.ts'
-import type { Call, Comparison, Expr, Step as XPathStep } from '../../../predicates/xpath/ast.ts'
-import { XPathMistake } from '../../../predicates/xpath/lex.ts'
-import { parseXPath } from '../../../predicates/xpath/parse.ts'
+import {
+  type Call,
+  type Comparison,
+  type Expr,
+  parseXPath,
+  XPathMistake,
+  type Step as XPathStep,
+} from '../../../predicates/xpath/mod.ts'
+import { XML_URI } from '../../../xml/mod.ts'
 import type { Condition, Expression, Name, NumberExpression, Path, Step } from '../ast.ts'
-import { DECIMALS_MAX, FORMATTED_MAX } from '../limits.ts'
-import { type Shift, shifted, shiftedCondition, shiftedNumber, shiftedPath } from './rebase.ts'
 import { NotInSubset } from './subset.ts'
+import {
+  both,
+  exists,
+  firstOf,
+  fixedText,
+  formattedCall,
+  guardedPath,
+  here,
+  isNumeric,
+  isSingle,
+  literal,
+  longName,
+  negated,
+  not,
+  number,
+  pictureOf,
+  positionOf,
+  SELF,
+  shiftedSelf,
+  shiftedValue,
+  turned,
+  unguarded,
+  type Value,
+} from './values.ts'
 
-export type Value =
-  | { readonly type: 'text'; readonly text: Expression }
-  | { readonly type: 'number'; readonly number: NumberExpression }
-  | { readonly type: 'condition'; readonly condition: Condition }
-  | { readonly type: 'nodes'; readonly path: Path }
+type NameTest = { readonly prefix: string | null; readonly local: string }
 
 export type Scope = {
   readonly namespaces: Readonly<Record<string, string>>
@@ -26,31 +50,6 @@ export type Scope = {
   readonly backwards: boolean
   /** Throws NotInSubset when there is none. The value is for the context at hand. */
   variable(name: string): Value
-}
-
-export const SELF: Path = { absolute: false, up: 0, steps: [], attribute: null }
-const here: Expression = { kind: 'value', path: SELF }
-const literal = (value: string): Expression => ({ kind: 'literal', value })
-const both = (...of: readonly Condition[]): Condition => (of.length === 1 ? (of[0] as Condition) : { kind: 'and', of })
-const not = (of: Condition): Condition => ({ kind: 'not', of })
-const number = (of: Expression): NumberExpression => ({ kind: 'number', of })
-
-/** At most one node, whatever the document. */
-const isSingle = (path: Path): boolean => path.steps.every(({ position }) => position !== null)
-
-export function shiftedValue(value: Value, shift: Shift): Value {
-  switch (value.type) {
-    case 'text':
-      return { ...value, text: shifted(value.text, shift) }
-    case 'number':
-      return { ...value, number: shiftedNumber(value.number, shift) }
-    case 'condition':
-      return { ...value, condition: shiftedCondition(value.condition, shift) }
-    case 'nodes':
-      return { ...value, path: shiftedPath(value.path, shift) }
-    default:
-      return unreachable(value)
-  }
 }
 
 const FUNCTIONS = { 'format-number': [2, 2], replace: [3, 3], current: [0, 0] } as const
@@ -241,8 +240,8 @@ export class XPathReader {
 
   #sum(arg: Expr): NumberExpression {
     // With the guard of generated stylesheets only numbers are summed up.
-    const guardedPath = this.#guardedSum(arg)
-    if (guardedPath !== null) return { kind: 'sum', path: guardedPath }
+    const guarded = guardedPath(arg)
+    if (guarded !== null) return { kind: 'sum', path: this.#nodes(guarded) }
     const path = this.#nodes(arg)
     if (!this.#scope.backwards) return this.#no('sums up texts, which fails in XSLT 3.0 when one is no number')
     const isNumber: Condition = { kind: 'compare', operator: '=', left: number(here), right: number(here) }
@@ -251,36 +250,13 @@ export class XPathReader {
     return { kind: 'add', left: { kind: 'sum', path }, right: number(zero) }
   }
 
-  #guardedSum(arg: Expr): Path | null {
-    if (arg.kind !== 'path') return null
-    const last = arg.steps.at(-1)
-    const predicate = last?.predicates.at(-1)
-    if (last === undefined || predicate?.kind !== 'compare' || predicate.op !== '=') return null
-    const guarded = (side: Expr): boolean =>
-      side.kind === 'call' && side.name === 'number' && isSelf(unguarded(side.args[0] as Expr))
-    if (!guarded(predicate.left) || !guarded(predicate.right)) return null
-    const steps = [...arg.steps.slice(0, -1), { ...last, predicates: last.predicates.slice(0, -1) }]
-    return this.#path(arg.absolute ? { ...SELF, absolute: true } : SELF, steps)
-  }
-
   // Numbers as text.
 
-  /** `concat(substring(format-number(…), 1 div boolean(R)), substring('NaN', 1 div not(R)))`, as generated stylesheets have it. */
-  #formatted({ args }: Call): Expression | null {
-    const [first, second] = args
-    if (args.length !== 2 || first?.kind !== 'call' || first.name !== 'substring' || second?.kind !== 'call')
-      return null
-    const [inner] = first.args
-    if (inner?.kind !== 'call' || inner.name !== 'format-number') return null
-    const [quotient, picture] = inner.args
-    if (quotient?.kind !== 'arithmetic' || quotient.op !== 'div' || picture?.kind !== 'string') return null
-    const shape = pictureOf(picture.value)
-    if (shape === null) return null
-    const m = this.#text.slice(...spanOf(quotient.left))
-    const range = `${m} > -${FORMATTED_MAX} and ${m} < ${FORMATTED_MAX}`
-    const whole = `concat(substring(format-number(${m} div ${10 ** shape.decimals}, '${picture.value}'), 1 div boolean(${range})), substring('NaN', 1 div not(${range})))`
-    if (!this.#text.includes(whole)) return null
-    return { kind: 'format', number: this.#scaled(quotient.left, shape.decimals), ...shape }
+  #formatted(call: Call): Expression | null {
+    const found = formattedCall(call, this.#text)
+    if (found === null) return null
+    const { scaled, decimals, grouping } = found
+    return { kind: 'format', number: this.#scaled(scaled, decimals), decimals, grouping }
   }
 
   #formatNumber([of, picture]: readonly Expr[]): Expression {
@@ -397,10 +373,9 @@ export class XPathReader {
     if (left.type === 'condition' || right.type === 'condition') return this.#no('compares conditions')
     if (left.type !== 'nodes' && right.type !== 'nodes') return this.#compareSingle(op, left, right)
     if (left.type === 'nodes' && right.type === 'nodes') {
-      if (isSingle(right.path))
-        return both(exists(right.path), this.#compareNodes(op, left.path, this.#textValue(right)))
+      if (isSingle(right.path)) return both(exists(right.path), this.#compareNodes(op, left.path, firstOf(right.path)))
       if (isSingle(left.path))
-        return both(exists(left.path), this.#compareNodes(turned(op), right.path, this.#textValue(left)))
+        return both(exists(left.path), this.#compareNodes(turned(op), right.path, firstOf(left.path)))
       return this.#no('compares several nodes with several')
     }
     return left.type === 'nodes'
@@ -408,15 +383,8 @@ export class XPathReader {
       : this.#compareNodes(turned(op), (right as Value & { type: 'nodes' }).path, left)
   }
 
-  #textValue({ path }: Value & { readonly type: 'nodes' }): Value {
-    return { type: 'text', text: { kind: 'value', path } }
-  }
-
   #compareSingle(op: Comparison, left: Value, right: Value): Condition {
-    if (op === '!=') {
-      const equal = this.#compareSingle('=', left, right)
-      return not(equal)
-    }
+    if (op === '!=') return not(this.#compareSingle('=', left, right))
     if (op === '=' && left.type === 'text' && right.type === 'text' && !isNumeric(left) && !isNumeric(right))
       return { kind: 'equals', left: left.text, right: right.text }
     return { kind: 'compare', operator: op, left: this.#asNumber(left), right: this.#asNumber(right) }
@@ -432,8 +400,7 @@ export class XPathReader {
   #compareNodes(op: Comparison, path: Path, value: Value): Condition {
     const node: Value = { type: 'text', text: here }
     if (isSingle(path)) {
-      const single: Value = { type: 'text', text: { kind: 'value', path } }
-      const test = this.#compareSingle(op, single, value)
+      const test = this.#compareSingle(op, firstOf(path), value)
       const fixed = value.type === 'text' ? fixedText(value.text) : null
       return op === '=' && fixed !== null && fixed !== '' ? test : both(exists(path), test)
     }
@@ -457,9 +424,8 @@ export class XPathReader {
     const last = steps.at(-1)
     if (attribute !== null) {
       const inner: Path = { ...SELF, attribute }
-      const here = both(exists(inner), shiftedSelf(test, inner))
       if (steps.length === 0) return both(exists(path), shiftedSelf(test, path))
-      return this.#someOf({ ...path, attribute: null }, here)
+      return this.#someOf({ ...path, attribute: null }, both(exists(inner), shiftedSelf(test, inner)))
     }
     if (last === undefined) return both(exists(path), shiftedSelf(test, path))
     if (last.position !== null) return this.#no('compares the nodes at a position')
@@ -491,7 +457,7 @@ export class XPathReader {
       case 'attribute': {
         const [long] = predicates
         if (test.kind === 'name' && test.local === '*' && predicates.length === 1) {
-          const name = this.#longName(long as Expr)
+          const name = longName(long as Expr, this.#scope.namespaces)
           if (name !== null) return { ...path, attribute: name }
         }
         const name = test.kind === 'name' ? this.#nameTest(test, true) : null
@@ -506,7 +472,7 @@ export class XPathReader {
   #childStep(name: Name | null, predicates: readonly Expr[]): Step {
     let step: Step = { name, where: null, position: null }
     for (const [i, predicate] of predicates.entries()) {
-      const long = i === 0 && name === null ? this.#longName(predicate) : null
+      const long = i === 0 && name === null ? longName(predicate, this.#scope.namespaces) : null
       if (long !== null) step = { ...step, name: long }
       else if (step.position !== null) return this.#no('has a condition after a position')
       else {
@@ -523,97 +489,10 @@ export class XPathReader {
     return step
   }
 
-  #nameTest(
-    { prefix, local }: { readonly prefix: string | null; readonly local: string },
-    attribute: boolean,
-  ): Name | null {
+  #nameTest({ prefix, local }: NameTest, attribute: boolean): Name | null {
     if (local === '*') return prefix === null && !attribute ? null : this.#no('takes all names of a namespace')
     if (prefix === null) return { prefix: '', local, uri: '' }
-    const uri = prefix === 'xml' ? 'http://www.w3.org/XML/1998/namespace' : this.#scope.namespaces[prefix]
+    const uri = prefix === 'xml' ? XML_URI : this.#scope.namespaces[prefix]
     return uri === undefined ? this.#no(`has a prefix ${prefix} without a namespace`) : { prefix, local, uri }
   }
-
-  /** local-name() = 'x' and namespace-uri() = 'u' */
-  #longName(expr: Expr): Name | null {
-    if (expr.kind !== 'and') return null
-    const part = (side: Expr, name: string): string | null => {
-      if (side.kind !== 'compare' || side.op !== '=' || side.left.kind !== 'call') return null
-      if (side.left.name !== name || side.left.args.length > 0) return null
-      return side.right.kind === 'string' ? side.right.value : null
-    }
-    const local = part(expr.left, 'local-name')
-    const uri = part(expr.right, 'namespace-uri')
-    if (local === null || uri === null) return null
-    if (uri === '') return { prefix: '', local, uri }
-    const [prefix] = Object.entries(this.#scope.namespaces).find(([each, known]) => each !== '' && known === uri) ?? []
-    return { prefix: prefix ?? freePrefix(uri), local, uri }
-  }
-}
-
-/** A prefix that nothing else has, the same for the same namespace. */
-function freePrefix(uri: string): string {
-  let hash = 0
-  for (const char of uri) hash = (Math.imul(hash, 31) + (char.codePointAt(0) as number)) >>> 0
-  return `n.${hash.toString(36)}`
-}
-
-const exists = (path: Path): Condition => ({ kind: 'exists', path })
-
-/** A condition on `.`, of where `.` is that path instead. */
-function shiftedSelf(condition: Condition, path: Path): Condition {
-  const text = JSON.stringify(condition)
-  // Only conditions made here come here: all they look at is the node itself.
-  return JSON.parse(text.replaceAll(JSON.stringify(SELF), () => JSON.stringify(path)))
-}
-
-const turned = (op: Comparison): Comparison => {
-  return ({ '=': '=', '!=': '!=', '<': '>', '<=': '>=', '>': '<', '>=': '<=' } as const)[op]
-}
-
-/** position() is a number in XPath, and a text in a mapping. */
-const isNumeric = (value: Value): boolean => value.type === 'text' && value.text.kind === 'position'
-
-function negated(operand: NumberExpression): NumberExpression {
-  if (operand.kind === 'constant') return { kind: 'constant', value: -operand.value }
-  return { kind: 'multiply', left: { kind: 'constant', value: -1 }, right: operand }
-}
-
-/** X of translate(X, 'eE+I', 'xxxx'), where a number is made of it. */
-function unguarded(expr: Expr): Expr {
-  if (expr.kind !== 'call' || expr.name !== 'translate') return expr
-  const [of, from, to] = expr.args
-  const guard = from?.kind === 'string' && from.value === 'eE+I' && to?.kind === 'string' && to.value === 'xxxx'
-  return guard ? (of as Expr) : expr
-}
-
-const isSelf = (expr: Expr): boolean =>
-  expr.kind === 'path' &&
-  !expr.absolute &&
-  expr.steps.length === 1 &&
-  expr.steps[0]?.axis === 'self' &&
-  expr.steps[0].predicates.length === 0
-
-function positionOf(expr: Expr): number | null {
-  if (expr.kind === 'number') return expr.value
-  if (expr.kind !== 'compare' || expr.op !== '=') return null
-  const { left, right } = expr
-  return left.kind === 'call' && left.name === 'position' && right.kind === 'number' ? right.value : null
-}
-
-/** The text, when it does not depend on the document. */
-export function fixedText(expression: Expression): string | null {
-  if (expression.kind === 'literal') return expression.value
-  if (expression.kind !== 'concat') return null
-  const parts = expression.parts.map(fixedText)
-  return parts.includes(null) ? null : parts.join('')
-}
-
-export function pictureOf(picture: string): { readonly decimals: number; readonly grouping: boolean } | null {
-  const [, whole, zeros = ''] = /^(0|#,##0)(?:\.(0+))?$/.exec(picture) ?? []
-  return whole === undefined || zeros.length > DECIMALS_MAX ? null : { decimals: zeros.length, grouping: whole !== '0' }
-}
-
-/** Where a call stands in the text. */
-function spanOf(expr: Expr): readonly [number, number] {
-  return expr.kind === 'call' ? [expr.at, expr.end] : [0, 0]
 }
