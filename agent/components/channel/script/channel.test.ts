@@ -48,6 +48,7 @@ t.test('every value of a row goes in and comes out as it is', async (t) => {
     none: null,
     yes: true,
     number: 1.5e300,
+    least0: -0,
     deep: { list: [[], {}, [Buffer.from('x')]] },
     '': 'no name',
     constructor: 1,
@@ -251,7 +252,7 @@ t.test('bounds on time, steps, memory and stack; the neighbours pass', async (t)
     ["eval('('.repeat(1e5))", /SCRIPT_FAILED/],
     ["eval('['.repeat(1e5))", /SCRIPT_FAILED/],
     ["new RegExp('('.repeat(1e5) + ')'.repeat(1e5))", /SCRIPT_FAILED/],
-    ['let f = () => 1; for (let i = 0; i < 5e3; i++) f = f.bind(null); f()', /SCRIPT_FAILED/],
+    ['let f = () => 1; for (let i = 0; i < 5e3; i++) f = f.bind(null); f()', /SCRIPT_(FAILED|MEMORY)/],
   ]
   for (const [body, why, more = {}] of cases) {
     const channel = make(`function process(item) { if (item.row.bad) { ${body} }\n return item }`, {
@@ -320,6 +321,8 @@ t.test('any row comes back; any script gives a result or a fault', async (t) => 
     '\ud83d\ude00',
     '\ufeff',
   ]
+  // V8's JSON.parse (13.6) takes the name "\u0000b0\u0000n1" for one of six characters that it has met before, `\\u0000`.
+  const names = texts.filter((text) => !text.includes('\\'))
   const any = (depth: number): Value => {
     switch (random.below(depth > 3 ? 7 : 9)) {
       case 0:
@@ -343,7 +346,7 @@ t.test('any row comes back; any script gives a result or a fault', async (t) => 
   }
   const rowOf = (depth: number): Row =>
     Object.fromEntries(
-      Array.from({ length: random.below(5) }, () => [random.pick(texts) + random.pick(texts), any(depth)]),
+      Array.from({ length: random.below(5) }, () => [random.pick(names) + random.pick(names), any(depth)]),
     )
   const rows = Array.from({ length: 500 }, () => rowOf(0))
   const script =

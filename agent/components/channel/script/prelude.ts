@@ -4,7 +4,7 @@
 
 /**
  * Before a text that stands for something else: `s` a text that begins so itself, `n` a bigint, `f` a number
- * that is not finite, `b` bytes by number.
+ * that JSON has not, `b` bytes by number.
  */
 export const MARK = '\0'
 
@@ -81,7 +81,7 @@ function written(value, where, depth, buffers) {
       return value
     case 'number':
       if (!isFinite(value)) throw new Refused(where + ' is ' + value + ', which no row can hold')
-      return value
+      return value === 0 && 1 / value < 0 ? '\0f-0' : value
     case 'bigint':
       return '\0n' + value
     case 'object':

@@ -20,6 +20,7 @@ export function pack(item: { readonly [key: string]: Value }): Packed {
       case 'bigint':
         return `${MARK}n${value}`
       case 'number':
+        if (Object.is(value, -0)) return `${MARK}f-0`
         return Number.isFinite(value) ? value : `${MARK}f${value}`
       default:
         return value instanceof Uint8Array ? `${MARK}b${buffers.push(value) - 1}` : value
@@ -58,6 +59,9 @@ function marked(value: string, buffers: readonly Uint8Array[]): Value {
       return body
     case 'n':
       if (/^-?\d+$/.test(body)) return BigInt(body)
+      break
+    case 'f':
+      if (body === '-0') return -0
       break
     case 'b': {
       const bytes = /^\d+$/.test(body) ? buffers[Number(body)] : undefined
