@@ -111,6 +111,7 @@ async function inRole(way: Way, rules = 0): Promise<Said> {
     const [said] = await Promise.race([once(child, 'message'), failed])
     return said as Said
   } finally {
+    // It ends now, because it is told to.
     failed.catch(() => undefined)
     await stop(child, 'SIGKILL')
   }

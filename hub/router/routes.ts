@@ -120,6 +120,7 @@ export class Routes {
   }
 
   async close(): Promise<void> {
+    // Whoever asked for it is told.
     await this.turn.catch(() => undefined)
     await this.conductor.stop()
     await this.book.close()
@@ -164,6 +165,7 @@ export class Routes {
   }
 
   private inTurn<T>(work: () => Promise<T>): Promise<T> {
+    // What became of the one before is its caller's business.
     const mine = this.turn.catch(() => undefined).then(work)
     this.turn = mine
     return mine

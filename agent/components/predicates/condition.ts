@@ -1,7 +1,7 @@
 // One condition of each language, compiled.
 
 import { Fault } from '#protocol/base/mod.ts'
-import { compileExpression, type Outcome, UNSURE } from '../channel/expression.ts'
+import { compileExpression, type Outcome, UNSURE } from '../channel/mod.ts'
 import type { Row } from '../contract.ts'
 import { isLibxml2Loaded, LibxmlXPath, loadLibxml2 } from '../libxml/mod.ts'
 import { EXPRESSION_TIMEOUT_MS } from '../limits.ts'

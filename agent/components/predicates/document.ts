@@ -6,7 +6,7 @@
 import type { XmlDocument } from 'libxml2-wasm'
 import type { Document } from 'slimdom'
 import { Fault } from '#protocol/base/mod.ts'
-import { readJson } from '../channel/json-text.ts'
+import { readJson } from '../channel/mod.ts'
 import { componentFault } from '../faults.ts'
 import { parseLibxml } from '../libxml/mod.ts'
 import { parseDom } from '../xdm/mod.ts'
