@@ -3,6 +3,7 @@
 // document (`Scene.unsure`). A property test shows that they agree.
 
 import type { Call, Comparison, Expr, Path } from '../xpath/ast.ts'
+import { calculated, cut, holds, kindOfCall, kindOfExpr, mirrored, overlap } from './operations.ts'
 import { compilePath, kindOf, type PathContext } from './path.ts'
 import { Beyond, beyond, type Scene } from './scene.ts'
 import { lengthOf, normalizeSpace, numberOf, substring, translate } from './text.ts'
@@ -43,8 +44,6 @@ export class SharedTexts {
     return texts
   }
 }
-
-type Kind = 'boolean' | 'number' | 'string' | 'nodes'
 
 class Compiler {
   readonly #scene: Scene
@@ -443,90 +442,4 @@ class Compiler {
 
 function asPath(expr: Expr): Path {
   return expr.kind === 'path' ? expr : beyond(expr.kind)
-}
-
-const BOOLEAN_CALLS = new Set(['true', 'false', 'not', 'boolean', 'contains', 'starts-with', 'lang'])
-const NUMBER_CALLS = new Set([
-  'last',
-  'position',
-  'count',
-  'string-length',
-  'number',
-  'sum',
-  'floor',
-  'ceiling',
-  'round',
-])
-
-function kindOfCall({ name }: Call): Kind {
-  if (name === 'id') return 'nodes'
-  return BOOLEAN_CALLS.has(name) ? 'boolean' : NUMBER_CALLS.has(name) ? 'number' : 'string'
-}
-
-function kindOfExpr(expr: Expr): Kind {
-  switch (expr.kind) {
-    case 'or':
-    case 'and':
-    case 'compare':
-      return 'boolean'
-    case 'string':
-      return 'string'
-    case 'number':
-    case 'negate':
-    case 'arithmetic':
-      return 'number'
-    case 'call':
-      return kindOfCall(expr)
-    default:
-      return 'nodes'
-  }
-}
-
-function holds(op: Comparison, left: number, right: number): boolean {
-  switch (op) {
-    case '=':
-      return left === right
-    case '!=':
-      return left !== right
-    case '<':
-      return left < right
-    case '<=':
-      return left <= right
-    case '>':
-      return left > right
-    default:
-      return left >= right
-  }
-}
-
-function mirrored(op: Comparison): Comparison {
-  const mirror = { '=': '=', '!=': '!=', '<': '>', '<=': '>=', '>': '<', '>=': '<=' } as const
-  return mirror[op]
-}
-
-function calculated(op: '+' | '-' | '*' | 'div' | 'mod', left: number, right: number): number {
-  switch (op) {
-    case '+':
-      return left + right
-    case '-':
-      return left - right
-    case '*':
-      return left * right
-    case 'div':
-      return left / right
-    default:
-      return left % right
-  }
-}
-
-function cut(text: string, part: string, before: boolean): string {
-  const at = text.indexOf(part)
-  if (at < 0) return ''
-  return before ? text.slice(0, at) : text.slice(at + part.length)
-}
-
-function overlap(a: ReadonlySet<string>, b: ReadonlySet<string>): boolean {
-  const [small, large] = a.size < b.size ? [a, b] : [b, a]
-  for (const each of small) if (large.has(each)) return true
-  return false
 }
