@@ -38,7 +38,9 @@ export async function measureDeploying(
       identities.map((path) => Client.connect({ identity: loadIdentity(path) })),
     )
     if (producer === undefined || consumer === undefined) throw new Error('two clients')
-    const deploy = (round: number) => deployRules(stage, rules, round)
+    // Written beforehand: this process is the one that measures.
+    const files = Array.from({ length: times + 1 }, (_, round) => writeRules(stage, rules, round))
+    const deploy = (round: number) => deployRules(stage, files[round] as string)
     await deploy(0)
     const flow = new Flow(producer, consumer, rules)
     await flow.start(names)
@@ -61,13 +63,17 @@ export async function measureDeploying(
   }
 }
 
-async function deployRules(stage: Stage, count: number, round: number): Promise<void> {
+function writeRules(stage: Stage, count: number, round: number): string {
   const folder = join(stage.dir, `rules-${round}`)
   mkdirSync(folder, { recursive: true })
   const path = join(folder, 'rules.json')
   // Other names each time, so that nothing of the last version can be used again.
   const rules = headerRules(count).map((rule) => ({ ...rule, name: `${rule.name} of ${round}` }))
   writeFileSync(path, JSON.stringify({ rules }))
+  return path
+}
+
+async function deployRules(stage: Stage, path: string): Promise<void> {
   const brought = await bringFiles(join(stage.hubDir, 'routes'), path)
   const answer = await askHub<RulesVersion | { refused: readonly Error[] }>(stage.hubDir, {
     command: 'deploy',
