@@ -95,7 +95,7 @@ t.test(`mapping and stylesheet agree (SEED=${seed})`, async (t) => {
     const imported = importXslt(text, readTree)
     if (!imported.ok) {
       differences += 1
-      t.fail(`case ${i}: not imported: line ${imported.line}: ${imported.why}\n${text}`)
+      console.error(`case ${i}: not imported: line ${imported.line}: ${imported.why}\n${text}`)
       continue
     }
     const again = compileMapping(imported.mapping)
@@ -116,15 +116,17 @@ t.test(`mapping and stylesheet agree (SEED=${seed})`, async (t) => {
         compared += 1
         if (result === mapped) continue
         differences += 1
-        t.equal(result, mapped, `case ${i}: ${by}\n${document}\n${text}`)
+        // Not as the name of an assertion: the runner loses those that are long, and all that come after them.
+        console.error(`case ${i}: ${by}\n${document}\n${text}\ngives  ${result}\nwanted ${mapped}\n`)
       }
     }
   }
   t.comment(`${JSON.stringify(kinds)}, ${compared} comparisons`)
+  t.equal(differences, 0, 'all agree')
   t.equal(kinds.refused, 0)
   t.ok(kinds.written > CASES / 3)
   t.ok(kinds.documents > kinds.stopped)
-  t.ok(compared >= CASES || differences > 0, `${compared} compared`)
+  t.ok(compared >= 3 * CASES, `${compared} compared`)
   if (xsltproc === null) t.comment('xsltproc is not installed: compared with SaxonJS alone')
 })
 

@@ -25,6 +25,8 @@ import { quoted, StyleNames, written } from './names.ts'
 /** What number() takes from XPath 2.0 on and does not in 1.0: exponents, `+`, INF. */
 const NUMBER_GUARD = "'eE+I', 'xxxx'"
 const FORMATTED = String(FORMATTED_MAX)
+/** Not `\s`, which for SaxonJS is more than the white space of XML. */
+export const WHITE_SPACE_ENDS = '^[ \t\n\r]+|[ \t\n\r]+$'
 /** The collation of XPath 2.0 by code point. */
 export const CODEPOINTS = 'http://www.w3.org/2005/xpath-functions/collation/codepoint'
 
@@ -73,8 +75,6 @@ class Generator {
     return `<?xml version="1.0" encoding="UTF-8"?>\n${head.join('\n')}>\n${lines.join('\n')}\n</${x}:stylesheet>\n`
   }
 
-  // Lines.
-
   #line(text: string): void {
     this.#lines.push('  '.repeat(this.#indent) + text)
   }
@@ -101,8 +101,6 @@ class Generator {
     if (text !== '') this.#line(`<${this.#x}:text>${escapeText(text)}</${this.#x}:text>`)
   }
 
-  // Target.
-
   #nodes(nodes: readonly Node[]): void {
     for (const node of nodes) this.#node(node)
   }
@@ -127,10 +125,11 @@ class Generator {
       case 'forEach':
         this.#open('for-each', { select: this.#path(node.path) }, () => {
           for (const { by, as, descending } of node.sort) {
-            const key = this.#string(by, 'predicate')
+            // A text, never nodes: for XSLT 3.0 none is less than an empty text.
+            const key = as === 'text' ? this.#text(by, 'predicate') : this.#string(by, 'predicate')
             this.#empty('sort', {
               select: as === 'number' ? `translate(${key}, ${NUMBER_GUARD})` : key,
-              // Without it SaxonJS sorts by language; processors of 1.0 do not know it, and libxslt goes by code point.
+              // Without collation SaxonJS sorts by language; libxslt does not know it, and goes by code point.
               ...(as === 'number' ? { 'data-type': 'number' } : { collation: CODEPOINTS }),
               ...(descending ? { order: 'descending' } : {}),
             })
@@ -303,7 +302,7 @@ class Generator {
       case 'normalize':
         return `normalize-space(${this.#string(expression.of, place)})`
       case 'trim':
-        return `replace(${this.#text(expression.of, place)}, '^\\s+|\\s+$', '')`
+        return `replace(${this.#text(expression.of, place)}, '${WHITE_SPACE_ENDS}', '')`
       case 'position':
         return 'position()'
       case 'format':
@@ -460,7 +459,6 @@ class Generator {
 export const FORMAT_SHAPE = `template(name=format)[param(name=scaled)[]param(name=scale)[]param(name=picture)[]choose()[when(test=$scaled > -${FORMATTED} and $scaled < ${FORMATTED})[value-of(select=format-number($scaled div $scale, $picture))[]]otherwise()[text()[NaN]]]]`
 
 const isEmpty = (expression: Expression): boolean => expression.kind === 'literal' && expression.value === ''
-
 /** count() is whole, and written as it is. */
 const isPlainCount = ({ number, decimals, grouping }: Expression & { readonly kind: 'format' }): boolean =>
   number.kind === 'count' && decimals === 0 && !grouping

@@ -131,7 +131,8 @@ export class Maker {
     const named = this.chance(0.5)
     this.#target = this.chance(0.3) ? URIS.d : this.chance(0.2) ? URIS.p : ''
     const root = this.#element(named ? 2 : 3, 0)
-    return { tables, root }
+    // Paths at random seldom find several nodes: these do.
+    return { tables, root: { ...root, children: [...root.children, this.#sorted()] } }
   }
 
   #target = ''
@@ -196,6 +197,28 @@ export class Maker {
         }
       default:
         return { kind: 'text', value: this.expression(3, true) }
+    }
+  }
+
+  #sorted(): Node {
+    const any = { name: null, where: null, position: null }
+    const value = (attribute: Name | null): Expression => {
+      return { kind: 'value', path: { absolute: false, up: 0, steps: [], attribute } }
+    }
+    const sort = [null, this.pick(ATTRIBUTES)].map((attribute): Sort => {
+      const as = this.pick(['text', 'number'] as const)
+      return { by: value(attribute), as, descending: this.chance(0.4) }
+    })
+    const path = { absolute: true, up: 0, steps: [any, any], attribute: null }
+    const shown: Expression = {
+      kind: 'concat',
+      parts: [{ kind: 'position' }, value(null), { kind: 'literal', value: '|' }],
+    }
+    return {
+      kind: 'forEach',
+      path,
+      sort: this.chance(0.5) ? sort : sort.reverse(),
+      children: [{ kind: 'text', value: shown }],
     }
   }
 
