@@ -35,7 +35,7 @@ function bothWays(text: string, document: string): readonly [mapped: string, eng
 const DOCUMENT = `<orders currency="CNY"><order id="2" state="open"><item code="a" price="1.50" count="3">Tee</item><item code="b" price="2" count="1"> Salz </item></order>
 <order id="10" state="paid"><item code="c" price="0.1" count="10">税 &amp; "x"</item><note/></order><order id="7" state="open"/></orders>`
 
-const SAME: Readonly<Record<string, string>> = {
+const SAME: Record<string, string> = {
   'literal elements, value-of, for-each, attribute value templates': `<list n="{count(/orders/order)}"><xsl:for-each select="orders/order"><o id="no-{@id}"><xsl:value-of select="item"/></o></xsl:for-each></list>`,
   'comparisons with nodes hold for one of them':
     '<r><xsl:if test="orders/order/item/@code = \'b\'">b</xsl:if><xsl:if test="orders/order/@id &gt; 9">9</xsl:if><xsl:if test="orders/order/item != \'Tee\'">other</xsl:if><xsl:if test="orders[1]/order[@state=\'open\'][2]/@id = 7">seven</xsl:if></r>',
@@ -52,6 +52,9 @@ const SAME: Readonly<Record<string, string>> = {
   'elements by name and messages':
     '<r><xsl:message>goes by</xsl:message><xsl:element name="e"><xsl:attribute name="x">a<xsl:value-of select="orders/@currency"/></xsl:attribute>t</xsl:element><xsl:text> </xsl:text></r>',
 }
+SAME['position as a text is no number'] =
+  '<r><xsl:for-each select="orders/order"><xsl:variable name="p"><xsl:value-of select="position()"/></xsl:variable><xsl:if test="string(position()) = \'1.\' or $p = \'1.\'">wrong</xsl:if><xsl:if test="position() = \'1.\'">first</xsl:if></xsl:for-each></r>'
+
 const TEMPLATES =
   '<xsl:variable name="global" select="orders/@currency"/><xsl:template name="line"><xsl:param name="label"/><xsl:param name="more" select="\'-\'"/><l><xsl:value-of select="$label"/><xsl:value-of select="$more"/><xsl:value-of select="$global"/></l></xsl:template><xsl:template match="order"><applied><xsl:apply-templates select="item"/></applied></xsl:template><xsl:template match="item|note"><xsl:value-of select="../@id"/>,</xsl:template>'
 

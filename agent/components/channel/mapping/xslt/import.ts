@@ -14,7 +14,7 @@ import { elementsOf, isYes, keyOf, literalNode, shapeOf, textIn, valueTemplate }
 import { NotInSubset } from './subset.ts'
 import { TableMaker } from './tables.ts'
 import { attributeOf, isXsl, type ReadTree, type StyleElement, XSL } from './tree.ts'
-import { pictureOf, shiftedValue, type Value } from './values.ts'
+import { noNumber, pictureOf, shiftedValue, type Value } from './values.ts'
 import { type Scope, XPathReader } from './xpath.ts'
 
 export type Imported =
@@ -185,7 +185,7 @@ class Importer {
     this.#only(element, ['name', 'select'])
     const select = attributeOf(element, 'select')
     if (select !== null) return this.#xpath(element, select, frame).value()
-    return { type: 'text', text: this.#asText(this.#body(element.children, frame, element), element) }
+    return { type: 'text', text: noNumber(this.#asText(this.#body(element.children, frame, element), element)) }
   }
 
   #scope(element: StyleElement, frame: Frame | null): Scope {

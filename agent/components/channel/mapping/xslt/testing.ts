@@ -30,7 +30,7 @@ const ATTRIBUTES: readonly Name[] = [
   { prefix: 'xml', local: 'lang', uri: XML },
 ]
 
-/** Texts that are easily treated wrongly. */
+/** Texts that are easily treated wrongly. None is `.` or `-.`, which SaxonJS takes for the number 0. */
 const TEXTS: readonly string[] = [
   ...['', ' ', '\t\n', ' a  b ', 'a', 'b', 'A', 'ab', 'ä', '税', '纳税人识别号', '𠀀', 'x𠀀y𝄞', 'é'],
   ...['<&>"\'', ']]>', '\r\n', 'a\rb', '{x}', '{{', '$1', '\\d', '\u0085', '\u00a0', '\u2028', "it's", '"'],
@@ -223,7 +223,15 @@ export class Maker {
   }
 
   #sort(): Sort {
-    return { by: this.expression(1, false), as: this.pick(['text', 'number'] as const), descending: this.chance(0.4) }
+    const as = this.pick(['text', 'number'] as const)
+    const by = as === 'text' ? this.expression(1, false) : this.#numeric(false)
+    return { by, as, descending: this.chance(0.4) }
+  }
+
+  /** A text to make a number of; no part of a text, which might be `.`. */
+  #numeric(positioned: boolean): Expression {
+    const of = this.expression(0, positioned)
+    return this.chance(0.3) ? { kind: this.pick(['normalize', 'trim'] as const), of } : of
   }
 
   path(attribute: boolean): Path {
@@ -271,7 +279,7 @@ export class Maker {
         const [from, to] = this.pick([
           ['abc', 'ABC'],
           ['a𠀀aé', 'x税q'],
-          ['0123456789', ''],
+          ['0123456789', '·'],
           ['"\'', '\'"'],
           ['\t\n ', '···'],
         ] as const)
@@ -305,7 +313,7 @@ export class Maker {
       case 'constant':
         return { kind, value: this.pick([0, 1, -1, 2, 0.1, -2.5, 1000, 1e-7, 1e21, 123456.789]) }
       case 'number':
-        return { kind, of: this.expression(depth - 1, positioned) }
+        return { kind, of: this.#numeric(positioned) }
       case 'count':
       case 'sum':
         return { kind, path: this.path(true) }

@@ -59,6 +59,10 @@ export const turned = (op: Comparison): Comparison => {
   return ({ '=': '=', '!=': '!=', '<': '>', '<=': '>=', '>': '<', '>=': '<=' } as const)[op]
 }
 
+/** A text that is position(), no longer to be taken for the number. */
+export const noNumber = (text: Expression): Expression =>
+  text.kind === 'position' ? { kind: 'concat', parts: [text] } : text
+
 /** position() is a number in XPath, and a text in a mapping. */
 export const isNumeric = (value: Value): boolean => value.type === 'text' && value.text.kind === 'position'
 

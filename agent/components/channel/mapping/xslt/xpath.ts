@@ -31,6 +31,7 @@ import {
   literal,
   longName,
   negated,
+  noNumber,
   not,
   number,
   pictureOf,
@@ -168,7 +169,7 @@ export class XPathReader {
     if (name.startsWith('$')) return this.#scope.variable(name.slice(1))
     switch (name) {
       case 'string':
-        return asText(text())
+        return asText(noNumber(text()))
       case 'concat':
         return asText(this.#formatted(call) ?? { kind: 'concat', parts: args.map((_arg, i) => text(i)) })
       case 'substring':
