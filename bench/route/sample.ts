@@ -50,7 +50,7 @@ export function documents(): Buffer[] {
       `<state>${STATES[i % 4]}</state><area>${(i * 13) % 400}</area>`,
       `<fees total="${(i * 31) % 1200}">${fees.join('')}</fees>`,
       `<files>${files.join('\n')}</files>`,
-      `<remarks>${'The ground floor is used as a shop; the yard stays open to the lane. '.repeat(8)}</remarks>`,
+      `<remarks>${'The ground floor is used as a shop; the yard stays open to the lane. '.repeat(12)}</remarks>`,
       i % 9 === 0 ? '<withdrawn/>' : '',
       '</permit>',
     ]
