@@ -111,7 +111,9 @@ t.test(`mapping and stylesheet agree (SEED=${seed})`, async (t) => {
       results['the imported stylesheet'] = outcome(() => again.map(parserAgain.parse(document)))
       if (fromNotation !== null && parserOfNotation !== null)
         results['written and read again'] = outcome(() => fromNotation.map(parserOfNotation.parse(document)))
-      if (xsltproc !== null && !text.includes('replace(')) results.xsltproc = xsltproc(text, document)
+      // A process each: for one of the documents.
+      if (xsltproc !== null && document === documents[0] && !text.includes('replace('))
+        results.xsltproc = xsltproc(text, document)
       for (const [by, result] of Object.entries(results)) {
         compared += 1
         if (result === mapped) continue

@@ -4,6 +4,7 @@ import { unreachable } from '#protocol/base/mod.ts'
 import type { Call, Comparison, Expr } from '../../../predicates/xpath/mod.ts'
 import type { Condition, Expression, Name, NumberExpression, Path } from '../ast.ts'
 import { DECIMALS_MAX, FORMATTED_MAX } from '../limits.ts'
+import { WHITE_SPACE_ENDS } from './generate.ts'
 import { type Shift, shifted, shiftedCondition, shiftedNumber, shiftedPath } from './rebase.ts'
 
 export type Value =
@@ -105,6 +106,10 @@ export function pictureOf(picture: string): { readonly decimals: number; readonl
   const [, whole, zeros = ''] = /^(0|#,##0)(?:\.(0+))?$/.exec(picture) ?? []
   return whole === undefined || zeros.length > DECIMALS_MAX ? null : { decimals: zeros.length, grouping: whole !== '0' }
 }
+
+/** Pattern and replacement of a replace() that trims; `\s` is the white space of XML, by the standard. */
+export const isTrim = ([pattern = '', by]: readonly string[]): boolean =>
+  by === '' && [WHITE_SPACE_ENDS, '^\\s+|\\s+$'].includes(pattern)
 
 /** Where a call stands in the text. */
 export function spanOf(expr: Expr): readonly [number, number] {

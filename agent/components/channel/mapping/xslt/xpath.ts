@@ -16,7 +16,6 @@ import {
 } from '../../../predicates/xpath/mod.ts'
 import { XML_URI } from '../../../xml/mod.ts'
 import type { Condition, Expression, Name, NumberExpression, Path, Step } from '../ast.ts'
-import { WHITE_SPACE_ENDS } from './generate.ts'
 import { NotInSubset } from './subset.ts'
 import {
   both,
@@ -28,6 +27,7 @@ import {
   here,
   isNumeric,
   isSingle,
+  isTrim,
   literal,
   longName,
   negated,
@@ -190,7 +190,7 @@ export class XPathReader {
       case 'normalize-space':
         return asText({ kind: 'normalize', of: text() })
       case 'replace':
-        if (this.#fixed(args[1] as Expr) !== WHITE_SPACE_ENDS || this.#fixed(args[2] as Expr) !== '')
+        if (!isTrim(args.slice(1).map((arg) => this.#fixed(arg))))
           return this.#no('uses replace() for more than white space at both ends')
         return asText({ kind: 'trim', of: text() })
       case 'format-number':
