@@ -24,7 +24,7 @@ import {
   type Taken,
 } from './conveyances.ts'
 import { routerFault } from './faults.ts'
-import { LEASE_MESSAGES_MAX, LEASES_BYTES_MAX, LEASES_MAX, RETRY_MS_MAX, RETRY_MS_MIN } from './limits.ts'
+import { LEASE_MESSAGES_MAX, LEASES_BYTES_MAX, LEASES_MAX, RETRY_MS_MAX, RETRY_MS_MIN, STOP_MS_MAX } from './limits.ts'
 import type { Deciding, RuleWay } from './ways.ts'
 
 /** The stream of what the hub makes: a name no agent's stream has to fear, since the origin is the hub. */
@@ -86,11 +86,14 @@ export class Conductor {
     queueMicrotask(() => this.pump())
   }
 
-  /** What is under way goes back to the queue. */
+  /** What is under way goes back to the queue. A disk that takes nothing any more is not waited for: what waits for it is undone. */
   async stop(): Promise<void> {
     this.stopping.abort()
     this.options.queue.onReady = () => undefined
-    await Promise.all(this.running)
+    const late = Promise.withResolvers<void>()
+    const timer = setTimeout(() => late.resolve(), STOP_MS_MAX)
+    await Promise.race([Promise.all(this.running), late.promise])
+    clearTimeout(timer)
   }
 
   /** What a pipeline gives by time alone, for a rule. */
@@ -256,7 +259,9 @@ export class Conductor {
       await store.conveying.drop(placed.map(({ made }) => made))
       throw error
     }
-    for (const use of uses) await use.committed()
+    // It has taken effect: what fails now must not have it done again. A pipeline that does not take it in is opened anew.
+    for (const use of uses)
+      await use.committed().catch((error: unknown) => this.options.onFault(asFault(error, 'pipeline')))
   }
 
   /** A draft as a batch on the disk. */

@@ -14,6 +14,8 @@ export const LEASE_MESSAGES_MAX = 1_000
 /** What a full queue, a full store or an absent thread is asked again after: each time twice as long. */
 export const RETRY_MS_MIN = 50
 export const RETRY_MS_MAX = 5_000
+/** Writing what is conveyed takes some ms; on a disk that fails it is repeated for as long as the hub runs. */
+export const STOP_MS_MAX = 10_000
 /** A made batch is sealed when it has so many bytes. */
 export const MADE_BATCH_BYTES = 256 * 1024
 

@@ -83,8 +83,8 @@ export class Pipeline {
         return after(await chain.due())
       },
       committed: async () => {
-        unsaved = false
         if (state !== null) await chain.committed(state)
+        unsaved = false
       },
       end: async () => {
         try {
