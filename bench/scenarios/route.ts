@@ -6,11 +6,13 @@ import { startRole, stop } from '../children.ts'
 import { isShortened, type Say, type ScenarioResult, TIMES, timesText } from '../report.ts'
 import { type Deploying, measureDeploying } from '../route/deploying.ts'
 import { CONTENT_RULES, documents } from '../route/sample.ts'
+import { measureThrough } from '../route/through.ts'
 import type { Way } from '../route/ways.ts'
 
 const MANY = 10_000
 const SIZES = [10, 1_000, MANY] as const
 const DEPLOYED_TIMES = 3
+const THROUGH_MESSAGES = isShortened ? 2_000 : 20_000
 const CONTENT_WANTED = 5
 const HEADER_WANTED = 1e6
 const PAUSE_MS_WANTED = 100
@@ -43,6 +45,13 @@ export async function route(say: Say): Promise<ScenarioResult> {
   }
   const distinct = await inRole('header-distinct', MANY)
   ours[`by header, ${MANY} rules, no two after one another alike`] = perSecond(distinct)
+  for (const kind of ['content', 'mapping'] as const) {
+    say(`through a hub: ${kind} …`)
+    const { perSecond, hubCpuMicros, hubRssMb } = await measureThrough(kind, THROUGH_MESSAGES)
+    ours[`msg/s through a hub, ${kind}`] = perSecond
+    ours[`µs of hub CPU per message, ${kind}`] = hubCpuMicros
+    ours[`memory of hub in MB, ${kind}`] = hubRssMb
+  }
   const deployed = await measureDeploying(say, { rules: MANY, times: DEPLOYED_TIMES })
   const plain = peers.fontoxpath?.[name]
   const ratio = plain === undefined ? null : ours[name] / plain
@@ -53,6 +62,7 @@ export async function route(say: Say): Promise<ScenarioResult> {
       content: `XML bodies of ${Math.round(bodies.reduce((sum, { length }) => sum + length, 0) / bodies.length)} bytes on average, ${bodies.length} different ones; all ${CONTENT_RULES} conditions are decided for each`,
       header:
         'batches of 1,000 messages, ten after one another alike; each rule asks one header for a value of its own; from the sealed batch to its placements',
+      'through a hub': `the same bodies from a producer to a consumer that settles: each decided by 51 rules, or mapped to another document; ${THROUGH_MESSAGES} messages; producer and consumer in one process`,
       deployed: `${MANY} rules, ${DEPLOYED_TIMES} times, as JSON; 200 messages/s from producer to consumer, by header; hub and clients on two cores`,
       processes: 'one each, one thread; hub, and one for both clients, when rules are deployed',
       time: timesText(),

@@ -19,7 +19,7 @@ export const IDLE_MS = 30_000
 export const PREPARE_MS_MAX = 60_000
 /** How often running work is looked at: a tenth of its time limit, within these. */
 export const LOOK_MS_MIN = 5
-export const LOOK_MS_MAX = 250
+export const LOOK_MS_MAX = 50
 
 /** What one task holds at most: some milliseconds of work, beside which handing it over (50 µs) does not count. */
 export const TASK_ITEMS_MAX = 1_000
@@ -28,3 +28,12 @@ export const TASK_BYTES_MAX = 2 * MIB
 
 /** Compiled configurations a thread keeps: that of every flow of a large agent. The one not used for longest goes. */
 export const CONFIGURATIONS_MAX = 64
+
+/**
+ * How far V8's own bound on a heap lies above ours, which is looked at some times a second: what one call may take at once (a list twice
+ * as long, a document parsed) must not reach it.
+ */
+export const HEAP_BEYOND_FACTOR = 2
+export const HEAP_BEYOND_MIB = 2_048
+/** What one collection may move into the heap at most: V8 gives a thread that is at its bound 16 MiB more to finish it. */
+export const YOUNG_HEAP_MIB = 16

@@ -63,8 +63,9 @@ t.test('what does not run as script is stopped as well', async (t) => {
 
 t.test('an item that takes too much memory, or ends its thread', async (t) => {
   const pool = poolOf(t, { memoryBytes: 48 * 2 ** 20 })
-  const outcomes = await runOf(pool, ['a', 'memory', 'b', 'exit', 'c'])
-  t.same(outcomes.map(shown), ['c a', 'ISOLATED_MEMORY', 'c b', 'ISOLATED_CRASHED', 'c c'])
+  const outcomes = await runOf(pool, ['a', 'memory', 'b', 'list', 'exit', 'c'])
+  const died = ['ISOLATED_MEMORY', 'c b', 'ISOLATED_MEMORY', 'ISOLATED_CRASHED']
+  t.same(outcomes.map(shown), ['c a', ...died, 'c c'])
   t.same((await runOf(pool, ['d'])).map(shown), ['c d'])
 })
 

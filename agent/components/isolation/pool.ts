@@ -8,11 +8,14 @@
 //
 // Back-pressure: as many tasks are made as there are threads. Who runs more waits, and holds no copy of its items meanwhile.
 
+import type { Worker } from 'node:worker_threads'
 import { Piscina } from 'piscina'
 import { assert, Fault } from '#protocol/base/mod.ts'
 import type { Configuration } from './configuration.ts'
 import { isolationFault } from './faults.ts'
 import {
+  HEAP_BEYOND_FACTOR,
+  HEAP_BEYOND_MIB,
   IDLE_MS,
   ITEM_TIME_MS_DEFAULT,
   LOOK_MS_MAX,
@@ -23,6 +26,7 @@ import {
   TASK_BYTES_MAX,
   TASK_ITEMS_MAX,
   THREADS_DEFAULT,
+  YOUNG_HEAP_MIB,
 } from './limits.ts'
 import { unpackFault } from './packed-fault.ts'
 import { buffersOf, Gathered, type Pieces, piecesOf } from './pieces.ts'
@@ -64,7 +68,8 @@ type Watched = {
   readonly stop: AbortController
   seenAt: number
   seenSinceMs: number
-  timedOut: boolean
+  /** Why it was stopped. */
+  over: 'time' | 'memory' | null
 }
 
 export class IsolatedPool {
@@ -73,6 +78,8 @@ export class IsolatedPool {
   #closed = false
   /** Tasks under way. */
   readonly #watched = new Set<Watched>()
+  /** Threads that are asked how large their heap is. */
+  readonly #weighed = new Set<Worker>()
   readonly #waiting: (() => void)[] = []
   #free: number
   #watchdog: NodeJS.Timeout | null = null
@@ -136,7 +143,7 @@ export class IsolatedPool {
 
   async #task(job: Job, slice: Slice): Promise<void> {
     const { run } = job
-    const progress = new Int32Array(new SharedArrayBuffer(8)).fill(NOT_BEGUN)
+    const progress = new Int32Array(new SharedArrayBuffer(12)).fill(NOT_BEGUN)
     const watched = this.#watch(progress, run.timeMs ?? this.#limits.timeMs)
     const abort = () => watched.stop.abort()
     run.signal?.addEventListener('abort', abort, { once: true })
@@ -150,7 +157,7 @@ export class IsolatedPool {
     } catch (error) {
       run.signal?.throwIfAborted()
       if (this.#closed) throw isolationFault('ISOLATED_CLOSED')
-      this.#died(job, slice, { progress, count, timedOut: watched.timedOut, error })
+      this.#died(job, slice, { progress, count, over: watched.over, error })
       return
     } finally {
       run.signal?.removeEventListener('abort', abort)
@@ -162,9 +169,10 @@ export class IsolatedPool {
 
   /** Convicts an item, or has the rest run again. */
   #died(job: Job, { indexes }: Slice, death: Death): void {
-    const { progress, count, timedOut, error } = death
+    const { progress, count, over, error } = death
     const at = Atomics.load(progress, 0)
-    const memory = codeOf(error) === 'ERR_WORKER_OUT_OF_MEMORY'
+    const timedOut = over === 'time'
+    const memory = over === 'memory' || codeOf(error) === 'ERR_WORKER_OUT_OF_MEMORY'
     const { memoryBytes } = this.#limits
     if (at < 0) {
       const why = timedOut ? `nothing within ${PREPARE_MS_MAX} ms` : memory ? 'out of memory' : messageOf(error)
@@ -218,7 +226,10 @@ export class IsolatedPool {
         idleTimeout: IDLE_MS,
         concurrentTasksPerWorker: 1,
         recordTiming: false,
-        resourceLimits: { maxOldGenerationSizeMb: mebibytes },
+        resourceLimits: {
+          maxOldGenerationSizeMb: HEAP_BEYOND_FACTOR * mebibytes + HEAP_BEYOND_MIB,
+          maxYoungGenerationSizeMb: YOUNG_HEAP_MIB,
+        },
       })
       // A thread that died without a task: the next task starts another. One that died before its first would never be heard of again.
       pool.on('error', () => {
@@ -231,7 +242,7 @@ export class IsolatedPool {
 
   #watch(progress: Int32Array, timeMs: number): Watched {
     const stop = new AbortController()
-    const watched = { progress, timeMs, stop, seenAt: NOT_BEGUN, seenSinceMs: performance.now(), timedOut: false }
+    const watched = { progress, timeMs, stop, seenAt: NOT_BEGUN, seenSinceMs: performance.now(), over: null } as Watched
     this.#watched.add(watched)
     const lookMs = Math.max(LOOK_MS_MIN, Math.min(LOOK_MS_MAX, timeMs / 10))
     if (this.#watchdog === null || lookMs < this.#watchdogMs) {
@@ -253,6 +264,7 @@ export class IsolatedPool {
   #look(): void {
     const nowMs = performance.now()
     for (const watched of this.#watched) {
+      void this.#weigh(watched)
       const at = Atomics.load(watched.progress, 0)
       if (at !== watched.seenAt) {
         watched.seenAt = at
@@ -260,10 +272,34 @@ export class IsolatedPool {
         continue
       }
       const limitMs = at === NOT_BEGUN || at === PREPARING ? PREPARE_MS_MAX : watched.timeMs
-      if (nowMs - watched.seenSinceMs < limitMs || watched.timedOut) continue
-      watched.timedOut = true
-      watched.stop.abort()
+      if (nowMs - watched.seenSinceMs < limitMs) continue
+      this.#end(watched, 'time')
     }
+  }
+
+  /**
+   * Stops a thread whose heap has grown too far. V8's own bound is far above ours: when a heap comes to that in one step, V8 ends the
+   * whole process, with all threads and whoever waits for them.
+   */
+  async #weigh(watched: Watched): Promise<void> {
+    const id = Atomics.load(watched.progress, 2)
+    const thread = id < 0 ? undefined : this.#threads?.threads.find((each) => each.threadId === id)
+    if (thread === undefined || this.#weighed.has(thread)) return
+    this.#weighed.add(thread)
+    try {
+      const { used_heap_size: bytes } = await thread.getHeapStatistics()
+      if (bytes > this.#limits.memoryBytes && this.#watched.has(watched)) this.#end(watched, 'memory')
+    } catch {
+      // It has ended meanwhile.
+    } finally {
+      this.#weighed.delete(thread)
+    }
+  }
+
+  #end(watched: Watched, over: 'time' | 'memory'): void {
+    if (watched.over !== null) return
+    watched.over = over
+    watched.stop.abort()
   }
 }
 
@@ -281,7 +317,7 @@ type Slice = { readonly indexes: readonly number[]; readonly inputs: Pieces }
 type Death = {
   readonly progress: Int32Array
   readonly count: number
-  readonly timedOut: boolean
+  readonly over: Watched['over']
   readonly error: unknown
 }
 

@@ -1,6 +1,7 @@
 // Runs in a worker thread: one task at a time, its items one after the other. Where it is stands in shared memory, so that who
 // waits for it can see which item takes too long, or was the last one before the thread died.
 
+import { threadId } from 'node:worker_threads'
 import { move, transferableSymbol, valueSymbol } from 'piscina'
 import { type Configuration, isRetired, textOf } from './configuration.ts'
 import { CONFIGURATIONS_MAX } from './limits.ts'
@@ -31,7 +32,7 @@ export type Task = {
   readonly module: string
   readonly configuration: Configuration
   readonly inputs: Pieces
-  /** The item being worked on, or one of the above, or the number of items when all are done; its mark. */
+  /** The item being worked on, or one of the above, or the number of items when all are done; its mark; the thread's number. */
   readonly progress: Int32Array
 }
 
@@ -49,6 +50,7 @@ type Kept = { readonly configuration: Configuration; readonly work: IsolatedWork
 const kept = new Map<number, Kept>()
 
 export default async function runTask({ module, configuration, inputs, progress }: Task): Promise<unknown> {
+  Atomics.store(progress, 2, threadId)
   Atomics.store(progress, 0, PREPARING)
   let work: IsolatedWork
   try {

@@ -38,6 +38,11 @@ const prepare: IsolatedModule = async (configuration) => {
         const held: number[][] = []
         for (;;) held.push(new Array<number>(10_000).fill(held.length))
       }
+      if (text === 'list') {
+        // What it takes at once doubles.
+        const list: number[] = []
+        for (;;) list.push(1.5)
+      }
       if (text === 'later') return new Promise((resolve) => setImmediate(() => resolve(Buffer.from('was later'))))
       if (text === 'counts') return Buffer.from(JSON.stringify({ prepared, ran }))
       return Buffer.from(`${configuration.slice(0, 10)} ${text}`)
