@@ -47,7 +47,13 @@ async function main(parts: readonly string[]): Promise<number> {
     printReport(report)
   })
   // Programs that tests start by the name of `node` must find the pinned one.
-  const env = { ...process.env, PATH: `${bin}${delimiter}${process.env.PATH ?? ''}` }
+  // Programs start hundreds of times, and compile the same each time.
+  const compiled = join(root, 'node_modules/.cache/compiled')
+  const env = {
+    NODE_COMPILE_CACHE: compiled,
+    ...process.env,
+    PATH: `${bin}${delimiter}${process.env.PATH ?? ''}`,
+  }
   const child = spawn(process.execPath, [tap, 'run', '--reporter=tap', ...files], {
     cwd: root,
     env,
