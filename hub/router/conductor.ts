@@ -45,6 +45,11 @@ export type ConductorOptions = {
   readonly onFault: (fault: Fault) => void
 }
 
+/** `before`: all before it in its lane is on its way to the disk. `onConveying`: it is itself. */
+type Turn = { readonly before: Promise<void>; readonly onConveying: () => void }
+
+const AT_ONCE: Turn = { before: Promise.resolve(), onConveying: () => undefined }
+
 type Ready = {
   readonly plan: Plan
   /** The batch that `leaving` is of; `null` when nothing leaves. */
@@ -59,7 +64,7 @@ export class Conductor {
   private readonly options: ConductorOptions
   private readonly places: Places
   private readonly stopping = new AbortController()
-  /** The last conveyance of each lane under way: the next waits for it. */
+  /** Resolves when the last of each lane is on its way to the disk: the next waits for it. */
   private readonly lanes = new Map<Lane, Promise<void>>()
   private readonly leases = new Set<Lease>()
   private bytes = 0
@@ -110,7 +115,7 @@ export class Conductor {
           nowMs: this.nowMs,
         })
         const states = passed.state === null ? [] : [this.kept(pipeline, about.version, passed.state)]
-        await this.commit({ plan: { leaving: [], drafts }, batch: null, uses: [use], states })
+        await this.commit({ plan: { leaving: [], drafts }, batch: null, uses: [use], states }, AT_ONCE)
       } finally {
         await use.end()
       }
@@ -141,13 +146,15 @@ export class Conductor {
     const { bytes } = lease.entry
     this.leases.add(lease)
     this.bytes += bytes
-    const done = this.run(() => this.work(lease, before)).finally(() => {
+    const turn = Promise.withResolvers<void>()
+    this.lanes.set(lane, turn.promise)
+    void this.run(() => this.work(lease, { before, onConveying: turn.resolve })).finally(() => {
+      turn.resolve()
       this.leases.delete(lease)
       this.bytes -= bytes
-      if (this.lanes.get(lane) === done) this.lanes.delete(lane)
+      if (this.lanes.get(lane) === turn.promise) this.lanes.delete(lane)
       this.wake()
     })
-    this.lanes.set(lane, done)
   }
 
   /** Never rejects. */
@@ -162,13 +169,13 @@ export class Conductor {
   }
 
   /** One lease, until it is conveyed or the hub stops. */
-  private async work(lease: Lease, before: Promise<void>): Promise<void> {
+  private async work(lease: Lease, turn: Turn): Promise<void> {
+    const { before } = turn
     for (let waitMs = RETRY_MS_MIN; !this.signal.aborted; waitMs = Math.min(2 * waitMs, RETRY_MS_MAX)) {
       const uses: Use[] = []
       try {
         const ready = await this.prepare(lease, await this.options.deciding(lease.entry.note), { before, uses })
-        await before
-        await this.commit(ready)
+        await this.commit(ready, turn)
         this.conveyed += lease.count
         return
       } catch (error) {
@@ -247,14 +254,20 @@ export class Conductor {
     return { plan: { leaving, drafts: [] }, batch: null, uses: [], states: [] }
   }
 
-  private async commit({ plan, batch, uses, states }: Ready): Promise<void> {
+  private async commit({ plan, batch, uses, states }: Ready, { before, onConveying }: Turn): Promise<void> {
     const { store } = this.options
     const placed: Placed[] = []
     try {
       for (const draft of plan.drafts) placed.push(await this.keep(draft))
+      await before
+      // What came before has gone back to the queue, and so does this.
+      this.signal.throwIfAborted()
       const leaving = await this.whenAdmitted(() => plan.leaving.map((one) => this.admit(one, batch)))
       const made = await this.whenAdmitted(() => placed.map((one) => this.admitMade(one)))
-      await store.conveying.convey({ leaving, made, states })
+      const conveyed = store.conveying.convey({ leaving, made, states })
+      // They come to the disk in the order they are given: the next need not wait for it.
+      onConveying()
+      await conveyed
     } catch (error) {
       await store.conveying.drop(placed.map(({ made }) => made))
       throw error
