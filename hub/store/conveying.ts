@@ -7,8 +7,9 @@
 import { assert } from '#protocol/base/mod.ts'
 import { type Batch, contentsIn } from '#protocol/codec/mod.ts'
 import type { Batches } from './batches.ts'
+import type { Conveyed } from './conveyed.ts'
 import type { Table } from './disk.ts'
-import { type Endings, type PlaceWork, placesIn, type Target } from './endings.ts'
+import { type Endings, type PlaceWork, placesIn } from './endings.ts'
 import type { Engine, Work } from './engine.ts'
 import type { NewEntry } from './entry.ts'
 import type { Lease } from './lane.ts'
@@ -27,16 +28,7 @@ export type Made = { readonly seq: number; readonly batch: Batch }
 export type MadePlacement = Placement & { readonly expiresAtMs?: number }
 
 /** Messages from … from+count-1 of a lease that go on: as they are, in `to`, or as what was made of them. */
-export type Leaving = {
-  readonly lease: Lease
-  readonly from: number
-  readonly count: number
-  readonly to: readonly Target[]
-  readonly by: string
-  readonly reason: string
-  /** For the trace. */
-  readonly detail?: unknown
-}
+export type Leaving = Conveyed & { readonly lease: Lease }
 
 /** A made batch, what of, how, and where its messages go. */
 export type Placed = {
@@ -134,10 +126,10 @@ export class Conveying {
     await endings.whenReadable()
     const works: Work[] = []
     const queues = new Set<Queue>()
-    for (const { lease, from, count, ...onward } of leaving) {
-      const work = endings.routed(lease, from, count, onward)
+    for (const [lease, parts] of byLease(leaving)) {
+      const work = endings.conveyed(lease, parts)
       if (work !== null) works.push(work)
-      for (const { queue } of onward.to) queues.add(queue)
+      for (const { to } of parts) for (const { queue } of to) queues.add(queue)
     }
     for (const placed of made) {
       works.push(...this.place(placed))
@@ -210,4 +202,14 @@ export class Conveying {
     }
     return [...places.map(({ work }) => work), ...retained, noted]
   }
+}
+
+function byLease(leaving: readonly Leaving[]): Map<Lease, Leaving[]> {
+  const leases = new Map<Lease, Leaving[]>()
+  for (const one of leaving) {
+    const parts = leases.get(one.lease)
+    if (parts === undefined) leases.set(one.lease, [one])
+    else parts.push(one)
+  }
+  return leases
 }

@@ -5,8 +5,9 @@ import { asFault, type Fault } from '#protocol/base/mod.ts'
 import { FLAG_RECEIPT_FINAL } from '#protocol/codec/mod.ts'
 import type { Range } from '#protocol/session/mod.ts'
 import type { Batches } from './batches.ts'
+import { type Conveyed, type Copies, sorted } from './conveyed.ts'
 import type { Engine, Work } from './engine.ts'
-import { type Entry, type NewEntry, pairsOf, partOf, placesOf, selectionOf } from './entry.ts'
+import { type Entry, type NewEntry, pairsOf, partOf, placesOf, selectionOf, settledBytes } from './entry.ts'
 import type { Fates, FinalState, Places } from './fates.ts'
 import type { Lane, Lease } from './lane.ts'
 import type { LaneBook } from './lane-book.ts'
@@ -52,9 +53,6 @@ type Ending = {
 }
 
 type Destination = { readonly queue: Queue; readonly lane: number; readonly entry: NewEntry; readonly dueAtMs: number }
-
-/** Where messages go on as they are. With a `note`, which says why, among dead letters: they come back from there by a redrive. */
-export type Target = { readonly queue: Queue; readonly lane: number; readonly note?: string }
 
 type Told = { readonly reason: string; readonly by: string }
 
@@ -309,34 +307,58 @@ export class Endings {
 
   /**
    * Messages of the router's queue go on to others as they are, or nowhere when others were made of them: a work for upkeep, once
-   * `whenReadable` has resolved; `null` when their queue is forgotten.
+   * `whenReadable` has resolved; `null` when their queue is forgotten. `parts` of the lease, ascending. What goes to one lane the same
+   * way is one entry there, however it lay between other messages.
    */
-  routed(
-    lease: Lease,
-    from: number,
-    count: number,
-    onward: Told & { readonly to: readonly Target[]; readonly detail?: unknown },
-  ): Work | null {
-    const { to: targets, reason, by, detail } = onward
-    const { lane } = lease
-    const part = partOf(lease.entry, from - lease.entry.position, count)
-    const isDead = targets.length > 0 && targets.every(({ note }) => note !== undefined)
-    const to = targets.map(({ queue, lane: number, note }, i) => {
-      const lives = [note === undefined ? part.expiresAtMs : 0, this.expiryIn(queue)].filter((ms) => ms > 0)
-      const entry: NewEntry = {
-        ...part,
-        attempts: note === undefined ? 0 : lease.attempt,
-        expiresAtMs: lives.length === 0 ? 0 : Math.min(...lives),
-        // One copy goes on as the one whose end is told.
-        receiptFlags: i === 0 && !isDead ? part.receiptFlags : 0,
-        home: note === undefined ? null : { queueId: lane.queue.info.id, lane: lane.number },
-        note: note?.slice(0, REASON_LENGTH_MAX) ?? '',
-      }
-      return { queue, lane: number, entry, dueAtMs: 0 }
-    })
-    lane.queue.counters[isDead ? 'deadLettered' : 'processed'] += count
-    const final = isDead ? 'rejected' : to.length === 0 ? 'processed' : null
-    return this.leave({ lease, from, count, what: isDead ? 'dead-lettered' : 'routed', final, by, reason, detail, to })
+  conveyed(lease: Lease, parts: readonly Conveyed[]): Work | null {
+    const { lane, entry } = lease
+    if (lane.queue.forgotten) return null
+    const { batches } = this.parts
+    const { copies, ends } = sorted(lease, parts)
+    const placed = new Map<Copies, PlaceWork>()
+    for (const copy of copies)
+      placed.set(copy, this.placeIn(copy.target.queue, copy.target.lane, this.copied(lease, copy)))
+    const works: Work[] = [...placed.values()]
+    if (entry.batchSeq > 0) for (const _ of placed) works.push(batches.retain(entry.batchSeq))
+    for (const { from, count } of parts) works.push(...this.settled(lease, from, count))
+    for (const { places, to, isDead, isOver, by, reason, detail } of ends) {
+      const count = places.length
+      lane.queue.counters[isDead ? 'deadLettered' : 'processed'] += count
+      const final = isDead ? 'rejected' : isOver ? 'processed' : null
+      const what = isDead ? 'dead-lettered' : 'routed'
+      const pairs = pairsOf(selectionOf(places))
+      const ending = { lease, from: lease.from, count, what, final, by, reason, detail, to: [] } as const
+      const went = (): TracePlace[] =>
+        to.map((copy) => ({
+          queueId: copy.target.queue.info.id,
+          lane: copy.target.lane,
+          position: placed.get(copy)?.placed?.position ?? -1,
+          places: pairsOf(selectionOf(copy.places)),
+        }))
+      works.push(...this.receiptWorks(ending, pairs), this.traceWork(ending, pairs, went))
+      works.push({ write: nothing, done: () => this.counted(count) })
+    }
+    if (lane.queue.ordered && lane.inFlight === 0) lane.queue.onReady()
+    return together(works)
+  }
+
+  private copied({ lane, entry, attempt }: Lease, { target, places, told }: Copies): NewEntry {
+    const { queue, note } = target
+    const count = places.length
+    const lives = [note === undefined ? entry.expiresAtMs : 0, this.expiryIn(queue)].filter((ms) => ms > 0)
+    const isWhole = count === entry.count
+    return {
+      batchSeq: entry.batchSeq,
+      count,
+      bytes: settledBytes(entry, count),
+      storedAtMs: entry.storedAtMs,
+      expiresAtMs: lives.length === 0 ? 0 : Math.min(...lives),
+      attempts: note === undefined ? 0 : attempt,
+      receiptFlags: told ? entry.receiptFlags : 0,
+      home: note === undefined ? null : { queueId: lane.queue.info.id, lane: lane.number },
+      note: note?.slice(0, REASON_LENGTH_MAX) ?? '',
+      selection: isWhole || entry.batchSeq === 0 ? entry.selection : selectionOf(places),
+    }
   }
 
   /** What is done when messages leave their place; `null` when their queue is forgotten. */
@@ -346,25 +368,38 @@ export class Endings {
     const { queue } = lane
     // Whoever forgot the queue gave up what was in it, and the batches are released with it.
     if (queue.forgotten) return null
-    const { batches, book } = this.parts
+    const { batches } = this.parts
     const onward = to.map((destination) => this.onward(destination))
     const works: Work[] = [...onward]
     if (entry.batchSeq > 0) for (const _ of onward) works.push(batches.retain(entry.batchSeq))
-    const finished = lane.settle(entry, from, count)
-    if (finished !== null && retains(queue.info.policy)) lane.retainedBytes += entry.bytes
-    else if (finished !== null) {
-      works.push(book.remove(lane, entry.position))
-      if (entry.batchSeq > 0) works.push(batches.release(entry.batchSeq))
-    }
-    if (finished !== null && entry.expiresAtMs > 0) {
-      const place = { queueId: queue.info.id, lane: lane.number, position: entry.position }
-      works.push({ write: () => this.parts.timers.forgetExpire(entry.expiresAtMs, place), done: nothing })
-    }
+    works.push(...this.settled(lease, from, count))
     const places = placesOfLease(lease, from, count)
-    works.push(...this.receiptWorks(ending, places), this.traceWork(ending, places, onward))
+    const went = (): TracePlace[] =>
+      to.map(({ queue, lane: number }, i) => {
+        return { queueId: queue.info.id, lane: number, position: onward[i]?.placed?.position ?? -1, places }
+      })
+    works.push(...this.receiptWorks(ending, places), this.traceWork(ending, places, went))
     works.push({ write: nothing, done: () => this.counted(count) })
     if (queue.ordered && lane.inFlight === 0) queue.onReady()
     return together(works)
+  }
+
+  /** Messages leave their lane; with the last of its entry that goes, too. */
+  private settled({ lane, entry }: Lease, from: number, count: number): Work[] {
+    const { batches, book, timers } = this.parts
+    const { queue } = lane
+    if (lane.settle(entry, from, count) === null) return []
+    const works: Work[] = []
+    if (retains(queue.info.policy)) lane.retainedBytes += entry.bytes
+    else {
+      works.push(book.remove(lane, entry.position))
+      if (entry.batchSeq > 0) works.push(batches.release(entry.batchSeq))
+    }
+    if (entry.expiresAtMs > 0) {
+      const place = { queueId: queue.info.id, lane: lane.number, position: entry.position }
+      works.push({ write: () => timers.forgetExpire(entry.expiresAtMs, place), done: nothing })
+    }
+    return works
   }
 
   private counted(count: number): void {
@@ -384,18 +419,15 @@ export class Endings {
     return [work, ...this.parts.receipts.tell(finals, this.nowMs())]
   }
 
-  private traceWork(ending: Ending, places: readonly Places[], onward: readonly PlaceWork[]): Work {
-    const { lease, what, by, reason, detail, to } = ending
+  private traceWork(ending: Ending, places: readonly Places[], went: () => TracePlace[]): Work {
+    const { lease, what, by, reason, detail } = ending
     const { entry, lane } = lease
     const { trace } = this.parts
     const atMs = this.nowMs()
     return {
       write: () => {
-        const went: TracePlace[] = to.map(({ queue, lane: number }, i) => {
-          return { queueId: queue.info.id, lane: number, position: onward[i]?.placed?.position ?? -1, places }
-        })
         const isWhole = entry.selection === null && lease.count === entry.count && lease.from === entry.position
-        const event = { atMs, what, queue: lane.queue.info.name, by, reason, detail, to: went }
+        const event = { atMs, what, queue: lane.queue.info.name, by, reason, detail, to: went() }
         trace.add(entry.batchSeq, { ...event, places: isWhole && ending.count === entry.count ? [] : places })
       },
       done: nothing,
