@@ -96,6 +96,8 @@ function keepPage(file: DirectFile, written: Buffer, filled: number, writtenAt: 
   const inLast = filled % DISK_PAGE_BYTES
   if (inLast === 0) return
   written.copy(file.page, 0, filled - inLast, filled)
+  // On the disk there are zeros. What is left out before the next write stays so.
+  file.page.fill(0, inLast)
   file.pageAt = writtenAt + filled - inLast
 }
 
