@@ -175,8 +175,14 @@ export class Deployments {
 export async function bringFiles(routes: string, path: string): Promise<{ brought: string; file: string }> {
   const from = dirname(resolve(path))
   const file = basename(path)
+  const isFile = await stat(join(from, file)).then(
+    (found) => found.isFile(),
+    // Whatever keeps it from being looked at keeps it from being deployed.
+    () => false,
+  )
+  if (!isFile) throw routerFault('RULES_FILES_INVALID', { where: path, why: 'there is no such file' })
   const names = await filesIn(from)
-  if (!names.includes(file)) throw routerFault('RULES_FILES_INVALID', { where: path, why: 'there is no such file' })
+  if (!names.includes(file)) throw routerFault('RULES_FILES_INVALID', { where: path, why: 'it is hidden, or a link' })
   const brought = BROUGHT + randomBytes(6).toString('hex')
   for (const name of names) {
     const target = join(routes, brought, name)
