@@ -1,5 +1,6 @@
 // The hub killed again and again while it routes by content, through pipelines, and through one that keeps something: each message goes
-// once where the rules send it, in the order of its stream, and what was made of it is made once. CRASH_SEED= repeats the kills.
+// once where the rules send it, in the order of its stream, and what was made of it is made once. CRASH_SEED= repeats the kills,
+// ROUTE_KILLS= asks for more of them.
 
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -13,9 +14,10 @@ import { Random, testSeed } from '#protocol/bytes/testing.ts'
 import { startTestHub } from '../fixtures/hub.ts'
 
 const seed = Number(process.env.CRASH_SEED ?? testSeed())
-const KILLS = Number(process.env.ROUNDS ?? 8)
+const KILLS = Number(process.env.ROUTE_KILLS ?? 8)
 const STREAMS = 4
-const MESSAGES = 1_200
+/** Enough to be under way all the time. */
+const MESSAGES = 160 * KILLS
 const GROUP = 5
 
 const RULES = {
@@ -33,8 +35,9 @@ const RULES = {
 
 type Row = { readonly stream: number; readonly n: number; readonly double?: number; readonly parts?: readonly Row[] }
 
-t.setTimeout(170_000)
-t.test('killed at random while it routes', async (t) => {
+const MS_MAX = 100_000 + 10_000 * KILLS
+t.setTimeout(MS_MAX)
+t.test('killed at random while it routes', { timeout: MS_MAX - 10_000 }, async (t) => {
   t.comment(`CRASH_SEED=${seed}`)
   const random = new Random(seed)
   const hub = await startTestHub({ queues: ['even', 'all', 'made', 'merged'].map((name) => ({ name, topics: [] })) })

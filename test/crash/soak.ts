@@ -1,6 +1,6 @@
 // The crash test for as long as one likes: `make soak ROUNDS=500`, with CRASH_SEED= to repeat a choice of victims. Before
-// the rounds other long tests run, each a stage: STAGES=rounds asks for some of them, FUZZ_INPUTS=, SIM_SEEDS= and
-// TRANSFER_KILLS= for more or less of them. The last line is the ledger's.
+// the rounds other long tests run, each a stage: STAGES=rounds asks for some of them, FUZZ_INPUTS=, SIM_SEEDS=,
+// TRANSFER_KILLS= and ROUTE_KILLS= for more or less of them. The last line is the ledger's.
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -26,7 +26,13 @@ type Env = Readonly<Record<string, string>>
 /** Test programs with more to do than in `make test`; those of one stage run side by side. */
 type Stage = readonly { readonly file: string; readonly env: Env }[]
 
-const { FUZZ_INPUTS = '10000000', FUZZ_SEED = CRASH_SEED, SIM_SEEDS = '500', TRANSFER_KILLS = '20' } = process.env
+const {
+  FUZZ_INPUTS = '10000000',
+  FUZZ_SEED = CRASH_SEED,
+  SIM_SEEDS = '500',
+  TRANSFER_KILLS = '20',
+  ROUTE_KILLS = '100',
+} = process.env
 /** Each on a core of its own, with seeds of its own. */
 const FUZZERS = Math.min(4, availableParallelism())
 const stages: Readonly<Record<string, Stage>> = {
@@ -40,6 +46,7 @@ const stages: Readonly<Record<string, Stage>> = {
   migration: [{ file: 'test/crash/migration.test.ts', env: {} }],
   'disk-full': [{ file: 'test/crash/disk-full.test.ts', env: { CRASH_SEED } }],
   transfer: [{ file: 'test/crash/transfer-kill.test.ts', env: { CRASH_SEED, TRANSFER_KILLS } }],
+  route: [{ file: 'test/crash/route-kill.test.ts', env: { CRASH_SEED, ROUTE_KILLS } }],
   'bit-flip': [{ file: 'test/crash/bit-flip.test.ts', env: { CRASH_SEED } }],
 }
 const chosen = STAGES === undefined ? [...Object.keys(stages), 'rounds'] : STAGES.split(/[ ,]+/)

@@ -15,6 +15,11 @@ const ENDLESS = `<xsl:stylesheet version="3.0" xmlns:xsl="http://www.w3.org/1999
 <xsl:template name="again"><xsl:for-each select="1 to 1000000000"><xsl:if test=". = -1"><x/></xsl:if></xsl:for-each></xsl:template>
 </xsl:stylesheet>`
 
+const GREEDY = `<xsl:stylesheet version="3.0" xmlns:xsl="http://www.w3.org/1999/XSL/Transform">
+<xsl:template match="/"><xsl:variable name="all" select="for $i in 1 to xs:integer(/r/@n) return concat('text ', $i)" xmlns:xs="http://www.w3.org/2001/XMLSchema"/>
+<done><xsl:value-of select="count($all) + string-length(string-join($all, ','))"/></done></xsl:template>
+</xsl:stylesheet>`
+
 /** Topic → steps of its pipeline. */
 const pipelines: Record<string, object[]> = {
   xml: [{ mapping: { mapping: { root: { out: 'r' } } } }],
@@ -23,6 +28,7 @@ const pipelines: Record<string, object[]> = {
   gzip: [{ decompress: { format: 'gzip', bytesMax: '4MiB' } }],
   zip: [{ decompress: { format: 'zip', bytesMax: '4MiB' } }],
   xslt: [{ xslt: { file: 'endless.xsl', engine: 'saxon' } }],
+  greedy: [{ xslt: { file: 'greedy.xsl', engine: 'saxon' } }],
   script: [
     { script: { content: 'text', script: 'function process(item) { while (item.text === "loop"); return item }' } },
   ],
@@ -106,6 +112,13 @@ const bad: readonly { topic: string; what: string; type: string; body: Buffer | 
     reason: /^ISOLATED_TIMEOUT: rule xslt, step 1 xslt/,
   },
   {
+    topic: 'greedy',
+    what: 'a stylesheet that takes all memory',
+    type: xml,
+    body: '<r n="900000000"/>',
+    reason: /^ISOLATED_(?:MEMORY|TIMEOUT): rule greedy, step 1 xslt/,
+  },
+  {
     topic: 'script',
     what: 'a script that loops for ever',
     type: 'text/plain',
@@ -121,15 +134,19 @@ const good: Readonly<Record<string, readonly [type: string, body: Buffer | strin
   gzip: ['application/gzip', gzipSync('ok')],
   zip: ['application/zip', zipOf('a', Buffer.from('ok'))],
   xslt: [xml, '<r/>'],
+  greedy: [xml, '<r n="3"/>'],
   script: ['text/plain', 'ok'],
 }
 
 t.test('each is dead with its reason and its bytes, and its neighbours pass', async (t) => {
-  const hub = await localHub(t, { config: { queues: [{ name: 'made' }], routing: { timeMs: '3s' } } })
+  const hub = await localHub(t, {
+    config: { queues: [{ name: 'made' }], routing: { timeMs: '3s', memoryBytes: '96MiB' } },
+  })
   const client = await hub.client('office')
   const folder = join(hub.dir, 'rules')
   mkdirSync(folder)
   writeFileSync(join(folder, 'endless.xsl'), ENDLESS)
+  writeFileSync(join(folder, 'greedy.xsl'), GREEDY)
   const topics = Object.keys(pipelines)
   const rules = {
     rules: topics.map((name) => ({ name, topics: name, pipeline: name, to: 'made' })),
