@@ -5,8 +5,7 @@ import { declareFaults } from '#protocol/base/mod.ts'
 export const routerFault = declareFaults('router', {
   RULES_UNREADABLE: {
     meaning: 'the deployed rules cannot be read',
-    remedy:
-      'Restore the folder `routes` of the data folder from a backup; what waits to be routed stays in `$routing` meanwhile',
+    remedy: 'Restore the folder `routes` of the data folder from a backup: without its rules the hub does not start',
   },
   RULES_NONE: {
     meaning: 'no rules are deployed',

@@ -7,7 +7,7 @@ import type { ComponentContext } from '#agent/components/mod.ts'
 import { compilePredicates } from '#agent/components/predicates/mod.ts'
 import type { HubStore, Queue } from '#hub/store/mod.ts'
 import { type Pipeline, PipelineBook, type PipelineWanted } from '#hub/transform/mod.ts'
-import { assert, type Clock, type Fault } from '#protocol/base/mod.ts'
+import { asFault, assert, type Clock, type Fault } from '#protocol/base/mod.ts'
 import type { SigningKey } from '#protocol/crypto/mod.ts'
 import { Conductor } from './conductor.ts'
 import { Deployments, type RulesVersion } from './deployments.ts'
@@ -109,11 +109,13 @@ export class Routes {
   /** With the rules that count at work. Faults: `RULES_UNREADABLE`. */
   static async open(options: RoutesOptions): Promise<Routes> {
     const routes = new Routes(options)
+    const onFault = (fault: Fault) => options.log('error', 'a pipeline is not open', { fault: fault.toJSON() })
     await routes.deployments.clean()
     const { current } = routes.deployments
     if (current !== null) {
-      await routes.activate(await routes.version(current.version))
-      await routes.reopenKept()
+      // A pipeline that cannot be opened now (a file is away) must not keep the hub down: it is tried again with each message.
+      await routes.activate(await routes.version(current.version), onFault)
+      await routes.reopenKept(onFault)
     }
     routes.conductor.start()
     return routes
@@ -220,9 +222,16 @@ export class Routes {
   }
 
   /** From now on it is what new messages are routed by. */
-  private async activate(rules: RulesInUse): Promise<void> {
+  private async activate(rules: RulesInUse, onFault: ((fault: Fault) => void) | null = null): Promise<void> {
     const { router, queue, store } = this.options
-    for (const key of wantedKeys(rules)) await this.book.take(this.wanted(rules, key))
+    for (const key of wantedKeys(rules)) {
+      try {
+        await this.book.take(this.wanted(rules, key))
+      } catch (error) {
+        if (onFault === null) throw error
+        onFault(asFault(error, `pipeline ${key}`))
+      }
+    }
     router.use({ rules, queue, named: (name) => store.queues.get(name) })
     this.current = rules
     this.conductor.wake()
@@ -283,7 +292,7 @@ export class Routes {
   }
 
   /** Pipelines in which something may wait, of versions that do not count any more. */
-  private async reopenKept(): Promise<void> {
+  private async reopenKept(onFault: (fault: Fault) => void): Promise<void> {
     for (const name of this.options.store.conveying.stateNames) {
       const kept = this.keptState(name)
       if (kept === null || this.book.get(name) !== null) continue
@@ -294,7 +303,10 @@ export class Routes {
       }
       const rules = await this.version(kept.version)
       const key = wantedKeys(rules).find((each) => PipelineBook.nameOf(this.wanted(rules, each)) === name)
-      if (key !== undefined) await this.book.take(this.wanted(rules, key))
+      if (key === undefined) continue
+      await this.book
+        .take(this.wanted(rules, key))
+        .catch((error: unknown) => onFault(asFault(error, `pipeline ${name}`)))
     }
   }
 

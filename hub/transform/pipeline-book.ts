@@ -60,13 +60,10 @@ export class PipelineBook {
     const name = PipelineBook.nameOf(wanted)
     const known = this.kept.get(name)
     if (known?.files === wanted.files) return known.pipeline
-    const pipeline = this.make(name, wanted)
+    if (known !== undefined && known.timer !== null) clearTimeout(known.timer)
+    // It ends when whoever uses it is done.
+    const pipeline = this.make(name, wanted, known?.pipeline.close() ?? Promise.resolve())
     this.kept.set(name, { pipeline, files: wanted.files, timer: null })
-    if (known !== undefined) {
-      if (known.timer !== null) clearTimeout(known.timer)
-      // It ends when whoever uses it is done; what it keeps is on the disk then.
-      await known.pipeline.close()
-    }
     if (pipeline.keeps) await pipeline.prepare()
     return pipeline
   }
@@ -90,7 +87,7 @@ export class PipelineBook {
     await Promise.all(this.names.map((name) => this.drop(name)))
   }
 
-  private make(name: string, { label, steps, folder }: PipelineWanted): Pipeline {
+  private make(name: string, { label, steps, folder }: PipelineWanted, after: Promise<void>): Pipeline {
     const { dataDir, pool, stored, clock, log } = this.options
     const context: ComponentContext = {
       flow: label,
@@ -104,6 +101,7 @@ export class PipelineBook {
       name,
       keeps: keepsAnything(steps, context),
       make: () => chainOf(steps, options),
+      after,
       stored: () => stored(name),
       onFree: (pipeline) => this.arm(pipeline),
     })

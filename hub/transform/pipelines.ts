@@ -4,7 +4,7 @@
 
 import type { Chain, ChainResult } from '#agent/components/chain/types.ts'
 import type { Item } from '#agent/components/mod.ts'
-import { assert } from '#protocol/base/mod.ts'
+import { transformFault } from './faults.ts'
 
 /** What comes of messages in one pipeline. */
 export type Passed = ChainResult & {
@@ -27,6 +27,8 @@ export type PipelineOptions = {
   /** Whether its channels keep anything between messages. */
   readonly keeps: boolean
   readonly make: () => Chain
+  /** The one it replaces has ended: what that kept is on the disk then. */
+  readonly after?: Promise<void>
   /** The state of the last conveyance, from the disk. */
   readonly stored: () => string | null
   /** It is open and not in use: its `dueAtMs` is known. */
@@ -106,7 +108,8 @@ export class Pipeline {
   }
 
   private async open(): Promise<Chain> {
-    assert(!this.closed, 'a closed pipeline is not used')
+    await this.options.after
+    if (this.closed) throw transformFault('PIPELINE_REPLACED', { where: `pipeline ${this.name}`, retry: true })
     const chain = this.options.make()
     try {
       await chain.open(this.keeps ? this.options.stored() : null)

@@ -264,3 +264,36 @@ t.test('an expression that does not end is stopped; its message is dead, and its
   await eventually('the slow one is dead', () => hub.queue('$dead').depth === before + 1)
   t.match((await peeked('$dead')).at(-1), { topic: 'permits/1', reason: /^ISOLATED_TIMEOUT/ })
 })
+
+t.test('what a pipeline keeps goes on in the one that a deployment puts in its place', async (t) => {
+  const merging = {
+    rules: [{ name: 'groups', topics: 'groups', pipeline: 'groups', to: 'rest' }],
+    pipelines: {
+      groups: {
+        steps: [
+          { merge: { key: 'of', count: 4, as: { row: { into: 'parts' } } } },
+          { enrich: { key: 'of', from: { file: { path: 'names.csv' } } } },
+        ],
+      },
+    },
+  }
+  await taken('rest', hub.queue('rest').depth)
+  const send = (numbers: readonly number[]) =>
+    Promise.all(numbers.map((n) => publish('groups', JSON.stringify({ of: 'a', n }), json)))
+  for (const [round, name] of ['first', 'second', 'third'].entries()) {
+    const files = { 'names.csv': `of,name\na,${name}\n` }
+    t.match(await command('route', 'deploy', ruleFile(merging, files)), { code: 0, stderr: '' })
+    await send([3 * round, 3 * round + 1, 3 * round + 2])
+    if (round === 1) await hub.restart()
+  }
+  await send([9, 10, 11])
+  const groups = (await taken('rest', 3)).map((body) => JSON.parse(body) as { parts: { n: number }[] })
+  t.same(
+    groups.map(({ parts }) => parts.map(({ n }) => n)),
+    [
+      [0, 1, 2, 3],
+      [4, 5, 6, 7],
+      [8, 9, 10, 11],
+    ],
+  )
+})
