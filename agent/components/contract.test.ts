@@ -3,7 +3,7 @@
 import { mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
-import t, { type Test } from 'tap'
+import t from 'tap'
 import { describeFields } from '#protocol/fields/mod.ts'
 import {
   CURSOR_BYTES_MAX,
@@ -17,20 +17,7 @@ import {
 import { componentFault } from './faults.ts'
 import { parseCsvRecord, textDecoder } from './formats/mod.ts'
 import { builtinComponents } from './registry.ts'
-import { collector, drain, faultOf, itemsOf, rowsOf, settingsOf, testContext } from './support/testing.ts'
-
-let folders = 0
-const rooted = new WeakSet<Test>()
-
-/** A new empty folder below the test's own. */
-function fresh(t: Test): string {
-  if (!rooted.has(t)) t.testdir({})
-  rooted.add(t)
-  folders += 1
-  const root = join(t.testdirName, String(folders))
-  mkdirSync(root)
-  return root
-}
+import { collector, drain, faultOf, freshFolder, itemsOf, rowsOf, settingsOf, testContext } from './support/testing.ts'
 
 const ROWS: Row[] = Array.from({ length: 23 }, (_, i) => ({ id: String(i).padStart(4, '0'), name: `村${i}` }))
 const signal = AbortSignal.timeout(60_000)
@@ -145,7 +132,7 @@ for (const each of sources) {
 
   t.test(`source ${each.name}`, async (t) => {
     await t.test('gives every row once, in order, in bounded portions, and says when it ends', async (t) => {
-      const root = fresh(t)
+      const root = freshFolder(t)
       each.prepare(root)
       const source = each.make(root)
       await source.open(null)
@@ -162,7 +149,7 @@ for (const each of sources) {
     await t.test('resumes at every cursor with exactly the rest, committed to the source or not', async (t) => {
       for (const told of [true, false]) {
         for (let stop = 0; ; stop += 1) {
-          const root = fresh(t)
+          const root = freshFolder(t)
           each.prepare(root)
           const first = each.make(root)
           await first.open(null)
@@ -190,7 +177,7 @@ for (const each of sources) {
     })
 
     await t.test('keeps rejected rows with code and reason, once for a repeat', async (t) => {
-      const root = fresh(t)
+      const root = freshFolder(t)
       each.prepare(root)
       const fault = componentFault('SQLITE_ROW_REFUSED', { why: 'for the test' })
       const source = each.make(root)
@@ -212,13 +199,13 @@ for (const each of sources) {
     })
 
     await t.test('refuses a cursor it did not write, and closes after any failure', async (t) => {
-      const root = fresh(t)
+      const root = freshFolder(t)
       each.prepare(root)
       const source = each.make(root)
       t.equal((await faultOf(() => source.open('{"not":"ours"}')))?.code, 'SOURCE_POSITION_INVALID')
       await source.close()
       await source.close()
-      const missing = each.make(fresh(t))
+      const missing = each.make(freshFolder(t))
       t.not(await faultOf(() => missing.open(null)), null, 'nothing there')
       await missing.close()
       const aborted = each.make(root)
@@ -321,7 +308,7 @@ for (const each of destinations) {
 
   t.test(`destination ${each.name}`, async (t) => {
     await t.test('commits rows and cursor; both survive reopening', async (t) => {
-      const root = fresh(t)
+      const root = freshFolder(t)
       const first = each.make(root)
       await first.open()
       t.equal(await first.position(), null)
@@ -338,7 +325,7 @@ for (const each of destinations) {
     })
 
     await t.test('a portion repeated after a crash leaves no row twice', async (t) => {
-      const root = fresh(t)
+      const root = freshFolder(t)
       // Never closed: as a killed process leaves it.
       const killed = each.make(root)
       await killed.open()
@@ -355,7 +342,7 @@ for (const each of destinations) {
     })
 
     await t.test('a row it cannot take is rejected and the others are committed', async (t) => {
-      const root = fresh(t)
+      const root = freshFolder(t)
       const destination = each.make(root)
       await destination.open()
       const { rejects, reject } = collector()
@@ -373,7 +360,7 @@ for (const each of destinations) {
     })
 
     await t.test('keeps a cursor of the greatest size, and closes twice', async (t) => {
-      const root = fresh(t)
+      const root = freshFolder(t)
       const cursor = `"${'中'.repeat(Math.floor((CURSOR_BYTES_MAX - 2) / 3))}"`
       const destination = each.make(root)
       await destination.open()

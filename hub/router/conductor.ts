@@ -25,7 +25,7 @@ import {
 } from './conveyances.ts'
 import { routerFault } from './faults.ts'
 import { LEASE_MESSAGES_MAX, LEASES_BYTES_MAX, LEASES_MAX, RETRY_MS_MAX, RETRY_MS_MIN, STOP_MS_MAX } from './limits.ts'
-import type { Deciding, RuleWay } from './ways.ts'
+import { type Deciding, type Noted, notedIn, type RuleWay } from './ways.ts'
 
 /** The stream of what the hub makes: a name no agent's stream has to fear, since the origin is the hub. */
 const STREAM = 'routed'
@@ -35,8 +35,8 @@ export type ConductorOptions = {
   readonly store: HubStore
   /** The router's queue. */
   readonly queue: Queue
-  /** The rules of a version, by the note of an entry; those that count for another note. Throws what may pass. */
-  readonly deciding: (note: string) => Promise<Deciding>
+  /** The rules a message came in under, those that count now when these are forgotten or not known. Throws what may pass. */
+  readonly deciding: (noted: Noted | null) => Promise<Deciding>
   /** By its key; of the version that decided. */
   readonly pipeline: (version: number, key: string) => Promise<Pipeline>
   /** What is kept of a pipeline's state. */
@@ -174,7 +174,7 @@ export class Conductor {
     for (let waitMs = RETRY_MS_MIN; !this.signal.aborted; waitMs = Math.min(2 * waitMs, RETRY_MS_MAX)) {
       const uses: Use[] = []
       try {
-        const ready = await this.prepare(lease, await this.options.deciding(lease.entry.note), { before, uses })
+        const ready = await this.prepare(lease, { before, uses })
         await this.commit(ready, turn)
         this.conveyed += lease.count
         return
@@ -193,13 +193,17 @@ export class Conductor {
   /** What is to be conveyed; pipelines that are in use until it is are in `uses`. */
   private async prepare(
     lease: Lease,
-    rules: Deciding,
     { before, uses }: { readonly before: Promise<void>; readonly uses: Use[] },
   ): Promise<Ready> {
     const taken = this.open(lease)
     if (taken === null) return this.damaged(lease)
+    const noted = notedIn(lease.entry.note)
+    const rules = await this.options.deciding(noted)
     const { version } = rules
-    const plan = new ConveyancePlan(taken, await rules.decide(taken.batch, taken.places, this.signal), {
+    // What other rules decided when it came in says nothing about these.
+    const known = noted?.version === version.version ? noted : null
+    const decisions = await rules.decide(taken.batch, taken.places, { noted: known, signal: this.signal })
+    const plan = new ConveyancePlan(taken, decisions, {
       queues: this.places,
       defaults: rules.defaults,
       about: { version: version.version, by: version.by },

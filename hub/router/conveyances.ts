@@ -5,8 +5,9 @@ import type { ChainReject, StepRecord } from '#agent/components/chain/types.ts'
 import type { Item } from '#agent/components/mod.ts'
 import type { Lease, Leaving, MadePlacement, Queue, Target } from '#hub/store/mod.ts'
 import { itemOf, type MadeMessage, messageOf, type Passed } from '#hub/transform/mod.ts'
-import { asFault, assert, Fault } from '#protocol/base/mod.ts'
+import { asFault, Fault } from '#protocol/base/mod.ts'
 import { attributesOf, type Batch, BatchBuilder, type MessageView, PLAIN } from '#protocol/codec/mod.ts'
+import { BODY_BYTES_MAX } from '#protocol/frame/mod.ts'
 import { Choices, Partitions } from './choices.ts'
 import { routerFault } from './faults.ts'
 import { MADE_BATCH_BYTES } from './limits.ts'
@@ -15,7 +16,6 @@ import type { Decision, RuleWay } from './ways.ts'
 /** The queues as a conveyance needs them. */
 export type Places = {
   named(name: string): Queue | undefined
-  /** By their own topics: where what a pipeline makes goes when its rule names no queue. */
   readonly unrouted: Queue
   deadLettersOf(queue: Queue): Queue
   laneOf(partition: number, priority: number): number
@@ -65,6 +65,8 @@ export class ConveyancePlan {
   private readonly fates: Fate[]
   private readonly message: (i: number) => MessageView
   private readonly partitions: Partitions
+  /** Takes what is made without its bodies, to find what no batch would take. */
+  private scratch = new BatchBuilder()
   private readonly made: { readonly rule: RuleSteps; readonly messages: MadeOne[] }[] = []
 
   constructor(
@@ -190,11 +192,19 @@ export class ConveyancePlan {
   private make(item: Item, i: number | null, way: RuleWay): MadeOne {
     const original = i === null ? null : { message: this.message(i), expiresAtMs: this.taken.lease.entry.expiresAtMs }
     const message = messageOf(item, { topic: way.topic, original, nowMs: this.nowMs })
-    check(message)
+    this.check(message)
     const to = this.known(way.queues, (missing) => {
       throw missing
     })
     return { message, to, note: null }
+  }
+
+  /** Faults: what no batch takes. */
+  private check({ topic, headers, key, body }: MadeMessage): void {
+    attributesOf(headers)
+    const size = typeof body === 'string' ? Buffer.byteLength(body) : body.length
+    if (!this.scratch.fits(0, key?.length ?? 0)) this.scratch = new BatchBuilder()
+    this.scratch.add(topic, headers, key, size > BODY_BYTES_MAX ? body : '')
   }
 
   /** Something that was made of several messages and then refused. */
@@ -317,12 +327,6 @@ export function placementsOf({ messages }: Draft, batch: Batch): MadePlacement[]
   return [...placements, ...noted]
 }
 
-/** Faults: what no batch takes. */
-function check({ topic, headers, key, body }: MadeMessage): void {
-  attributesOf(headers)
-  new BatchBuilder().add(topic, headers, key, body)
-}
-
 /** Why a message is dead: code, rule, step, what happened and where, what to do. */
 function noteOf(
   rule: string,
@@ -337,6 +341,5 @@ function noteOf(
       : position === undefined
         ? ''
         : `, position ${position}`
-  assert(fault.code !== '', 'a fault has a code')
   return `${fault.code}: rule ${rule}${at}${where}${spot}: ${fault.message}. ${fault.remedy}`
 }

@@ -242,3 +242,39 @@ t.test('ordered by key: one partition for each key, that of the stream without o
   const streams = new Set(Array.from({ length: 40 }, (_, i) => partitions(`stream ${i}`).stream[0]))
   t.ok(streams.size > 8, `${streams.size} of 16 partitions`)
 })
+
+t.test(
+  'what rules leave to the content waits with a note: which rules, and whether it has a place already',
+  async (t) => {
+    const router = new Router()
+    const bound = queueOf('bound', ['a/#'])
+    const [routing, named] = [queueOf('$routing', []), queueOf('named', [])]
+    router.compile([bound])
+    router.use({
+      rules: {
+        version: { version: 7 },
+        defaults: ['named'],
+        route: ({ topic }) => ({
+          queues: topic === 'b/direct' ? ['named'] : topic === 'b/gone' ? ['gone'] : [],
+          deferred: topic !== 'c',
+          matched: topic !== 'c',
+        }),
+      },
+      queue: routing,
+      named: (name) => [bound, named].find(({ info }) => info.name === name),
+    })
+    const messages = ['a/1', 'b/1', 'a/2', 'b/direct', 'b/gone', 'c'].map((topic) => [topic] as const)
+    const { placements, unroutedCount } = router.route(batchOf(messages), unrouted)
+    t.same(
+      placements.map(({ queue, selection, note }) => [queue.info.name, selection, note]),
+      [
+        ['bound', [0, 1, 2, 1], undefined],
+        ['named', [3, 1, 5, 1], undefined],
+        ['$unrouted', [4, 1], undefined],
+        ['$routing', [0, 1, 2, 3], '7+'],
+        ['$routing', [1, 1], '7'],
+      ],
+    )
+    t.equal(unroutedCount, 1, 'nothing vanishes because a queue is gone')
+  },
+)

@@ -6,13 +6,20 @@ import type { Placement, Queue } from '#hub/store/mod.ts'
 import type { Attributes, Batch, Envelope } from '#protocol/codec/mod.ts'
 import { attributesOf, NO_CONTENTS, PLAIN, TopicTree } from '#protocol/codec/mod.ts'
 import { Choices } from './choices.ts'
+import { noteOf } from './ways.ts'
 
 /** Envelopes whose queues are remembered: 16 Ki entries of about 200 bytes. */
 const REMEMBERED_MAX = 16_384
-const NONE: readonly Queue[] = []
 
 /** What is known of all messages with one envelope. */
-type Way = { readonly queues: readonly Queue[]; readonly attributes: Attributes }
+type Way = {
+  readonly queues: readonly Queue[]
+  /** The router's queue has to decide the rest: with a note, which it is remembered by. */
+  readonly deferred: string | null
+  /** A rule names a queue that is not there (any more). */
+  readonly isMissing: boolean
+  readonly attributes: Attributes
+}
 
 type Routed = {
   readonly placements: readonly Placement[]
@@ -69,22 +76,26 @@ export class Router {
     this.version++
   }
 
-  /** The queues one envelope goes to. */
+  /** The queues one envelope goes to at once. */
   queuesOf(envelope: Envelope): readonly Queue[] {
-    const found = new Set<Queue>()
-    for (const queue of this.tree.match(envelope.topic)) if (headersMatch(queue, envelope)) found.add(queue)
-    if (this.rulesAt !== null) this.byRules(this.rulesAt, envelope, found)
-    return found.size === 0 ? NONE : [...found]
+    return this.wayOf(envelope).queues
   }
 
-  private byRules({ rules, queue, named }: RulesAt, envelope: Envelope, found: Set<Queue>): void {
+  private wayOf(envelope: Envelope): Way {
+    const found = new Set<Queue>()
+    for (const queue of this.tree.match(envelope.topic)) if (headersMatch(queue, envelope)) found.add(queue)
+    const attributes = attributesOf(envelope.headers)
+    if (this.rulesAt === null) return { queues: [...found], deferred: null, isMissing: false, attributes }
+    const { rules, named } = this.rulesAt
     const { queues, deferred, matched } = rules.route(envelope)
-    const bound = found.size > 0
-    for (const name of matched || bound ? queues : rules.defaults) {
-      const target = named(name)
-      if (target !== undefined) found.add(target)
+    let isMissing = false
+    for (const name of matched || found.size > 0 ? queues : rules.defaults) {
+      const queue = named(name)
+      if (queue === undefined) isMissing = true
+      else found.add(queue)
     }
-    if (deferred) found.add(queue)
+    const note = noteOf({ version: rules.version.version, placed: found.size > 0 || isMissing })
+    return { queues: [...found], deferred: deferred ? note : null, isMissing, attributes }
   }
 
   /**
@@ -97,31 +108,43 @@ export class Router {
     const { envelopes, runs, envelopeEnds } = batch.index()
     const ways = envelopes.map((envelope, i) => this.recall(batch, envelopeEnds, i, envelope))
     const choices = new Choices(batch)
+    /** By their notes: what its decider must know of a message. */
+    const deferrals = new Map<string, Choices>()
     let unroutedCount = 0
     for (const { envelope, from, count } of runs) {
-      const { queues, attributes } = ways[envelope] as Way
-      if (queues.length === 0) {
+      const { queues, deferred, isMissing, attributes } = ways[envelope] as Way
+      if (isMissing || (queues.length === 0 && deferred === null)) {
         unroutedCount += count
         choices.add(unrouted, PLAIN, from, count)
       }
       for (const queue of queues) choices.add(queue, attributes, from, count)
+      if (deferred !== null) this.defer(batch, deferrals, deferred).add(this.routing, attributes, from, count)
     }
-    return { placements: this.noted(choices.placements()), unroutedCount, contents: contentsOf(ways) }
+    const placements: Placement[] = choices.placements()
+    for (const [note, deferral] of deferrals) {
+      for (const placement of deferral.placements()) placements.push({ ...placement, note })
+    }
+    return { placements, unroutedCount, contents: contentsOf(ways) }
   }
 
-  /** What comes into the router's queue says by which rules. */
-  private noted(placements: Placement[]): readonly Placement[] {
-    if (this.rulesAt === null) return placements
-    const { queue, rules } = this.rulesAt
-    const note = String(rules.version.version)
-    return placements.map((placement) => (placement.queue === queue ? { ...placement, note } : placement))
+  private get routing(): Queue {
+    return (this.rulesAt as RulesAt).queue
+  }
+
+  private defer(batch: Batch, deferrals: Map<string, Choices>, note: string): Choices {
+    let choices = deferrals.get(note)
+    if (choices === undefined) {
+      choices = new Choices(batch)
+      deferrals.set(note, choices)
+    }
+    return choices
   }
 
   private recall(batch: Batch, ends: readonly number[], i: number, envelope: Envelope): Way {
     const name = batch.indexBytes.toString('latin1', i === 0 ? 0 : ends[i - 1], ends[i])
     const known = this.remembered.get(name)
     if (known !== undefined) return known
-    const way: Way = { queues: this.queuesOf(envelope), attributes: attributesOf(envelope.headers) }
+    const way = this.wayOf(envelope)
     // Such an envelope hardly comes again, and would drive out others.
     if (way.attributes.contents !== NO_CONTENTS) return way
     if (this.remembered.size >= REMEMBERED_MAX) this.remembered.clear()

@@ -100,7 +100,7 @@ export class Routes {
       queue,
       identity,
       onFault,
-      deciding: (note) => this.inUse(note === '' ? null : Number(note)),
+      deciding: (noted) => this.inUse(noted?.version ?? null),
       pipeline: (version, key) => this.pipelineAt(version, key),
       stateText: (version, state) => JSON.stringify({ version, state } satisfies KeptState),
     })
@@ -109,13 +109,11 @@ export class Routes {
   /** With the rules that count at work. Faults: `RULES_UNREADABLE`. */
   static async open(options: RoutesOptions): Promise<Routes> {
     const routes = new Routes(options)
-    const onFault = (fault: Fault) => options.log('error', 'a pipeline is not open', { fault: fault.toJSON() })
     await routes.deployments.clean()
     const { current } = routes.deployments
     if (current !== null) {
-      // A pipeline that cannot be opened now (a file is away) must not keep the hub down: it is tried again with each message.
-      await routes.activate(await routes.version(current.version), onFault)
-      await routes.reopenKept(onFault)
+      await routes.activate(await routes.version(current.version))
+      await routes.reopenKept()
     }
     routes.conductor.start()
     return routes
@@ -194,7 +192,7 @@ export class Routes {
     this.open_.set(version.version, Promise.resolve(inUse))
     await this.activate(inUse)
     log('info', 'rules deployed', { ...version })
-    this.closeOld()
+    await this.closeOld()
     return version
   }
 
@@ -222,19 +220,21 @@ export class Routes {
   }
 
   /** From now on it is what new messages are routed by. */
-  private async activate(rules: RulesInUse, onFault: ((fault: Fault) => void) | null = null): Promise<void> {
+  private async activate(rules: RulesInUse): Promise<void> {
     const { router, queue, store } = this.options
-    for (const key of wantedKeys(rules)) {
-      try {
-        await this.book.take(this.wanted(rules, key))
-      } catch (error) {
-        if (onFault === null) throw error
-        onFault(asFault(error, `pipeline ${key}`))
-      }
-    }
+    for (const key of wantedKeys(rules)) await this.takeIfPossible(rules, key)
     router.use({ rules, queue, named: (name) => store.queues.get(name) })
     this.current = rules
     this.conductor.wake()
+  }
+
+  /** What cannot be opened now (a file is away) holds up nobody: it is tried again with each message. */
+  private async takeIfPossible(rules: RulesInUse, key: string): Promise<void> {
+    try {
+      await this.book.take(this.wanted(rules, key))
+    } catch (error) {
+      this.options.log('error', 'a pipeline is not open', { fault: asFault(error, `pipeline ${key}`).toJSON() })
+    }
   }
 
   /** A version at work; `null`: the one that counts. Throws, with `retry`, while there is none. */
@@ -256,23 +256,22 @@ export class Routes {
 
   private async load(version: number): Promise<RulesInUse> {
     const rules = await this.compile(await this.deployments.set(version))
-    const inUse = new RulesInUse(rules, this.deployments.named(version), this.pool)
-    for (const key of wantedKeys(inUse)) {
-      // One of the same name is of a later version: its files count.
-      const wanted = this.wanted(inUse, key)
-      if (this.book.get(PipelineBook.nameOf(wanted)) === null) await this.book.take(wanted)
-    }
-    return inUse
+    return new RulesInUse(rules, this.deployments.named(version), this.pool)
   }
 
-  /** Versions nobody asks for any more: the oldest, beyond some. */
-  private closeOld(): void {
+  /** Versions nobody asks for any more, the oldest beyond some, and pipelines of none: what is asked for again is opened again. */
+  private async closeOld(): Promise<void> {
     for (const [version, opening] of this.open_) {
-      if (this.open_.size <= VERSIONS_OPEN_MAX) return
+      if (this.open_.size <= VERSIONS_OPEN_MAX) break
       if (version === this.current?.version.version) continue
       this.open_.delete(version)
       void opening.then((rules) => rules.close())
     }
+    const used = new Set<string>()
+    for (const rules of await Promise.all(this.open_.values())) {
+      for (const key of wantedKeys(rules)) used.add(PipelineBook.nameOf(this.wanted(rules, key)))
+    }
+    await this.book.dropOthers(used)
   }
 
   private wanted({ rules, version }: RulesInUse, key: string): PipelineWanted {
@@ -292,7 +291,7 @@ export class Routes {
   }
 
   /** Pipelines in which something may wait, of versions that do not count any more. */
-  private async reopenKept(onFault: (fault: Fault) => void): Promise<void> {
+  private async reopenKept(): Promise<void> {
     for (const name of this.options.store.conveying.stateNames) {
       const kept = this.keptState(name)
       if (kept === null || this.book.get(name) !== null) continue
@@ -303,10 +302,7 @@ export class Routes {
       }
       const rules = await this.version(kept.version)
       const key = wantedKeys(rules).find((each) => PipelineBook.nameOf(this.wanted(rules, each)) === name)
-      if (key === undefined) continue
-      await this.book
-        .take(this.wanted(rules, key))
-        .catch((error: unknown) => onFault(asFault(error, `pipeline ${name}`)))
+      if (key !== undefined) await this.takeIfPossible(rules, key)
     }
   }
 

@@ -11,7 +11,7 @@ import type { RulesVersion } from './deployments.ts'
 import { Judge, type Question } from './judge.ts'
 import type { HeaderRules } from './router.ts'
 import { type CompiledRules, type Match, topicOf, type Way } from './rules/mod.ts'
-import type { Deciding, Decision, RuleWay } from './ways.ts'
+import type { Deciding, Decision, Noted, RuleWay } from './ways.ts'
 
 /** Where messages with one envelope go at once. */
 type AtOnce = ReturnType<HeaderRules['route']>
@@ -37,7 +37,11 @@ export class RulesInUse implements Deciding, HeaderRules {
     return atOnce(this.rules.match(envelope))
   }
 
-  async decide(batch: Batch, places: readonly number[], signal: AbortSignal): Promise<readonly (Decision | Fault)[]> {
+  async decide(
+    batch: Batch,
+    places: readonly number[],
+    { noted, signal }: { readonly noted: Noted | null; readonly signal: AbortSignal },
+  ): Promise<readonly (Decision | Fault)[]> {
     const { envelopes } = batch.index()
     const matches = new Map<Envelope, Match>()
     for (const envelope of envelopes) matches.set(envelope, this.rules.match(envelope))
@@ -56,9 +60,9 @@ export class RulesInUse implements Deciding, HeaderRules {
     return views.map(({ envelope }, i) => {
       const match = matches.get(envelope) as Match
       const question = asked.get(i)
-      if (question === undefined) return this.decision(match, [], envelope)
+      if (question === undefined) return this.decision(match, [], { envelope, noted })
       const answer = verdicts[question] as (typeof verdicts)[number]
-      return Array.isArray(answer) ? this.decision(match, answer, envelope) : (answer as Fault)
+      return Array.isArray(answer) ? this.decision(match, answer, { envelope, noted }) : (answer as Fault)
     })
   }
 
@@ -66,12 +70,16 @@ export class RulesInUse implements Deciding, HeaderRules {
     this.judge.close()
   }
 
-  private decision(match: Match, verdicts: readonly (boolean | Fault)[], envelope: Envelope): Decision {
+  private decision(
+    match: Match,
+    verdicts: readonly (boolean | Fault)[],
+    { envelope, noted }: { readonly envelope: Envelope; readonly noted: Noted | null },
+  ): Decision {
     const { because, ways, failures } = this.rules.decide<Fault>(match, verdicts)
-    const { queues: placed } = atOnce(match)
+    const placed = noted === null ? NO_QUEUES : atOnce(match).queues
     return {
       ways: because === 'rules' ? ways.flatMap((way) => wayOf(way, placed, envelope)) : [],
-      placed: placed.length > 0 || because === 'rules',
+      placed: noted?.placed === true || because === 'rules',
       faults: failures.map(({ rule, fault }) => ({ rule: rule.rule.name, fault })),
     }
   }

@@ -19,7 +19,7 @@ export type RuleWay = {
 export type Decision = {
   /** Empty when none matches. */
   readonly ways: readonly RuleWay[]
-  /** It has places already: those of rules, or of queues, that need nothing but its topic and headers. */
+  /** It has a place already, or a rule that fits has nothing to add: it is not unrouted. */
   readonly placed: boolean
   /** Rules whose content could not be looked at, and why. */
   readonly faults: readonly { readonly rule: string; readonly fault: Fault }[]
@@ -30,6 +30,24 @@ export type Deciding = {
   readonly version: RulesVersion
   /** Where messages go that no rule wants and that have no other place; empty: to the unrouted ones. */
   readonly defaults: readonly string[]
-  /** For each of the places, in their order; a fault is of this message alone. Throws what may pass. */
-  decide(batch: Batch, places: readonly number[], signal: AbortSignal): Promise<readonly (Decision | Fault)[]>
+  /**
+   * For each of the places, in their order; a fault is of this message alone. `noted` with these rules; `null`: whatever it got before,
+   * all of it is decided. Throws what may pass.
+   */
+  decide(
+    batch: Batch,
+    places: readonly number[],
+    options: { readonly noted: Noted | null; readonly signal: AbortSignal },
+  ): Promise<readonly (Decision | Fault)[]>
+}
+
+/** What is known of a message that waits for a decision: which rules it came in under, and whether it has a place already. */
+export type Noted = { readonly version: number; readonly placed: boolean }
+
+export const noteOf = ({ version, placed }: Noted): string => `${version}${placed ? '+' : ''}`
+
+/** `null`: nothing is known. It was sent back by an operator. */
+export function notedIn(note: string): Noted | null {
+  const [, version, plus] = /^(\d{1,15})(\+?)$/.exec(note) ?? []
+  return version === undefined ? null : { version: Number(version), placed: plus === '+' }
 }

@@ -267,8 +267,8 @@ export class Admin {
     }
     const sorts = placements
       .filter(({ queue }) => queue !== this.store.unrouted)
-      .map(({ queue, partition, attributes, selection, count }) => ({
-        target: { queue, lane: partition * PRIORITY_NAMES.length + attributes.priority },
+      .map(({ queue, partition, attributes, selection, count, note }) => ({
+        target: { queue, lane: partition * PRIORITY_NAMES.length + attributes.priority, note: note ?? '' },
         places: new Set(placesOf({ selection, count }, 0, count)),
       }))
     const ways: (Way & { key: string })[] = []

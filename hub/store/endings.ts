@@ -153,15 +153,16 @@ export class Endings {
   }
 
   /** Into other queues as if it were new there; by an operator. */
-  redrive(lease: Lease, targets: readonly { queue: Queue; lane: number }[], by: string): Promise<void> {
+  redrive(lease: Lease, targets: readonly { queue: Queue; lane: number; note?: string }[], by: string): Promise<void> {
     const { from, count } = lease
     const part = partOf(lease.entry, from - lease.entry.position, count)
     for (const { queue } of targets) queue.counters.redriven += count
     const to = targets.map((target, i) => {
       // One copy goes on as the one whose end is told.
       const receiptFlags = i === 0 ? part.receiptFlags : 0
-      const expiresAtMs = this.expiryIn(target.queue)
-      return { ...target, entry: { ...part, attempts: 0, expiresAtMs, receiptFlags, home: null, note: '' }, dueAtMs: 0 }
+      const { queue, lane, note = '' } = target
+      const expiresAtMs = this.expiryIn(queue)
+      return { queue, lane, entry: { ...part, attempts: 0, expiresAtMs, receiptFlags, home: null, note }, dueAtMs: 0 }
     })
     return this.end({ lease, from, count, what: 'redriven', final: null, by, reason: '', to })
   }

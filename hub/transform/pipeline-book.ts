@@ -1,5 +1,5 @@
 // The pipelines in use, by name. A name says what it does, not of which version of the rules it is: a deployment that leaves a pipeline
-// alone leaves what waits in it alone, too. One that is not of the rules any more stays for as long as something waits in it.
+// alone leaves what waits in it alone, too. One that keeps something stays when no rules use it any more, for what may wait in it.
 
 import { hash } from 'node:crypto'
 import { join, resolve } from 'node:path'
@@ -73,18 +73,22 @@ export class PipelineBook {
     return [...this.kept.keys()]
   }
 
-  /** One that is not needed any more. */
-  async drop(name: string): Promise<void> {
-    const known = this.kept.get(name)
-    if (known === undefined) return
-    this.kept.delete(name)
-    if (known.timer !== null) clearTimeout(known.timer)
-    await known.pipeline.close()
+  /** Ends those that keep nothing and are not of these names. */
+  async dropOthers(names: ReadonlySet<string>): Promise<void> {
+    for (const [name, { pipeline }] of this.kept) if (!pipeline.keeps && !names.has(name)) await this.drop(name)
   }
 
   async close(): Promise<void> {
     this.closed = true
     await Promise.all(this.names.map((name) => this.drop(name)))
+  }
+
+  private async drop(name: string): Promise<void> {
+    const known = this.kept.get(name)
+    if (known === undefined) return
+    this.kept.delete(name)
+    if (known.timer !== null) clearTimeout(known.timer)
+    await known.pipeline.close()
   }
 
   private make(name: string, { label, steps, folder }: PipelineWanted, after: Promise<void>): Pipeline {

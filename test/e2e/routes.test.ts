@@ -297,3 +297,17 @@ t.test('what a pipeline keeps goes on in the one that a deployment puts in its p
     ],
   )
 })
+
+t.test('a rule is mended and its dead letters sent back: they go where the rules of now send them', async (t) => {
+  const broken = { rules: [{ name: 'r', topics: 'mended', when: { xpath: '/a' }, to: 'tax' }] }
+  t.match(await command('route', 'deploy', ruleFile(broken)), { code: 0, stderr: '' })
+  await taken('tax', hub.queue('tax').depth)
+  const before = hub.queue('$dead').depth
+  await publish('mended', '<no XML')
+  await eventually('it is dead', () => hub.queue('$dead').depth === before + 1)
+  t.match(await command('route', 'deploy', ruleFile({ rules: [{ name: 'r', topics: 'mended', to: 'tax' }] })), {
+    code: 0,
+  })
+  t.match(await command('redrive', '$dead', '--topic', 'mended'), { code: 0, stdout: /1 message moved/ })
+  t.same(await taken('tax', 1), ['<no XML'])
+})

@@ -1,31 +1,16 @@
 // What `Channel` promises, of every channel: alone, in a chain here, in a chain in a thread.
 
-import { mkdirSync } from 'node:fs'
-import { join } from 'node:path'
-import t, { type Test } from 'tap'
+import t from 'tap'
 import { Fault } from '#protocol/base/mod.ts'
 import { type ChainResult, chainOf, digestOf } from '../chain/mod.ts'
 import type { Channel, Item, Row, Value } from '../contract.ts'
 import { IsolatedPool } from '../isolation/mod.ts'
 import { builtinComponents } from '../registry.ts'
-import { collector, itemsOf, settingsOf, testContext } from '../support/testing.ts'
+import { collector, freshFolder, itemsOf, settingsOf, testContext } from '../support/testing.ts'
 import { keepingSamples, type Sample, samples } from './samples.testing.ts'
 
 const pool = new IsolatedPool({ timeMs: 20_000 })
 t.teardown(() => pool.close())
-
-let folders = 0
-const rooted = new WeakSet<Test>()
-
-/** A new empty folder below the test's own. */
-function fresh(t: Test): string {
-  if (!rooted.has(t)) t.testdir({})
-  rooted.add(t)
-  folders += 1
-  const root = join(t.testdirName, String(folders))
-  mkdirSync(root)
-  return root
-}
 
 type Named = Pick<Sample, 'type' | 'settings'>
 
@@ -83,7 +68,7 @@ t.test('every channel has its sample', async (t) => {
 
 for (const each of samples) {
   t.test(`${each.name}: failing rows are rejected, the others pass in order with their refs`, async (t) => {
-    const channel = channelOf(each, fresh(t))
+    const channel = channelOf(each, freshFolder(t))
     await channel.open?.(null)
     const { good, bad } = each
     const items = itemsOf([good, bad, good, good, bad])
@@ -117,7 +102,7 @@ for (const each of samples) {
     const rows = [good, bad, { ...good, other: [1n, null, { 村: '名' }] }, bad, good]
     const results: unknown[] = []
     for (const way of ['here', 'thread'] as const) {
-      const chain = chainWith(each, fresh(t), way)
+      const chain = chainWith(each, freshFolder(t), way)
       await chain.open(null)
       const result = await chain.process(itemsOf(rows))
       t.equal(result.rejects.length, 2)
@@ -129,7 +114,7 @@ for (const each of samples) {
   })
 
   t.test(`${each.name}: hostile items are refused or pass, and their neighbours pass`, async (t) => {
-    const chain = chainWith(each, fresh(t), 'here')
+    const chain = chainWith(each, freshFolder(t), 'here')
     await chain.open(null)
     const alone = await chain.process(itemsOf([each.good]))
     const perGood = alone.items.length
@@ -200,7 +185,7 @@ for (const each of keepingSamples) {
     )
     /** Restarted after so many portions: with the state of the last, or of the one before, which is then given again. */
     const run = async (stop: number, repeated: boolean) => {
-      const root = fresh(t)
+      const root = freshFolder(t)
       const all: unknown[][] = portions.map(() => [])
       let chain = chainWith(each, root, 'here')
       await chain.open(null)

@@ -2,9 +2,23 @@
 
 import { mkdirSync } from 'node:fs'
 import { join, resolve } from 'node:path'
+import type { Test } from 'tap'
 import { Fault, systemClock } from '#protocol/base/mod.ts'
 import { type Field, parseValue } from '#protocol/fields/mod.ts'
 import type { ComponentContext, Item, Portion, Reject, Row, Source } from '../contract.ts'
+
+let folders = 0
+const rooted = new WeakSet<Test>()
+
+/** A new empty folder below the test's own. */
+export function freshFolder(t: Test): string {
+  if (!rooted.has(t)) t.testdir({})
+  rooted.add(t)
+  folders += 1
+  const root = join(t.testdirName, String(folders))
+  mkdirSync(root)
+  return root
+}
 
 /** A context whose relative paths start at `root` and whose data folder is made there. */
 export function testContext(root: string, flow = 'flow-1'): ComponentContext & { readonly logs: string[] } {
