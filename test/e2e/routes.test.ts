@@ -142,6 +142,7 @@ t.test(
       { topic: 'permits/5', from: '$routing', reason: /^[A-Z_]+: rule food to tax.*line 1/ },
     ])
     t.equal(hub.queue('$routing').depth, 0)
+    t.equal(hub.queue('rest').depth, 0, 'what a queue asks for by its topic is not unclaimed')
   },
 )
 
