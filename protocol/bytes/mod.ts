@@ -1,6 +1,7 @@
 // Cursor over bytes that come from outside: every read is checked against what remains; varints are minimal; nothing trails.
 
 import { declareFaults } from '#protocol/base/mod.ts'
+import { Texts } from './texts.ts'
 
 const fault = declareFaults('bytes', {
   BYTES_SHORT: {
@@ -27,6 +28,7 @@ const fault = declareFaults('bytes', {
 
 const U32 = 0x1_0000_0000
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+const texts = new Texts()
 
 /** Reads forward through `bytes`. Views returned alias `bytes`. */
 export class ByteReader {
@@ -46,7 +48,8 @@ export class ByteReader {
     return this.end - this.offset
   }
 
-  private take(length: number): number {
+  /** Goes past `length` bytes; where they begin. */
+  skip(length: number): number {
     const at = this.offset
     if (length > this.end - at) throw fault('BYTES_SHORT', { where: `${this.where}+${at}` })
     this.offset = at + length
@@ -54,20 +57,20 @@ export class ByteReader {
   }
 
   u8(): number {
-    return this.bytes[this.take(1)] as number
+    return this.bytes[this.skip(1)] as number
   }
 
   u16(): number {
-    return this.bytes.readUInt16LE(this.take(2))
+    return this.bytes.readUInt16LE(this.skip(2))
   }
 
   u32(): number {
-    return this.bytes.readUInt32LE(this.take(4))
+    return this.bytes.readUInt32LE(this.skip(4))
   }
 
   /** An unsigned 64-bit integer below 2^53. */
   u53(): number {
-    const at = this.take(8)
+    const at = this.skip(8)
     return readU53(this.bytes, at, this.where)
   }
 
@@ -89,18 +92,24 @@ export class ByteReader {
   }
 
   view(length: number): Buffer {
-    const at = this.take(length)
+    const at = this.skip(length)
     return this.bytes.subarray(at, at + length)
   }
 
   text(length: number): string {
-    return decodeText(this.view(length), this.where)
+    const at = this.skip(length)
+    return textAt(this.bytes, at, { to: at + length, where: this.where })
   }
 
   /** Faults with `BYTES_TRAILING` unless everything was read. */
   finish(): void {
     if (this.offset !== this.end) throw fault('BYTES_TRAILING', { where: `${this.where}+${this.offset}` })
   }
+}
+
+/** The text in `bytes` from `from` to `to`, as `decodeText`; the same string again for one that was read lately. */
+export function textAt(bytes: Buffer, from: number, { to, where }: { to: number; where: string }): string {
+  return texts.find(bytes, from, to) ?? decodeText(bytes.subarray(from, to), where)
 }
 
 /** Well-formed UTF-8 to a string. Faults: `TEXT_INVALID`. */

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { attributesOf, contentsIn, HEADER_CONTENT, NO_CONTENTS, PLAIN } from './attributes.ts'
 import { openBatch } from './batch.ts'
-import type { HeaderValue } from './envelope.ts'
+import type { HeaderValue } from './headers.ts'
 import { message, sealed } from './testing.ts'
 
 const id = (n: number): string => n.toString(16).padStart(32, '0')

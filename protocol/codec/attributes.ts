@@ -3,8 +3,8 @@
 // harm.
 
 import type { Batch, Run } from './batch.ts'
-import type { Headers, HeaderValue } from './envelope.ts'
 import { codecFault } from './faults.ts'
+import type { Headers, HeaderValue } from './headers.ts'
 import { CONTENTS_PER_MESSAGE_MAX } from './limits.ts'
 
 export const HEADER_PRIORITY = ':priority'

@@ -8,9 +8,10 @@ import { ByteReader } from '#protocol/bytes/mod.ts'
 import { inflateZstd } from '#protocol/bytes/zstd.ts'
 import { ed25519, LEAF_PREFIX, SUITE_NONE, suiteOf } from '#protocol/crypto/mod.ts'
 import { BODY_BYTES_MAX } from '#protocol/frame/mod.ts'
-import { checkTopic, decodeHeaders, type Envelope } from './envelope.ts'
+import { checkTopic, type Envelope } from './envelope.ts'
 import { codecFault } from './faults.ts'
 import { type BatchHead, contentDigestOf, FLAG_TREE, FLAG_ZSTD, parseHead, signatureOf, signedPart } from './head.ts'
+import { readHeaders } from './headers.ts'
 import { HEADERS_BYTES_MAX, KEY_BYTES_MAX, TOPIC_BYTES_MAX, ZSTD_WINDOW_LOG_MAX } from './limits.ts'
 
 /** Consecutive messages of a batch that share an envelope. */
@@ -225,8 +226,11 @@ function parseIndex(bytes: Buffer, head: BatchHead): BatchIndex {
   const reader = new ByteReader(bytes, 'batch index')
   const envelopes: Envelope[] = []
   const envelopeEnds: number[] = []
+  let checked = ''
   for (let i = 0; i < head.envelopeCount; i++) {
-    envelopes.push(parseEnvelope(reader))
+    const envelope = parseEnvelope(reader, checked)
+    checked = envelope.topic
+    envelopes.push(envelope)
     envelopeEnds.push(reader.offset)
   }
   const runs: Run[] = []
@@ -244,16 +248,17 @@ function parseIndex(bytes: Buffer, head: BatchHead): BatchIndex {
   return { envelopes, runs, envelopeEnds }
 }
 
-/** One envelope entry at the reader: `0x00 ‖ topic length ‖ topic ‖ headers length ‖ headers`. */
-export function parseEnvelope(reader: ByteReader): Envelope {
+/** One envelope entry at the reader: `0x00 ‖ topic length ‖ topic ‖ headers length ‖ headers`. Of `checked` it is known that it is a topic. */
+export function parseEnvelope(reader: ByteReader, checked = ''): Envelope {
   if (reader.u8() !== LEAF_PREFIX) throw codecFault('BATCH_MALFORMED', { why: 'an envelope does not begin with 0x00' })
   const topicBytes = reader.varint()
   if (topicBytes > TOPIC_BYTES_MAX) throw codecFault('BATCH_MALFORMED', { why: 'a topic is too long' })
   const topic = reader.text(topicBytes)
-  checkTopic(topic)
+  if (topic !== checked || topic === '') checkTopic(topic)
   const headersBytes = reader.varint()
   if (headersBytes > HEADERS_BYTES_MAX) throw codecFault('BATCH_MALFORMED', { why: 'headers are too long' })
-  return { topic, headers: decodeHeaders(reader.view(headersBytes)) }
+  const from = reader.skip(headersBytes)
+  return { topic, headers: readHeaders(reader.bytes, from, reader.offset) }
 }
 
 function malformedPayload(why: string, cause?: unknown): Fault {

@@ -14,9 +14,10 @@ import {
   SUITE_NONE,
 } from '#protocol/crypto/mod.ts'
 import { BODY_BYTES_MAX, INDEX_BYTES_MAX, PAYLOAD_RAW_BYTES_MAX } from '#protocol/frame/mod.ts'
-import { checkTopic, encodeHeaders, type Headers, NO_HEADERS } from './envelope.ts'
+import { checkTopic, encodeHeaders } from './envelope.ts'
 import { codecFault } from './faults.ts'
 import { FLAG_RECEIPT_DELIVERED, FLAG_RECEIPT_FINAL, FLAG_TREE, FLAG_ZSTD, headSize, writeHead } from './head.ts'
+import { type Headers, NO_HEADERS } from './headers.ts'
 import { BATCH_MESSAGES_MAX, ENVELOPES_MAX, KEY_BYTES_MAX, ZSTD_WINDOW_LOG_MAX } from './limits.ts'
 
 export type Compression = 'none' | 'zstd'

@@ -1,16 +1,11 @@
 // An envelope is what many messages share: topic and headers. A batch holds each distinct one once.
 
-import { Packr, Unpackr } from 'msgpackr'
+import { Packr } from 'msgpackr'
 import { codecFault } from './faults.ts'
-import { headerBytesProblem } from './headers.ts'
+import { type Headers, isHeaderName, readHeaders } from './headers.ts'
 import { HEADERS_BYTES_MAX, HEADERS_MAX, TOPIC_BYTES_MAX } from './limits.ts'
 
-export type HeaderValue = string | number | boolean | null
-export type Headers = { readonly [name: string]: HeaderValue }
-
 export type Envelope = { readonly topic: string; readonly headers: Headers }
-
-export const NO_HEADERS: Headers = Object.freeze({})
 
 /** Headers with a meaning of their own begin with a colon; applications choose any other name. */
 export const HEADER_CONTENT_TYPE = ':content-type'
@@ -24,8 +19,6 @@ export const HEADER_FILE_CHANGED_MS = ':file-changed'
 
 // Plain MessagePack: no record extension, so that any implementation reads it.
 const packr = new Packr({ useRecords: false, mapsAsObjects: true, variableMapSize: true })
-// Integers of 64 bits come as numbers: `headerBytesProblem` lets only exact ones pass.
-const unpackr = new Unpackr({ useRecords: false, mapsAsObjects: true, int64AsType: 'number' })
 const EMPTY = Buffer.alloc(0)
 
 /** Headers as MessagePack map; no headers take no bytes. Faults: `HEADERS_INVALID`. */
@@ -41,17 +34,7 @@ export function encodeHeaders(headers: Headers): Buffer {
 
 /** Faults: `HEADERS_INVALID` for anything but a flat map of simple values. */
 export function decodeHeaders(bytes: Buffer): Headers {
-  if (bytes.length === 0) return NO_HEADERS
-  const why = headerBytesProblem(bytes)
-  if (why !== null) throw codecFault('HEADERS_INVALID', { why })
-  let value: unknown
-  try {
-    value = unpackr.decode(bytes)
-  } catch (cause) {
-    throw codecFault('HEADERS_INVALID', { why: 'not MessagePack', cause })
-  }
-  checkHeaders(value)
-  return value
+  return readHeaders(bytes, 0, bytes.length)
 }
 
 function checkHeaders(value: unknown): asserts value is Headers {
@@ -61,7 +44,7 @@ function checkHeaders(value: unknown): asserts value is Headers {
   let count = 0
   for (const [name, item] of Object.entries(value)) {
     if (++count > HEADERS_MAX) throw codecFault('HEADERS_INVALID', { why: `more than ${HEADERS_MAX}` })
-    if (!isSimple(item) || !isHeaderName(name))
+    if (!isSimple(item) || !isHeaderName(name) || !name.isWellFormed())
       throw codecFault('HEADERS_INVALID', { why: `header "${name.slice(0, 40)}"` })
   }
 }
@@ -69,11 +52,6 @@ function checkHeaders(value: unknown): asserts value is Headers {
 function isSimple(item: unknown): boolean {
   if (typeof item === 'string') return item.isWellFormed()
   return typeof item === 'number' || typeof item === 'boolean' || item === null
-}
-
-/** `__proto__` cannot be a name in every language, this one included. */
-function isHeaderName(name: string): boolean {
-  return name !== '' && name !== '__proto__' && name !== '__proto_' && name.isWellFormed()
 }
 
 /** Faults: `TOPIC_INVALID`. */

@@ -4,8 +4,8 @@ import { createHash, createPrivateKey, createPublicKey, type KeyObject } from 'n
 import type { Random } from '#protocol/bytes/testing.ts'
 import { DIGEST_BYTES, ed25519, type SigningKey, SUITE_ED25519, SUITE_NONE, signingKey } from '#protocol/crypto/mod.ts'
 import { BatchBuilder, type SealOptions } from './builder.ts'
-import { type Headers, type HeaderValue, NO_HEADERS } from './envelope.ts'
 import { encodeHead, type HeadInput, signedPart } from './head.ts'
+import { type Headers, type HeaderValue, NO_HEADERS } from './headers.ts'
 
 export type TestKey = SigningKey & { readonly publicKey: KeyObject }
 
