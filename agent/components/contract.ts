@@ -57,7 +57,15 @@ export type HubContent = {
     readonly reuse: readonly string[]
     readonly signal: AbortSignal
   }): Promise<{ readonly name: string; readonly mediaType: string; readonly size: number }>
+  /**
+   * Lends its bytes, which are what its origin signed. Absent: whoever gives it does not. Faults: `DOCUMENT_TOO_LARGE`, what it is that
+   * it cannot be had; with `retry`, what may pass.
+   */
+  read?(signal?: AbortSignal): Promise<Lent>
 }
+
+/** A document in memory, which is counted until `release`. */
+export type Lent = { readonly bytes: Buffer; release(): void }
 
 /**
  * A row with the place it came from, in the source's terms (line number, primary key, queue position). With `content` it is a

@@ -47,8 +47,14 @@ export async function documentOf(item: Item, { field, bytesMax }: DocumentPlace)
   }
   if (content === undefined) throw componentFault('DOCUMENT_MISSING', { why: 'the item is a row, not a file' })
   switch (content.kind) {
-    case 'hub':
-      throw componentFault('DOCUMENT_AT_HUB', { where: `content ${content.id}` })
+    case 'hub': {
+      bounded(content.size)
+      if (content.read === undefined) throw componentFault('DOCUMENT_AT_HUB', { where: `content ${content.id}` })
+      // Whoever gave it counts it until this step is done.
+      const { bytes } = await content.read()
+      bounded(bytes.length)
+      return bytes
+    }
     case 'bytes': {
       const { bytes } = content
       bounded(bytes.length)

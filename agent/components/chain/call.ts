@@ -4,7 +4,8 @@ import { hash } from 'node:crypto'
 import type { Fault } from '#protocol/base/mod.ts'
 import { type Item, isOwnRef } from '../contract.ts'
 import { digestOf } from './encoding.ts'
-import type { ChainReject, ChainResult, StepRecord } from './types.ts'
+import { Lending } from './lending.ts'
+import type { ChainReject, ChainResult, LargeDocuments, StepRecord } from './types.ts'
 
 /** Where a step stands in its chain. */
 export type StepPlace = { readonly step: number; readonly type: string }
@@ -12,6 +13,7 @@ export type StepPlace = { readonly step: number; readonly type: string }
 export class Call {
   readonly signal: AbortSignal | undefined
   readonly recorded: boolean
+  readonly large: Lending
   /** The ordinal of the first item. They go on from call to call: what a channel kept and gives as its own is found out. */
   readonly #first: number
   readonly #refs: Item['ref'][] = []
@@ -23,10 +25,16 @@ export class Call {
   #digested: readonly Item[] | null = null
   #digest = ''
 
-  constructor(options: { first: number; recorded: boolean; signal: AbortSignal | undefined }) {
+  constructor(options: {
+    readonly first: number
+    readonly recorded: boolean
+    readonly signal: AbortSignal | undefined
+    readonly large: LargeDocuments | undefined
+  }) {
     this.#first = options.first
     this.recorded = options.recorded
     this.signal = options.signal
+    this.large = new Lending(options.large ?? null, options.signal)
   }
 
   /** The first ordinal of the next call. */
@@ -94,7 +102,7 @@ export class Call {
     const ref = this.next
     this.#refs.push(item.ref)
     this.#origins.push(origin)
-    return content === undefined ? { row, ref } : { row, ref, content }
+    return content === undefined ? { row, ref } : { row, ref, content: this.large.lent(content) }
   }
 
   #isOrdinal(ref: Item['ref']): boolean {

@@ -14,7 +14,7 @@ import { Call } from './call.ts'
 import { chainFault } from './faults.ts'
 import { dueHere, type HereStep, processHere } from './here.ts'
 import { ThreadSegment } from './segment.ts'
-import type { Chain, ChainResult, ChannelSpec } from './types.ts'
+import type { Chain, ChainResult, ChannelSpec, LargeDocuments } from './types.ts'
 
 export type ChainOptions = {
   /** `resolvePath` must resolve against one folder, that of `resolvePath('.')`. */
@@ -100,13 +100,13 @@ class ChannelChain implements Chain {
     }
   }
 
-  async process(items: readonly Item[], signal?: AbortSignal): Promise<ChainResult> {
-    const call = this.#call(signal)
+  async process(items: readonly Item[], signal?: AbortSignal, large?: LargeDocuments): Promise<ChainResult> {
+    const call = this.#call(signal, large)
     return this.#ended(call, await this.#through(call.enter(items), { from: 0, call }))
   }
 
-  async due(signal?: AbortSignal): Promise<ChainResult> {
-    const call = this.#call(signal)
+  async due(signal?: AbortSignal, large?: LargeDocuments): Promise<ChainResult> {
+    const call = this.#call(signal, large)
     const step = this.#soonest()
     if (step === null) return call.result([])
     this.#unsaved.add(step)
@@ -151,8 +151,8 @@ class ChannelChain implements Chain {
     if (failures.length > 0) throw failures[0]
   }
 
-  #call(signal: AbortSignal | undefined): Call {
-    return new Call({ first: this.#nextOrdinal, recorded: this.#record, signal })
+  #call(signal: AbortSignal | undefined, large: LargeDocuments | undefined): Call {
+    return new Call({ first: this.#nextOrdinal, recorded: this.#record, signal, large })
   }
 
   #ended(call: Call, items: readonly Item[]): ChainResult {

@@ -4,6 +4,7 @@
 //
 //   item     row (object) · content
 //   content  0 none · 1 local file: path text, size n, changed and inode float64 · 2 bytes: n, bytes · 3 at the hub: id text, size n
+//            4 at the hub, on its way to a thread that asks for its bytes: id text, size n, bytes
 //   object   n, then n times: name value-of-text · value
 //   value    0 null · 1 false · 2 true · 3 float64 · 4 text · 5 text that is not well-formed: n units, UTF-16
 //            6 bigint: its decimal text · 7 n bytes · 8 list: n, values · 9 object
@@ -34,6 +35,7 @@ const NO_CONTENT = 0
 const LOCAL_CONTENT = 1
 const BYTES_CONTENT = 2
 const HUB_CONTENT = 3
+const LENT_CONTENT = 4
 
 /** Bytes an ASCII text of this length is copied in by hand faster than by a call. */
 const SHORT_TEXT = 32
@@ -184,6 +186,15 @@ export class ItemWriter {
     this.#content(content)
   }
 
+  /** An item whose content is at the hub, with its bytes. */
+  lent({ row }: Item, { id, size }: HubContent, bytes: Uint8Array): void {
+    this.object(row)
+    this.u8(LENT_CONTENT)
+    this.text(id)
+    this.varint(size)
+    this.bytes(bytes)
+  }
+
   #content(content: Content | undefined): void {
     switch (content?.kind) {
       case undefined:
@@ -305,14 +316,14 @@ export class ItemReader {
     return object
   }
 
-  /** Large content at the hub comes out of `hubContent`, by its id. */
-  item(ref: Item['ref'], hubContent: (id: string, size: number) => Content): Item {
+  /** Large content at the hub comes out of `hubContent`, by its id; `lent` are its bytes when they came along. */
+  item(ref: Item['ref'], hubContent: (id: string, size: number, lent: Buffer | null) => Content): Item {
     const row = this.object()
     const content = this.#content(hubContent)
     return content === null ? { row, ref } : { row, ref, content }
   }
 
-  #content(hubContent: (id: string, size: number) => Content): Content | null {
+  #content(hubContent: (id: string, size: number, lent: Buffer | null) => Content): Content | null {
     const kind = this.u8()
     switch (kind) {
       case NO_CONTENT:
@@ -327,7 +338,12 @@ export class ItemReader {
         return { kind: 'bytes', bytes: this.raw(this.varint()) }
       case HUB_CONTENT: {
         const id = this.text()
-        return hubContent(id, this.varint())
+        return hubContent(id, this.varint(), null)
+      }
+      case LENT_CONTENT: {
+        const id = this.text()
+        const size = this.varint()
+        return hubContent(id, size, this.raw(this.varint()))
       }
       default:
         throw new Error(`no content begins with ${kind}`)

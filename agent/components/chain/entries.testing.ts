@@ -2,9 +2,10 @@
 
 import { appendFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { declareFaults } from '#protocol/base/mod.ts'
+import { asFault, declareFaults } from '#protocol/base/mod.ts'
 import { f } from '#protocol/fields/mod.ts'
 import { type Channel, type ComponentContext, type Item, ownRef, type Reject } from '../contract.ts'
+import { documentOf } from '../document.ts'
 import { type ComponentEntry, defineComponent } from '../registry.ts'
 
 export const testFault = declareFaults('chain-test', {
@@ -139,6 +140,37 @@ class SumChannel implements Channel {
   }
 }
 
+/** Looks at the document of an item whose field `look` says so, and gives it `times` over; any other goes on as it is. */
+class DocumentChannel implements Channel {
+  readonly #times: number
+
+  constructor(times: number) {
+    this.#times = times
+  }
+
+  async process(items: readonly Item[], reject: (reject: Reject) => void): Promise<readonly Item[]> {
+    const out: Item[] = []
+    for (const item of items) {
+      try {
+        out.push(await this.#made(item))
+      } catch (error) {
+        reject({ item, fault: asFault(error) })
+      }
+    }
+    return out
+  }
+
+  async #made(item: Item): Promise<Item> {
+    if (item.row.look !== true) return item
+    const document = await documentOf(item, { bytesMax: 2 ** 24 })
+    if (this.#times === 0) return item
+    const bytes = Buffer.concat(Array.from({ length: this.#times }, () => document))
+    return { row: { ...item.row, size: bytes.length }, ref: item.ref, content: { kind: 'bytes', bytes } }
+  }
+}
+
+const timed = f.object({ name: f.integer({ doc: 'how often it gives the document; 0: as it came', min: 0, max: 100 }) })
+
 const named = f.object({ name: f.text({ doc: 'field it sets, and name by which items call it' }) })
 
 export const testEntries: readonly ComponentEntry[] = [
@@ -156,6 +188,21 @@ export const testEntries: readonly ComponentEntry[] = [
     settings: named,
     isolated: true,
     create: ({ name }, context) => new TestChannel(name, context),
+  }),
+  defineComponent({
+    kind: 'channel',
+    type: 'document',
+    doc: 'Multiplies documents',
+    settings: timed,
+    create: ({ name }) => new DocumentChannel(name),
+  }),
+  defineComponent({
+    kind: 'channel',
+    type: 'isolated-document',
+    doc: 'The same in a thread',
+    settings: timed,
+    isolated: true,
+    create: ({ name }) => new DocumentChannel(name),
   }),
   defineComponent({
     kind: 'channel',

@@ -10,21 +10,42 @@ type Given = { readonly items: readonly Item[]; readonly rejects: readonly Rejec
 
 /** What passes the step. Throws what its channel throws, unless that is the defect of one item. */
 export async function processHere(step: HereStep, items: readonly Item[], call: Call): Promise<readonly Item[]> {
-  const { channel } = step
+  // One that keeps something has one call.
+  const groups = step.stateful ? [items] : call.large.groupsOf(items)
   return recorded(step, items, call, async () => {
-    try {
-      return await given((reject) => channel.process(items, reject, call.signal))
-    } catch (error) {
-      if (error instanceof Fault || step.stateful || call.signal?.aborted === true) throw error
-      return oneByOne(step, items, { error, call })
+    if (groups.length === 1) return together(step, items, call)
+    const out: Item[] = []
+    const rejects: Reject[] = []
+    for (const group of groups) {
+      const came = await together(step, group, call)
+      out.push(...came.items)
+      rejects.push(...came.rejects)
     }
+    return { items: out, rejects }
   })
+}
+
+async function together(step: HereStep, items: readonly Item[], call: Call): Promise<Given> {
+  const { channel } = step
+  try {
+    const came = await given((reject) => channel.process(items, reject, call.signal))
+    return { ...came, items: await call.large.put(came.items) }
+  } catch (error) {
+    call.large.check()
+    if (error instanceof Fault || step.stateful || call.signal?.aborted === true) throw error
+    return oneByOne(step, items, { error, call })
+  } finally {
+    call.large.release()
+  }
 }
 
 /** What has come due of what the channel kept. */
 export async function dueHere(step: HereStep, call: Call): Promise<readonly Item[]> {
   const { channel } = step
-  return recorded(step, [], call, () => given((reject) => channel.due?.(reject) ?? []))
+  return recorded(step, [], call, async () => {
+    const came = await given((reject) => channel.due?.(reject) ?? [])
+    return { ...came, items: await call.large.put(came.items) }
+  })
 }
 
 async function recorded(
@@ -64,9 +85,10 @@ async function oneByOne(
   for (const item of items) {
     try {
       const each = await given((reject) => channel.process([item], reject, call.signal))
-      passed.push(...each.items)
+      passed.push(...(await call.large.put(each.items)))
       rejects.push(...each.rejects)
     } catch (again) {
+      call.large.check()
       if (again instanceof Fault || call.signal?.aborted === true) throw again
       repeated = true
       rejects.push({ item, fault: asFault(again) })

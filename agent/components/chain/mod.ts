@@ -3,4 +3,4 @@
 export { atStep } from './at-step.ts'
 export { type ChainOptions, chainOf, type ThreadEntries, wantsThread } from './chain.ts'
 export { digestOf, encodeItems } from './encoding.ts'
-export type { Chain, ChainReject, ChainResult, ChannelSpec, StepRecord } from './types.ts'
+export type { Chain, ChainReject, ChainResult, ChannelSpec, LargeDocuments, StepRecord } from './types.ts'

@@ -161,8 +161,9 @@ async function attempt(channel: Channel, items: readonly Item[]): Promise<readon
   }
 }
 
-/** Stands in for large content at the hub; the chain puts it back. */
-function atHub(id: string, size: number): Content {
+/** Stands in for large content at the hub; the chain puts it back. A step that wants its bytes and has none is run again with them. */
+function atHub(id: string, size: number, lent: Buffer | null): Content {
   const download = () => Promise.reject(componentFault('DOCUMENT_AT_HUB', { where: `content ${id}` }))
-  return { kind: 'hub', id, size, download }
+  if (lent === null) return { kind: 'hub', id, size, download }
+  return { kind: 'hub', id, size, download, read: async () => ({ bytes: lent, release: () => undefined }) }
 }

@@ -1,13 +1,13 @@
 // Consecutive steps that run together in a thread of the pool.
 
 import { createHash } from 'node:crypto'
-import type { Fault } from '#protocol/base/mod.ts'
-import type { ComponentContext, Content, Item } from '../contract.ts'
+import { asFault, type Fault } from '#protocol/base/mod.ts'
+import type { ComponentContext, Content, HubContent, Item } from '../contract.ts'
 import {
   type Configuration,
   configurationOf,
-  type Failure,
   type IsolatedPool,
+  type Outcome,
   retire,
   unpackFault,
 } from '../isolation/mod.ts'
@@ -58,7 +58,8 @@ export class ThreadSegment {
 
   async process(items: readonly Item[], call: Call): Promise<readonly Item[]> {
     const outcomes = await this.#run(items, call.signal)
-    const came = outcomes.map((outcome, i) => this.#read(outcome, items[i] as Item))
+    const came: Came[] = []
+    for (const [i, outcome] of outcomes.entries()) came.push(await this.#came(outcome, items[i] as Item, call))
     // By steps, as if these had run one after the other.
     for (const [at, step] of this.steps.entries()) {
       for (const [i, { refused }] of came.entries()) {
@@ -78,9 +79,41 @@ export class ThreadSegment {
     retire(this.#configuration)
   }
 
-  #run(items: readonly Item[], signal: AbortSignal | undefined) {
+  /** What came of an item; of one whose document a step asked for, when that has been given. */
+  async #came(outcome: Outcome, item: Item, call: Call): Promise<Came> {
+    try {
+      let came = this.#read(outcome, item)
+      if (came.refused?.fault.code === 'DOCUMENT_AT_HUB' && item.content?.kind === 'hub')
+        came = await this.#lent(came, { item, content: item.content, call })
+      return { ...came, items: await call.large.put(came.items) }
+    } finally {
+      call.large.release()
+    }
+  }
+
+  async #lent(
+    came: Came,
+    { item, content, call }: { readonly item: Item; readonly content: HubContent; readonly call: Call },
+  ): Promise<Came> {
+    if (content.read === undefined) return came
+    // In memory of its own, which goes to the thread.
+    const writer = new ItemWriter()
+    try {
+      const { bytes } = await content.read()
+      writer.lent(item, content, bytes)
+    } catch (error) {
+      call.large.check()
+      return { ...came, refused: { at: came.refused?.at ?? 0, fault: asFault(error) } }
+    }
+    const [outcome] = await this.#run([item], call.signal, writer)
+    return this.#read(outcome as Outcome, item)
+  }
+
+  /** `lent`: the one item is written already. */
+  #run(items: readonly Item[], signal: AbortSignal | undefined, lent: ItemWriter | null = null) {
     const writer = this.#writer
     const inputOf = (index: number) => {
+      if (lent !== null) return lent.written()
       writer.reset()
       writer.item(items[index] as Item)
       return writer.written()
@@ -90,12 +123,13 @@ export class ThreadSegment {
       configuration: this.#configuration,
       count: items.length,
       inputOf,
+      owned: lent !== null,
       ...(this.#timeMs === undefined ? {} : { timeMs: this.#timeMs }),
       ...(signal === undefined ? {} : { signal }),
     })
   }
 
-  #read(outcome: Buffer | Failure, item: Item): Came {
+  #read(outcome: Outcome, item: Item): Came {
     const { ref, content } = item
     if ('fault' in outcome) {
       const digests = this.#recorded ? [digestOf(item)] : []

@@ -1,6 +1,6 @@
 // What a chain of channels is to whoever runs one: a flow of an agent, a pipeline of the hub.
 
-import type { Item, Reject } from '../contract.ts'
+import type { Content, Item, Reject } from '../contract.ts'
 
 /** A channel by its name in the registry, with settings that its own spec has read: plain data, which can go to a thread. */
 export type ChannelSpec = { readonly type: string; readonly settings: unknown }
@@ -24,6 +24,17 @@ export type StepRecord = {
 /** A refused item, as it was when it came into the chain if it is known, else as the refusing step had it. */
 export type ChainReject = Reject & { readonly step: number; readonly type: string }
 
+/**
+ * What whoever runs a chain lends it for large documents. Steps get the bytes of those that come in when they ask for them (see
+ * `HubContent.read`), one document at a time; those that come out are put away at once.
+ */
+export type LargeDocuments = {
+  /** Larger ones are put away. */
+  readonly inlineBytesMax: number
+  /** Gives what stands for it from now on. `bytes` are not changed any more. Faults: those of where it is put. */
+  put(bytes: Uint8Array, item: Item, signal?: AbortSignal): Promise<Content>
+}
+
 export type ChainResult = {
   readonly items: readonly Item[]
   readonly rejects: readonly ChainReject[]
@@ -39,9 +50,9 @@ export type Chain = {
    * What comes of the items, in their order. Of an item that is refused nothing comes; the others pass. What a channel has kept from
    * earlier calls bears an `ownRef`, whose item nobody else knows. Throws a fault when it can be tried again or must not go on.
    */
-  process(items: readonly Item[], signal?: AbortSignal): Promise<ChainResult>
+  process(items: readonly Item[], signal?: AbortSignal, large?: LargeDocuments): Promise<ChainResult>
   /** What has come due; call it again while `dueAtMs` has passed. */
-  due(signal?: AbortSignal): Promise<ChainResult>
+  due(signal?: AbortSignal, large?: LargeDocuments): Promise<ChainResult>
   dueAtMs(): number | null
   /** The states of its channels as one text; `null` when none keeps anything. */
   save(): Promise<string | null>

@@ -17,9 +17,15 @@ export class Gathered {
     return this.#ends.length
   }
 
-  /** Copies them. */
-  add(piece: Uint8Array): void {
+  /** Copies them; what is `owned`, and nobody else's any more, only when it is not the first. */
+  add(piece: Uint8Array, owned = false): void {
     const end = this.#filled + piece.byteLength
+    if (owned && this.#filled === 0 && piece.buffer instanceof ArrayBuffer) {
+      this.#bytes = piece as Uint8Array<ArrayBuffer>
+      this.#filled = end
+      this.#ends.push(end)
+      return
+    }
     if (end > this.#bytes.length) {
       const larger = new Uint8Array(Math.max(end, 2 * this.#bytes.length))
       larger.set(this.#bytes.subarray(0, this.#filled))

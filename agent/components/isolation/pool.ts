@@ -51,6 +51,8 @@ export type Run = {
    * again. A fault it throws is the item's.
    */
   readonly inputOf: (index: number) => Uint8Array
+  /** There is one item, and the memory of its bytes is handed over whole, not copied. */
+  readonly owned?: boolean
   /** Instead of the pool's. */
   readonly timeMs?: number
   readonly signal?: AbortSignal
@@ -330,7 +332,7 @@ function cut(job: Job, itemsMax: number): Slice | null {
   const inputs = new Gathered()
   const take = (index: number): boolean => {
     try {
-      inputs.add(run.inputOf(index))
+      inputs.add(run.inputOf(index), run.owned === true)
     } catch (error) {
       if (!(error instanceof Fault)) throw error
       outcomes[index] = { fault: error, place: 0 }
