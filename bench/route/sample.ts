@@ -76,16 +76,20 @@ export const headerRules = (count: number): HeaderRule[] =>
 
 export const BATCH_MESSAGES = 1_000
 
-/** Sealed batches of small messages, `perEnvelope` after one another with the same headers; the batches go round all rules. */
-export function headerBatches(
-  rules: number,
-  { batches, perEnvelope }: { batches: number; perEnvelope: number },
-): Buffer[] {
+export type Alike = 'ten' | 'none' | 'never'
+
+/**
+ * Sealed batches of small messages, which go round all rules: ten after one another with the same headers, no two after one another,
+ * or no two at all.
+ */
+export function headerBatches(rules: number, { batches, alike }: { batches: number; alike: Alike }): Buffer[] {
+  const perEnvelope = alike === 'ten' ? 10 : 1
   let next = 0
   return Array.from({ length: batches }, (_, b) => {
     const builder = new BatchBuilder()
     for (let i = 0; i < BATCH_MESSAGES / perEnvelope; i++) {
-      const headers = { area: String((next++ * 7919) % rules), kind: 'permit' }
+      const area = String((next++ * 7919) % rules)
+      const headers = alike === 'never' ? { area, kind: 'permit', number: `P-${next}` } : { area, kind: 'permit' }
       for (let k = 0; k < perEnvelope; k++) builder.add('register/permits', headers, null, Buffer.alloc(100, k))
     }
     const sealed = {

@@ -5,9 +5,9 @@ import { Router } from '#hub/router/mod.ts'
 import { compileRules } from '#hub/router/rules/mod.ts'
 import { policyOf, Queue } from '#hub/store/mod.ts'
 import { openBatch } from '#protocol/codec/mod.ts'
-import { BATCH_MESSAGES, conditions, documents, headerBatches, headerRules } from './sample.ts'
+import { type Alike, BATCH_MESSAGES, conditions, documents, headerBatches, headerRules } from './sample.ts'
 
-export const WAYS = ['content', 'fontoxpath', 'libxml2', 'header', 'header-distinct'] as const
+export const WAYS = ['content', 'fontoxpath', 'libxml2', 'header', 'header-distinct', 'header-unique'] as const
 export type Way = (typeof WAYS)[number]
 
 /** Routes some messages, and gives how many rules fitted, so that all ways can be held against each other. */
@@ -22,9 +22,11 @@ export async function workOf(way: Way, rules: number): Promise<Work> {
     case 'libxml2':
       return byLibxml2()
     case 'header':
-      return byHeader(rules, 10)
+      return byHeader(rules, 'ten')
     case 'header-distinct':
-      return byHeader(rules, 1)
+      return byHeader(rules, 'none')
+    case 'header-unique':
+      return byHeader(rules, 'never')
   }
 }
 
@@ -79,7 +81,7 @@ async function byLibxml2(): Promise<Work> {
   }
 }
 
-function byHeader(count: number, perEnvelope: number): Work {
+function byHeader(count: number, alike: Alike): Work {
   const compiled = compileRules({
     mode: 'all',
     default: [],
@@ -101,16 +103,14 @@ function byHeader(count: number, perEnvelope: number): Work {
     rules: {
       version: { version: 1 },
       defaults: [],
-      route: (envelope) => {
-        const { decision } = compiled.match(envelope)
-        return { queues: decision?.ways[0]?.queues ?? [], deferred: false, matched: decision?.because === 'rules' }
-      },
+      isQuick: compiled.isQuick,
+      route: (envelope) => compiled.match(envelope).atOnce,
     },
     queue: queueOf('$routing'),
     named: queueOf,
   })
   const unrouted = queueOf('$unrouted')
-  const batches = headerBatches(count, { batches: 200, perEnvelope })
+  const batches = headerBatches(count, { batches: 200, alike })
   return {
     messages: batches.length * BATCH_MESSAGES,
     run: async () => {

@@ -43,8 +43,14 @@ export async function route(say: Say): Promise<ScenarioResult> {
     slowest.push(perSecond(said))
     say(`by header, ${rules} rules: ${Math.round(perSecond(said))} messages/s`)
   }
-  const distinct = await inRole('header-distinct', MANY)
-  ours[`by header, ${MANY} rules, no two after one another alike`] = perSecond(distinct)
+  for (const [way, name] of [
+    ['header-distinct', 'no two after one another alike'],
+    ['header-unique', 'no two alike'],
+  ] as const) {
+    const said = await inRole(way, MANY)
+    ours[`by header, ${MANY} rules, ${name}`] = perSecond(said)
+    say(`by header, ${MANY} rules, ${name}: ${Math.round(perSecond(said))} messages/s`)
+  }
   for (const kind of ['content', 'mapping'] as const) {
     say(`through a hub: ${kind} …`)
     const { perSecond, hubCpuMicros, hubRssMb } = await measureThrough(kind, THROUGH_MESSAGES)

@@ -1,15 +1,19 @@
 // Which queues a message belongs to: by topic pattern and header rules; and how it lies there: its priority, times and
-// partition. Rules are compiled into a tree once per change; the answer for an envelope is remembered, so a batch costs
-// one look-up per distinct envelope, whatever the number of rules. Only queues ordered by key look into the messages.
+// partition. Rules are compiled into a tree once per change, and what was found is remembered: for a topic, and for what a rule
+// says of it, as long as that is all that counts; for a whole envelope otherwise. So a batch costs one look-up per distinct
+// envelope, whatever the number of rules. Only queues ordered by key look into the messages.
 
 import type { Placement, Queue } from '#hub/store/mod.ts'
 import type { Attributes, Batch, Envelope } from '#protocol/codec/mod.ts'
 import { attributesOf, NO_CONTENTS, PLAIN, TopicTree } from '#protocol/codec/mod.ts'
 import { Choices } from './choices.ts'
+import { type AtOnce, NO_RULE_FITS } from './rules/mod.ts'
 import { noteOf } from './ways.ts'
 
-/** Envelopes whose queues are remembered: 16 Ki entries of about 200 bytes. */
+/** Envelopes, and topics, whose queues are remembered: 16 Ki entries of about 200 bytes each. */
 const REMEMBERED_MAX = 16_384
+/** What topics' rules say, of all topics. */
+const REMEMBERED_WAYS_MAX = 131_072
 
 /** What is known of all messages with one envelope. */
 type Way = {
@@ -19,6 +23,16 @@ type Way = {
   /** A rule names a queue that is not there (any more). */
   readonly isMissing: boolean
   readonly attributes: Attributes
+}
+
+/** What is known of all messages with one topic. */
+type AtTopic = {
+  /** Queues that ask for it, whatever the headers. */
+  readonly queues: readonly Queue[]
+  /** Queues that ask for it and for headers. */
+  readonly asking: readonly Queue[]
+  /** By what the rules say: where messages without headers of their own go. */
+  readonly ways: Map<AtOnce, Way>
 }
 
 type Routed = {
@@ -32,12 +46,9 @@ export type HeaderRules = {
   readonly version: { readonly version: number }
   /** Queues of messages that nothing else wants. */
   readonly defaults: readonly string[]
-  /** Queues it goes to at once; whether its content or a pipeline is needed for more; whether a rule may fit at all. */
-  route(envelope: Envelope): {
-    readonly queues: readonly string[]
-    readonly deferred: boolean
-    readonly matched: boolean
-  }
+  /** It takes no longer to ask the rules than to find an answer again. */
+  readonly isQuick: boolean
+  route(envelope: Envelope): AtOnce
 }
 
 /** What rules need of the hub: its queues by name, and its own for what is not decided at once. */
@@ -53,6 +64,8 @@ export class Router {
   private rulesAt: RulesAt | null = null
   private tree = new TopicTree<Queue>()
   private remembered = new Map<string, Way>()
+  private topics = new Map<string, AtTopic>()
+  private rememberedWays = 0
   private pending: (() => Iterable<Queue>) | null = null
 
   /** The rules have changed: those of `queues` count from the next batch on. Compiled then, once for many changes. */
@@ -64,7 +77,7 @@ export class Router {
   compile(queues: Iterable<Queue>): void {
     this.tree = new TopicTree()
     for (const queue of queues) for (const pattern of queue.info.rule.topics) this.tree.add(pattern, queue)
-    this.remembered = new Map()
+    this.forget()
     this.pending = null
     this.version++
   }
@@ -72,22 +85,30 @@ export class Router {
   /** Deployed rules, which count from the next batch on. */
   use(rulesAt: RulesAt): void {
     this.rulesAt = rulesAt
-    this.remembered = new Map()
+    this.forget()
     this.version++
   }
 
   /** The queues one envelope goes to at once. */
   queuesOf(envelope: Envelope): readonly Queue[] {
-    return this.wayOf(envelope).queues
+    return this.wayOf(envelope, this.say(envelope)).queues
   }
 
-  private wayOf(envelope: Envelope): Way {
-    const found = new Set<Queue>()
-    for (const queue of this.tree.match(envelope.topic)) if (headersMatch(queue, envelope)) found.add(queue)
-    const attributes = attributesOf(envelope.headers)
+  private say(envelope: Envelope): AtOnce {
+    return this.rulesAt === null ? NO_RULE_FITS : this.rulesAt.rules.route(envelope)
+  }
+
+  private wayOf(envelope: Envelope, atOnce: AtOnce): Way {
+    const { queues, asking } = this.atTopic(envelope.topic)
+    const found = new Set(queues)
+    for (const queue of asking) if (headersMatch(queue, envelope)) found.add(queue)
+    return this.make(found, { atOnce, attributes: attributesOf(envelope.headers) })
+  }
+
+  private make(found: Set<Queue>, { atOnce, attributes }: { atOnce: AtOnce; attributes: Attributes }): Way {
     if (this.rulesAt === null) return { queues: [...found], deferred: null, isMissing: false, attributes }
     const { rules, named } = this.rulesAt
-    const { queues, deferred, matched } = rules.route(envelope)
+    const { queues, deferred, matched } = atOnce
     let isMissing = false
     for (const name of matched || found.size > 0 ? queues : rules.defaults) {
       const queue = named(name)
@@ -96,6 +117,25 @@ export class Router {
     }
     const note = noteOf({ version: rules.version.version, placed: found.size > 0 || isMissing })
     return { queues: [...found], deferred: deferred ? note : null, isMissing, attributes }
+  }
+
+  private atTopic(topic: string): AtTopic {
+    const known = this.topics.get(topic)
+    if (known !== undefined) return known
+    const all = new Set(this.tree.match(topic))
+    const queues: Queue[] = []
+    const asking: Queue[] = []
+    for (const queue of all) (Object.keys(queue.info.rule.where).length === 0 ? queues : asking).push(queue)
+    const atTopic = { queues, asking, ways: new Map() }
+    if (this.topics.size >= REMEMBERED_MAX) this.forget()
+    this.topics.set(topic, atTopic)
+    return atTopic
+  }
+
+  private forget(): void {
+    this.remembered = new Map()
+    this.topics = new Map()
+    this.rememberedWays = 0
   }
 
   /**
@@ -141,14 +181,32 @@ export class Router {
   }
 
   private recall(batch: Batch, ends: readonly number[], i: number, envelope: Envelope): Way {
+    if (this.rulesAt === null || this.rulesAt.rules.isQuick) {
+      const way = this.recallAtTopic(envelope)
+      if (way !== null) return way
+    }
     const name = batch.indexBytes.toString('latin1', i === 0 ? 0 : ends[i - 1], ends[i])
     const known = this.remembered.get(name)
     if (known !== undefined) return known
-    const way = this.wayOf(envelope)
+    const way = this.wayOf(envelope, this.say(envelope))
     // Such an envelope hardly comes again, and would drive out others.
     if (way.attributes.contents !== NO_CONTENTS) return way
     if (this.remembered.size >= REMEMBERED_MAX) this.remembered.clear()
     this.remembered.set(name, way)
+    return way
+  }
+
+  /** `null` when its other headers count as well. */
+  private recallAtTopic(envelope: Envelope): Way | null {
+    const { queues, asking, ways } = this.atTopic(envelope.topic)
+    if (asking.length > 0 || attributesOf(envelope.headers) !== PLAIN) return null
+    const atOnce = this.say(envelope)
+    if (!atOnce.lasting) return null
+    const known = ways.get(atOnce)
+    if (known !== undefined) return known
+    const way = this.make(new Set(queues), { atOnce, attributes: PLAIN })
+    if (++this.rememberedWays > REMEMBERED_WAYS_MAX) this.forget()
+    else ways.set(atOnce, way)
     return way
   }
 }

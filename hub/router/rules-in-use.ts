@@ -10,11 +10,8 @@ import { type Batch, type Envelope, HEADER_CONTENT_TYPE } from '#protocol/codec/
 import type { RulesVersion } from './deployments.ts'
 import { Judge, type Question } from './judge.ts'
 import type { HeaderRules } from './router.ts'
-import { type CompiledRules, type Match, topicOf, type Way } from './rules/mod.ts'
+import { type AtOnce, type CompiledRules, type Match, topicOf, type Way } from './rules/mod.ts'
 import type { Deciding, Decision, Noted, RuleWay } from './ways.ts'
-
-/** Where messages with one envelope go at once. */
-type AtOnce = ReturnType<HeaderRules['route']>
 
 const NO_QUEUES: readonly string[] = []
 
@@ -33,8 +30,12 @@ export class RulesInUse implements Deciding, HeaderRules {
     return this.rules.set.default
   }
 
+  get isQuick(): boolean {
+    return this.rules.isQuick
+  }
+
   route(envelope: Envelope): AtOnce {
-    return atOnce(this.rules.match(envelope))
+    return this.rules.match(envelope).atOnce
   }
 
   async decide(
@@ -76,7 +77,7 @@ export class RulesInUse implements Deciding, HeaderRules {
     { envelope, noted }: { readonly envelope: Envelope; readonly noted: Noted | null },
   ): Decision {
     const { because, ways, failures } = this.rules.decide<Fault>(match, verdicts)
-    const placed = noted === null ? NO_QUEUES : atOnce(match).queues
+    const placed = noted === null ? NO_QUEUES : match.atOnce.queues
     return {
       ways: because === 'rules' ? ways.flatMap((way) => wayOf(way, placed, envelope)) : [],
       placed: noted?.placed === true || because === 'rules',
@@ -97,15 +98,4 @@ function wayOf(way: Way, placed: readonly string[], envelope: Envelope): RuleWay
   if (queues.length === 0) return []
   const topic = way.topic === null ? envelope.topic : topicOf(way.topic, envelope)
   return [{ rule: way.rules.join(', '), pipeline, topic, queues }]
-}
-
-function atOnce({ rules, sure, decision }: Match): AtOnce {
-  if (decision?.because === 'default') return { queues: NO_QUEUES, deferred: false, matched: false }
-  const queues: string[] = []
-  for (const { rule } of sure) {
-    if (rule.pipeline !== undefined) continue
-    for (const name of rule.to) if (!queues.includes(name)) queues.push(name)
-  }
-  const deferred = decision === null ? rules.length > 0 : sure.some(({ rule }) => rule.pipeline !== undefined)
-  return { queues, deferred, matched: rules.length > 0 }
 }

@@ -14,8 +14,9 @@
 // `match` does what topic and headers decide; its answer holds for every message with that envelope. `decide` does the rest.
 
 import type { Envelope } from '#protocol/codec/mod.ts'
+import { Answers, type AtOnce, NO_RULE_FITS } from './at-once.ts'
 import { allHold, type Test, testsOf } from './headers.ts'
-import { RULES_PER_STEP, SLICE_MS } from './limits.ts'
+import { QUICK_RULES_MAX, RULES_PER_STEP, SLICE_MS } from './limits.ts'
 import { RuleIndex } from './lookup.ts'
 import type { PipelineSpec, PredicateSpec, Rule, RuleSet } from './spec.ts'
 
@@ -58,18 +59,21 @@ export type Match = {
   readonly wanted: readonly number[]
   /** The decision, when no content is needed for it. */
   readonly decision: Decision<never> | null
+  readonly atOnce: AtOnce
 }
 
 export type CompiledRule = {
   readonly order: number
   readonly rule: Rule
   readonly tests: readonly Test[]
+  /** Those that still may not hold when the index has found it. */
+  asked: readonly Test[]
   /** Place in `predicates`; -1 for none. */
   readonly predicate: number
   /** Nothing behind it counts when it fits. */
   readonly ends: boolean
-  /** What is decided when it alone fits; made when first needed. */
-  alone: Decision<never> | null
+  /** What is decided when it alone fits, whatever the content; made when first needed. */
+  alone: Match | null
 }
 
 const NONE: readonly never[] = []
@@ -80,6 +84,7 @@ export class CompiledRules {
   /** Conditions on content, each once however many rules have it. */
   readonly predicates: readonly PredicateSpec[]
   private readonly index: RuleIndex
+  private readonly answers = new Answers()
   private readonly unmatched: Match
   private readonly fallback: Decision<never>
   /** Used again by each `match`, which is done with it when it returns. */
@@ -97,20 +102,28 @@ export class CompiledRules {
     const way: Way = { pipeline: null, topic: null, queues, rules: NONE }
     const none = queues.length === 0
     this.fallback = { because: none ? 'nothing' : 'default', rules: NONE, ways: none ? NONE : [way], failures: NONE }
-    this.unmatched = { rules: NONE, sure: NONE, wanted: NONE, decision: this.fallback }
+    this.unmatched = { rules: NONE, sure: NONE, wanted: NONE, decision: this.fallback, atOnce: NO_RULE_FITS }
+  }
+
+  /** Whether no message's topic and headers are compared with more than a few rules. */
+  get isQuick(): boolean {
+    return this.index.scannedMax <= QUICK_RULES_MAX
   }
 
   get pipelines(): Readonly<Record<string, PipelineSpec>> {
     return this.set.pipelines
   }
 
-  /** The same for every message with this topic and these headers: worth remembering. */
+  /** The same for every message with this topic and these headers; the same object for all that one rule alone fits, or none. */
   match({ topic, headers }: Envelope): Match {
     const { found } = this
     found.length = 0
     this.index.find(topic, headers, found)
     if (found.length === 0) return this.unmatched
-    if (found.length > 1) found.sort((a, b) => a - b)
+    if (found.length === 1) {
+      const rule = this.rules[found[0] as number] as CompiledRule
+      if (rule.predicate < 0) return allHold(rule.asked, headers) ? this.alone(rule) : this.unmatched
+    } else found.sort((a, b) => a - b)
     const rules: CompiledRule[] = []
     let sure: CompiledRule[] | null = null
     let wanted: number[] | null = null
@@ -122,7 +135,7 @@ export class CompiledRules {
       if (order === before) continue
       before = order
       const rule = this.rules[order] as CompiledRule
-      if (!allHold(rule.tests, headers)) continue
+      if (!allHold(rule.asked, headers)) continue
       const { predicate } = rule
       if (predicate >= 0) {
         // Until the first rule that asks for content, all are sure.
@@ -135,8 +148,10 @@ export class CompiledRules {
       if (predicate < 0 && rule.ends) break
     }
     if (rules.length === 0) return this.unmatched
-    if (wanted !== null && sure !== null) return { rules, sure, wanted, decision: null }
-    return { rules, sure: rules, wanted: NONE, decision: this.of(rules) }
+    if (wanted !== null && sure !== null) {
+      return { rules, sure, wanted, decision: null, atOnce: this.atOnce(sure, true) }
+    }
+    return rules.length === 1 ? this.alone(rules[0] as CompiledRule) : this.sureOf(rules)
   }
 
   /** `verdicts` stand in the order of `match.wanted`. */
@@ -151,16 +166,36 @@ export class CompiledRules {
       else failures.push({ rule, fault: verdict })
       if (rule.ends) break
     }
-    if (failures.length === 0) return fit.length === 0 ? this.fallback : this.of(fit)
+    if (failures.length === 0) return fit.length === 0 ? this.fallback : this.decision(fit)
     if (fit.length === 0) return { because: 'failures', rules: NONE, ways: NONE, failures }
-    return { ...this.of(fit), failures }
+    return { ...this.decision(fit), failures }
   }
 
-  private of(rules: readonly CompiledRule[]): Decision<never> {
+  private alone(rule: CompiledRule): Match {
+    rule.alone ??= this.sureOf([rule])
+    return rule.alone
+  }
+
+  private sureOf(rules: readonly CompiledRule[]): Match {
+    const atOnce = this.atOnce(
+      rules,
+      rules.some(({ rule }) => rule.pipeline !== undefined),
+    )
+    return { rules, sure: rules, wanted: NONE, decision: decisionOf(rules), atOnce }
+  }
+
+  private atOnce(sure: readonly CompiledRule[], deferred: boolean): AtOnce {
+    const queues: string[] = []
+    for (const { rule } of sure) {
+      if (rule.pipeline !== undefined) continue
+      for (const name of rule.to) if (!queues.includes(name)) queues.push(name)
+    }
+    return this.answers.of(queues, deferred)
+  }
+
+  private decision(rules: readonly CompiledRule[]): Decision<never> {
     const [first] = rules as [CompiledRule]
-    if (rules.length > 1) return decisionOf(rules)
-    first.alone ??= decisionOf(rules)
-    return first.alone
+    return rules.length === 1 ? (this.alone(first).decision as Decision<never>) : decisionOf(rules)
   }
 }
 
@@ -185,6 +220,7 @@ export function* compiling(set: RunningSet): Generator<undefined, CompiledRules>
   const rules: CompiledRule[] = []
   const predicates: PredicateSpec[] = []
   const places = new Map<string, number>()
+  const known = new Map<string, Test>()
   for (const [order, rule] of set.rules.entries()) {
     let predicate = -1
     if (rule.when !== undefined) {
@@ -193,11 +229,17 @@ export function* compiling(set: RunningSet): Generator<undefined, CompiledRules>
       places.set(text, predicate)
     }
     const ends = rule.final || set.mode === 'first'
-    rules.push({ order, rule, tests: testsOf(rule.where), predicate, ends, alone: null })
+    const tests = testsOf(rule.where, known)
+    rules.push({ order, rule, tests, asked: tests, predicate, ends, alone: null })
     for (const pattern of rule.topics) index.add(pattern, order)
     if (order % RULES_PER_STEP === 0) yield
   }
-  yield* index.sort((order) => (rules[order] as CompiledRule).tests)
+  const proved = yield* index.sort((order) => (rules[order] as CompiledRule).tests)
+  for (const [order, test] of proved) {
+    const rule = rules[order] as CompiledRule
+    if (test !== null) rule.asked = rule.tests.filter((other) => other !== test)
+    if (order % RULES_PER_STEP === 0) yield
+  }
   return new CompiledRules(set, { rules, predicates, index })
 }
 

@@ -23,9 +23,19 @@ const LISTED_VALUES_MAX = 8
 const NO_TESTS: readonly Test[] = []
 const NO_VALUES: readonly string[] = []
 
-/** All of what a rule's `where` asks; each must hold. */
-export function testsOf(where: Readonly<Record<string, HeaderTest>>): readonly Test[] {
-  const tests = Object.entries(where).flatMap(([name, test]) => testsOfHeader(name, test))
+/** All of what a rule's `where` asks; each must hold. What other rules ask as well is the same object, as far as it is `known`. */
+export function testsOf(
+  where: Readonly<Record<string, HeaderTest>>,
+  known: Map<string, Test> = new Map(),
+): readonly Test[] {
+  const tests = Object.entries(where)
+    .flatMap(([name, test]) => testsOfHeader(name, test))
+    .map((test) => {
+      const text = JSON.stringify(test)
+      const same = known.get(text)
+      if (same === undefined) known.set(text, test)
+      return same ?? test
+    })
   return tests.length === 0 ? NO_TESTS : tests
 }
 
@@ -67,7 +77,7 @@ export function holds(test: Test, headers: Headers): boolean {
   switch (test.kind) {
     case 'equals': {
       const text = typeof value === 'string' ? value : String(value)
-      return test.set === null ? test.values.includes(text) : test.set.has(text)
+      return test.set === null ? isIn(test.values, text) : test.set.has(text)
     }
     case 'exists':
       return true
@@ -84,6 +94,12 @@ export function holds(test: Test, headers: Headers): boolean {
     case 'not':
       return !allHold(test.inner, headers)
   }
+}
+
+/** For a few values faster than `includes`. */
+function isIn(values: readonly string[], text: string): boolean {
+  for (let i = 0; i < values.length; i++) if (values[i] === text) return true
+  return false
 }
 
 const NUMBER_CHARS_MAX = 64

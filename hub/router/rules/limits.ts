@@ -34,6 +34,12 @@ export const CASE_FILE_BYTES_MAX = 16 * MIB
 
 /** Rules of one pattern up to this many are compared one by one: about what two look-ups by hash cost. */
 export const SCANNED_RULES_MAX = 8
+/** So many rules are compared with a message as soon as an earlier answer for its envelope is found. */
+export const QUICK_RULES_MAX = 32
+/** Topics of which it is remembered which rules ask for them: some 200 bytes each. */
+export const REMEMBERED_TOPICS_MAX = 16_384
+/** Answers that are remembered, each of some queues: as many as rules that send each elsewhere. */
+export const REMEMBERED_ANSWERS_MAX = 131_072
 /** Entries of header values in the index: 8 bytes each, 64 MB. What is beyond is found by the header's name alone. */
 export const INDEX_ENTRIES_MAX = 8 * MIB
 /** Rules compiled between two looks at the clock: some 50 µs. */

@@ -5,7 +5,7 @@
 
 import { type Headers, TopicTree } from '#protocol/codec/mod.ts'
 import { headerOf, type Test } from './headers.ts'
-import { INDEX_ENTRIES_MAX, RULES_PER_STEP, SCANNED_RULES_MAX } from './limits.ts'
+import { INDEX_ENTRIES_MAX, REMEMBERED_TOPICS_MAX, RULES_PER_STEP, SCANNED_RULES_MAX } from './limits.ts'
 
 /** Numbers of rules; one alone without a list around it, as most are. */
 type Some = number | number[]
@@ -22,9 +22,13 @@ type Groups = {
 }
 
 export class RuleIndex {
+  /** Rules that are found together in one place of the index, at most. */
+  scannedMax = 0
   private readonly exact = new Map<string, Bucket>()
   private readonly patterns = new Map<string, Bucket>()
   private readonly tree = new TopicTree<Bucket>()
+  /** Topic → buckets whose patterns it fits. */
+  private readonly remembered = new Map<string, readonly Bucket[]>()
 
   /** Rules come in ascending order. */
   add(pattern: string, rule: number): void {
@@ -40,8 +44,12 @@ export class RuleIndex {
     if (wild) this.tree.add(pattern, made)
   }
 
-  /** Sorts what was added by headers; to be run to its end before the first `find`. */
-  *sort(testsOf: (rule: number) => readonly Test[]): Generator<undefined, void> {
+  /**
+   * Sorts what was added by headers; to be run to its end before the first `find`. Gives of rules the comparison that surely holds
+   * when they are found, if there is one.
+   */
+  *sort(testsOf: (rule: number) => readonly Test[]): Generator<undefined, ReadonlyMap<number, Test | null>> {
+    const proved = new Map<number, Test | null>()
     let entriesLeft = INDEX_ENTRIES_MAX
     let buckets = 0
     for (const all of [this.exact, this.patterns]) {
@@ -49,22 +57,42 @@ export class RuleIndex {
         const { rules } = bucket
         if (typeof rules !== 'number' && rules.length > SCANNED_RULES_MAX) {
           bucket.groups = emptyGroups()
-          entriesLeft = yield* group(bucket.groups, rules, { testsOf, entriesMax: entriesLeft })
-        }
+          entriesLeft = yield* group(bucket.groups, rules, { testsOf, proved, entriesMax: entriesLeft })
+        } else for (const rule of typeof rules === 'number' ? [rules] : rules) proved.set(rule, null)
+        this.scannedMax = Math.max(this.scannedMax, scannedOf(bucket))
         if (++buckets % (RULES_PER_STEP * 16) === 0) yield
       }
     }
     // Only needed to find a pattern's bucket again.
     this.patterns.clear()
+    return proved
   }
 
   /** Adds to `found` the rules that may fit: in no order, and some twice. What else they ask for is still to be compared. */
   find(topic: string, headers: Headers, found: number[]): void {
+    const buckets = this.remembered.get(topic) ?? this.bucketsOf(topic)
+    for (let i = 0; i < buckets.length; i++) collect(buckets[i] as Bucket, headers, found)
+  }
+
+  private bucketsOf(topic: string): readonly Bucket[] {
     const exact = this.exact.get(topic)
-    if (exact !== undefined) collect(exact, headers, found)
-    for (const bucket of this.tree.match(topic)) collect(bucket, headers, found)
+    const buckets = this.tree.match(topic)
+    if (exact !== undefined) buckets.unshift(exact)
+    if (this.remembered.size >= REMEMBERED_TOPICS_MAX) this.remembered.clear()
+    this.remembered.set(topic, buckets)
+    return buckets
   }
 }
+
+function scannedOf({ rules, groups }: Bucket): number {
+  if (groups === null) return lengthOf(rules)
+  let max = groups.rest.length
+  for (const some of groups.present.values()) max = Math.max(max, lengthOf(some))
+  for (const byValue of groups.equal.values()) for (const some of byValue.values()) max = Math.max(max, lengthOf(some))
+  return max
+}
+
+const lengthOf = (some: Some): number => (typeof some === 'number' ? 1 : some.length)
 
 function emptyGroups(): Groups {
   return { equal: new Map(), present: new Map(), rest: [] }
@@ -76,12 +104,16 @@ function together(some: Some, rule: number): Some {
   return some
 }
 
-type Grouping = { readonly testsOf: (rule: number) => readonly Test[]; readonly entriesMax: number }
+type Grouping = {
+  readonly testsOf: (rule: number) => readonly Test[]
+  readonly proved: Map<number, Test | null>
+  readonly entriesMax: number
+}
 
 function* group(
   groups: Groups,
   rules: readonly number[],
-  { testsOf, entriesMax }: Grouping,
+  { testsOf, proved, entriesMax }: Grouping,
 ): Generator<undefined, number> {
   const weights = new Map<string, number>()
   const weighed = (test: Test, value: string) => `${test.name}\0${value}`
@@ -112,6 +144,8 @@ function* group(
         bestWeight = weight
       }
     }
+    // By another pattern it may be found without that.
+    proved.set(rule, proved.get(rule) === undefined || proved.get(rule) === best ? best : null)
     if (best !== null) {
       entriesLeft -= best.values.length
       const { name, values } = best

@@ -2,6 +2,7 @@
 // file, `compile` says what rules mean and finds those a message fits, `text` is how the store and threads hold a set; `lint`,
 // `ready`, `explain` and `run-cases` tell people what a set does before it is deployed.
 
+export { type AtOnce, NO_RULE_FITS } from './at-once.ts'
 export type { CaseOutcome, Difference } from './cases.ts'
 export {
   type CompiledRule,
