@@ -1,6 +1,7 @@
 import t from 'tap'
 import { ByteReader, decodeText, readU53, varintBytes, writeU53, writeVarint } from './mod.ts'
 import { faultCode, Random, testSeed } from './testing.ts'
+import { Texts } from './texts.ts'
 
 const MAX = Number.MAX_SAFE_INTEGER
 
@@ -145,4 +146,33 @@ t.test('text is UTF-8, taken as it is', async (t) => {
       hex,
     )
   }
+})
+
+t.test('short texts are the same string again; each is the one that is there', async (t) => {
+  const seed = testSeed()
+  t.comment(`SEED=${seed}`)
+  const random = new Random(seed)
+  const letters = ['a', 'b', '\0', '~', 'é', '通', '\ufeff', '\u{1f6a2}']
+  const bytes = Buffer.alloc(400)
+  for (let i = 0; i < 20_000; i++) {
+    const length = random.oneIn(10) ? 40 + random.below(40) : random.below(6)
+    const text = Array.from({ length }, () => random.pick(random.oneIn(4) ? letters : ['a', 'b'])).join('')
+    const from = random.below(20)
+    const to = from + bytes.write(text, from)
+    const found = new ByteReader(bytes, 'test', from, to).text(to - from)
+    if (found !== text) return t.equal(found, text)
+  }
+  const texts = new Texts()
+  const read = (text: string) => texts.find(Buffer.from(`-${text}-`), 1, 1 + Buffer.byteLength(text))
+  // More than the table has places for, so that many take each other's.
+  for (let i = 0; i < 10_000; i++) if (read(`area ${i}`) !== `area ${i}`) return t.fail(`area ${i}`)
+  t.equal(read('x'.repeat(64)), 'x'.repeat(64))
+  t.equal(read('x'.repeat(65)), null)
+  t.equal(read('é'), null)
+  t.equal(read(''), '')
+  const cut = Buffer.from('c3', 'hex')
+  t.equal(
+    faultCode(() => new ByteReader(cut, 'test').text(1)),
+    'TEXT_INVALID',
+  )
 })
