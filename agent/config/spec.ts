@@ -50,7 +50,12 @@ const channels = f.object(
       max: 3_600_000,
       default: 10_000,
     }),
-    memoryBytes: f.bytes({ doc: 'heap of one thread', min: 32 * MIB, max: 64 * 1024 * MIB, default: 512 * MIB }),
+    memoryBytes: f.bytes({
+      doc: 'memory of one thread: heap, buffers and WebAssembly',
+      min: 32 * MIB,
+      max: 64 * 1024 * MIB,
+      default: 512 * MIB,
+    }),
   },
   { doc: 'what channels that evaluate stylesheets, scripts and the like keep to: they run in threads' },
 )

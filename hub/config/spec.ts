@@ -302,7 +302,7 @@ export const hubSpec = f.object({
         max: 3600 * SECOND_MS,
         default: 10 * SECOND_MS,
       }),
-      memoryBytes: f.bytes({ doc: 'heap of each thread', min: 32 * MiB, max: 64 * GiB, default: 512 * MiB }),
+      memoryBytes: f.bytes({ doc: 'memory of each thread', min: 32 * MiB, max: 64 * GiB, default: 512 * MiB }),
     },
     { doc: 'rules that were deployed with causeway-hub route deploy' },
   ),

@@ -69,6 +69,30 @@ t.test('an item that takes too much memory, or ends its thread', async (t) => {
   t.same((await runOf(pool, ['d'])).map(shown), ['c d'])
 })
 
+t.test('memory outside of the heap counts: of WebAssembly, of buffers, of results', async (t) => {
+  const memoryBytes = 96 * 2 ** 20
+  const pool = poolOf(t, { memoryBytes })
+  const outcomes = await runOf(pool, ['a', 'grow 200', 'b', 'inflate 200', 'c', 'give 200', 'd'])
+  const over = 'ISOLATED_MEMORY'
+  t.same(outcomes.map(shown), ['c a', over, 'c b', over, 'c c', over, 'c d'])
+  const { fault } = outcomes[1] as Failure
+  t.equal(fault.details.limitBytes, memoryBytes)
+  t.same((await runOf(pool, ['e', 'inflate 20'])).map(shown), ['c e', `${20 * 2 ** 20}`], 'the pool goes on')
+})
+
+t.test('an item does not pay for what others left behind or took beside it', async (t) => {
+  const pool = poolOf(t, { memoryBytes: 96 * 2 ** 20 })
+  t.same((await runOf(pool, ['grow 60'])).map(shown), ['grown'])
+  t.same((await runOf(pool, ['inflate 30'])).map(shown), [`${30 * 2 ** 20}`])
+  const many = await runOf(pool, new Array<string>(6).fill('give 30'))
+  t.ok(many.every((each) => shown(each).length === 30 * 2 ** 20))
+})
+
+t.test('what waits to be collected ends no item', async (t) => {
+  const pool = poolOf(t, { memoryBytes: 160 * 2 ** 20 })
+  t.same((await runOf(pool, ['litter 600', 'b', 'litter 600'])).map(shown), ['littered', 'c b', 'littered'])
+})
+
 t.test('a configuration is read once by each thread, and forgotten when it is retired', async (t) => {
   const pool = poolOf(t)
   const large = configurationOf(`L${'统'.repeat(700_000)}`)

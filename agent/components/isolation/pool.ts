@@ -4,7 +4,8 @@
 // A run is cut into tasks of some items each. While a task runs, a watchdog sees in shared memory which item it is at. One that is at
 // the same item for longer than its time limit is stopped, thread and all; that item gets ISOLATED_TIMEOUT, those before and after
 // it are run again (work has no effects, so that is harmless). When a thread dies of memory or crashes, the item it was at is tried
-// again alone: only if it kills that thread too it is the item's fault. So every item is run twice at most for what its neighbours do.
+// again alone in a thread that has run nothing else: only if it kills that one too it is the item's fault. So no item pays for what its
+// neighbours did, nor for what earlier ones left behind in the memory of WebAssembly, which never shrinks.
 //
 // Back-pressure: as many tasks are made as there are threads. Who runs more waits, and holds no copy of its items meanwhile.
 
@@ -36,7 +37,7 @@ export type PoolLimits = {
   readonly threads?: number
   /** Of one item. */
   readonly timeMs?: number
-  /** Heap of one thread. Memory of WebAssembly and buffers is not in it: work bounds those itself. */
+  /** Of one thread: its heap, and outside of that its buffers and the memory of WebAssembly. */
   readonly memoryBytes?: number
 }
 
@@ -51,7 +52,7 @@ export type Run = {
    * again. A fault it throws is the item's.
    */
   readonly inputOf: (index: number) => Uint8Array
-  /** There is one item, and the memory of its bytes is handed over whole, not copied. */
+  /** There is one item, and the memory of its bytes, new with each call, is handed over whole, not copied. */
   readonly owned?: boolean
   /** Instead of the pool's. */
   readonly timeMs?: number
@@ -65,6 +66,7 @@ export type Failure = { readonly fault: Fault; readonly place: number }
 
 /** A task under way, as the watchdog sees it. */
 type Watched = {
+  readonly threads: Piscina
   readonly progress: Int32Array
   readonly timeMs: number
   readonly stop: AbortController
@@ -80,7 +82,7 @@ export class IsolatedPool {
   #closed = false
   /** Tasks under way. */
   readonly #watched = new Set<Watched>()
-  /** Threads that are asked how large their heap is. */
+  /** Threads that are asked how much memory they have. */
   readonly #weighed = new Set<Worker>()
   readonly #waiting: (() => void)[] = []
   #free: number
@@ -102,7 +104,9 @@ export class IsolatedPool {
    */
   async run(run: Run): Promise<Outcome[]> {
     const job: Job = { run, outcomes: new Array<Outcome>(run.count), next: 0, again: [], failure: null }
-    if (run.count === 0) await this.#inTurn(job, 0)
+    if (run.count === 0)
+      do await this.#inTurn(job, 0)
+      while (job.failure === null && hasMore(job))
     const lanes = Math.min(this.#limits.threads, run.count)
     const itemsMax = Math.min(TASK_ITEMS_MAX, Math.ceil(run.count / (2 * lanes)))
     const lane = async () => {
@@ -145,8 +149,10 @@ export class IsolatedPool {
 
   async #task(job: Job, slice: Slice): Promise<void> {
     const { run } = job
-    const progress = new Int32Array(new SharedArrayBuffer(12)).fill(NOT_BEGUN)
-    const watched = this.#watch(progress, run.timeMs ?? this.#limits.timeMs)
+    const progress = new Int32Array(new SharedArrayBuffer(16)).fill(NOT_BEGUN)
+    const own = slice.apart ? this.#makeThreads(1) : null
+    const threads = own ?? this.#pool()
+    const watched = this.#watch(threads, progress, run.timeMs ?? this.#limits.timeMs)
     const abort = () => watched.stop.abort()
     run.signal?.addEventListener('abort', abort, { once: true })
     const { inputs } = slice
@@ -155,7 +161,7 @@ export class IsolatedPool {
     const count = slice.indexes.length
     let result: Done | Unprepared
     try {
-      result = (await this.#pool().run(task, { signal: watched.stop.signal, transferList })) as Done | Unprepared
+      result = (await threads.run(task, { signal: watched.stop.signal, transferList })) as Done | Unprepared
     } catch (error) {
       run.signal?.throwIfAborted()
       if (this.#closed) throw isolationFault('ISOLATED_CLOSED')
@@ -164,6 +170,7 @@ export class IsolatedPool {
     } finally {
       run.signal?.removeEventListener('abort', abort)
       this.#unwatch(watched)
+      await own?.destroy()
     }
     if ('unprepared' in result) throw unpackFault(result.unprepared)
     collect(job, slice.indexes, result)
@@ -176,13 +183,19 @@ export class IsolatedPool {
     const timedOut = over === 'time'
     const memory = over === 'memory' || codeOf(error) === 'ERR_WORKER_OUT_OF_MEMORY'
     const { memoryBytes } = this.#limits
-    if (at < 0) {
+    if (at < 0 && !(memory && Atomics.load(progress, 3) > 0)) {
       const why = timedOut ? `nothing within ${PREPARE_MS_MAX} ms` : memory ? 'out of memory' : messageOf(error)
       throw isolationFault('ISOLATED_PREPARATION', { why, limitBytes: memoryBytes, cause: error })
     }
+    if (at < 0) {
+      // A thread that had run others had no memory left to get ready; another has.
+      job.again.push({ indexes, apart: true })
+      return
+    }
     // All were done: what they gave together was too much.
     const culprit = Math.min(at, count - 1)
-    if (timedOut || count === 1) {
+    const wasAlone = count === 1 && Atomics.load(progress, 3) === 0
+    if (timedOut || wasAlone) {
       const limitMs = job.run.timeMs ?? this.#limits.timeMs
       const fault = timedOut
         ? isolationFault('ISOLATED_TIMEOUT', { why: `more than ${limitMs} ms`, limitMs })
@@ -190,13 +203,13 @@ export class IsolatedPool {
           ? isolationFault('ISOLATED_MEMORY', { why: `more than ${memoryBytes} bytes`, limitBytes: memoryBytes })
           : isolationFault('ISOLATED_CRASHED', { why: messageOf(error), cause: error })
       job.outcomes[indexes[culprit] as number] = { fault, place: Atomics.load(progress, 1) }
-    } else if (at === count) {
+    } else if (at === count && count > 1) {
       const half = count >> 1
-      job.again.push(indexes.slice(0, half), indexes.slice(half))
+      for (const part of [indexes.slice(0, half), indexes.slice(half)]) job.again.push({ indexes: part, apart: false })
       return
-    } else job.again.push([indexes[culprit] as number])
+    } else job.again.push({ indexes: [indexes[culprit] as number], apart: true })
     for (const rest of [indexes.slice(0, culprit), indexes.slice(culprit + 1)])
-      if (rest.length > 0) job.again.push(rest)
+      if (rest.length > 0) job.again.push({ indexes: rest, apart: false })
   }
 
   // ---- room ----
@@ -219,32 +232,36 @@ export class IsolatedPool {
   // ---- threads ----
 
   #pool(): Piscina {
-    if (this.#threads === null) {
-      const mebibytes = Math.ceil(this.#limits.memoryBytes / 2 ** 20)
-      const pool = new Piscina({
-        filename: new URL('./thread.ts', import.meta.url).href,
-        minThreads: 0,
-        maxThreads: this.#limits.threads,
-        idleTimeout: IDLE_MS,
-        concurrentTasksPerWorker: 1,
-        recordTiming: false,
-        resourceLimits: {
-          maxOldGenerationSizeMb: HEAP_BEYOND_FACTOR * mebibytes + HEAP_BEYOND_MIB,
-          maxYoungGenerationSizeMb: YOUNG_HEAP_MIB,
-        },
-      })
-      // A thread that died without a task: the next task starts another. One that died before its first would never be heard of again.
-      pool.on('error', () => {
-        for (const { progress, stop } of this.#watched) if (Atomics.load(progress, 0) === NOT_BEGUN) stop.abort()
-      })
-      this.#threads = pool
-    }
+    this.#threads ??= this.#makeThreads(this.#limits.threads)
     return this.#threads
   }
 
-  #watch(progress: Int32Array, timeMs: number): Watched {
+  #makeThreads(maxThreads: number): Piscina {
+    const mebibytes = Math.ceil(this.#limits.memoryBytes / 2 ** 20)
+    const threads = new Piscina({
+      filename: new URL('./thread.ts', import.meta.url).href,
+      minThreads: 0,
+      maxThreads,
+      idleTimeout: IDLE_MS,
+      concurrentTasksPerWorker: 1,
+      recordTiming: false,
+      resourceLimits: {
+        maxOldGenerationSizeMb: HEAP_BEYOND_FACTOR * mebibytes + HEAP_BEYOND_MIB,
+        maxYoungGenerationSizeMb: YOUNG_HEAP_MIB,
+      },
+    })
+    // A thread that died without a task: the next task starts another. One that died before its first would never be heard of again.
+    threads.on('error', () => {
+      for (const each of this.#watched)
+        if (each.threads === threads && Atomics.load(each.progress, 0) === NOT_BEGUN) each.stop.abort()
+    })
+    return threads
+  }
+
+  #watch(threads: Piscina, progress: Int32Array, timeMs: number): Watched {
     const stop = new AbortController()
-    const watched = { progress, timeMs, stop, seenAt: NOT_BEGUN, seenSinceMs: performance.now(), over: null } as Watched
+    const seen = { seenAt: NOT_BEGUN, seenSinceMs: performance.now(), over: null }
+    const watched: Watched = { threads, progress, timeMs, stop, ...seen }
     this.#watched.add(watched)
     const lookMs = Math.max(LOOK_MS_MIN, Math.min(LOOK_MS_MAX, timeMs / 10))
     if (this.#watchdog === null || lookMs < this.#watchdogMs) {
@@ -280,17 +297,18 @@ export class IsolatedPool {
   }
 
   /**
-   * Stops a thread whose heap has grown too far. V8's own bound is far above ours: when a heap comes to that in one step, V8 ends the
-   * whole process, with all threads and whoever waits for them.
+   * Stops a thread whose memory has grown too far. V8's own bound is far above ours: when a heap comes to that in one step, V8 ends the
+   * whole process, with all threads and whoever waits for them. What is outside of the heap has no bound but this.
    */
   async #weigh(watched: Watched): Promise<void> {
     const id = Atomics.load(watched.progress, 2)
-    const thread = id < 0 ? undefined : this.#threads?.threads.find((each) => each.threadId === id)
+    const thread = id < 0 ? undefined : watched.threads.threads.find((each) => each.threadId === id)
     if (thread === undefined || this.#weighed.has(thread)) return
     this.#weighed.add(thread)
     try {
-      const { used_heap_size: bytes } = await thread.getHeapStatistics()
-      if (bytes > this.#limits.memoryBytes && this.#watched.has(watched)) this.#end(watched, 'memory')
+      const { used_heap_size: heapBytes, external_memory: outsideBytes } = await thread.getHeapStatistics()
+      if (heapBytes + outsideBytes > this.#limits.memoryBytes && this.#watched.has(watched))
+        this.#end(watched, 'memory')
     } catch {
       // It has ended meanwhile.
     } finally {
@@ -311,11 +329,13 @@ type Job = {
   /** The first item not yet in a task. */
   next: number
   /** What runs again, in tasks of its own. */
-  readonly again: (readonly number[])[]
+  readonly again: Again[]
   failure: { readonly error: unknown } | null
 }
 
-type Slice = { readonly indexes: readonly number[]; readonly inputs: Pieces }
+/** `apart`: in a thread of their own. */
+type Again = { readonly indexes: readonly number[]; readonly apart: boolean }
+type Slice = Again & { readonly inputs: Pieces }
 type Death = {
   readonly progress: Int32Array
   readonly count: number
@@ -343,13 +363,15 @@ function cut(job: Job, itemsMax: number): Slice | null {
   }
   const repeated = again.pop()
   if (repeated !== undefined) {
-    const stopped = repeated.findIndex((index) => !take(index))
-    if (stopped >= 0 && stopped + 1 < repeated.length) again.push(repeated.slice(stopped + 1))
+    const stopped = repeated.indexes.findIndex((index) => !take(index))
+    const left = stopped < 0 ? [] : repeated.indexes.slice(stopped + 1)
+    if (left.length > 0) again.push({ indexes: left, apart: false })
   } else {
     let more = true
     while (more && job.next < run.count) more = take(job.next++)
   }
-  return indexes.length === 0 && run.count > 0 ? null : { indexes, inputs: inputs.take() }
+  if (indexes.length === 0 && run.count > 0) return null
+  return { indexes, inputs: inputs.take(), apart: repeated?.apart === true }
 }
 
 function collect({ outcomes }: Job, indexes: readonly number[], { outputs, faults }: Done): void {

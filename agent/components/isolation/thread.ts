@@ -32,7 +32,10 @@ export type Task = {
   readonly module: string
   readonly configuration: Configuration
   readonly inputs: Pieces
-  /** The item being worked on, or one of the above, or the number of items when all are done; its mark; the thread's number. */
+  /**
+   * The item being worked on, or one of the above, or the number of items when all are done; its mark; the thread's number; how many
+   * tasks the thread had before.
+   */
   readonly progress: Int32Array
 }
 
@@ -46,10 +49,14 @@ export type Unprepared = { readonly unprepared: string }
 
 type Kept = { readonly configuration: Configuration; readonly work: IsolatedWork }
 
+let tasksBefore = 0
+
 /** The one used last stands last. */
 const kept = new Map<number, Kept>()
 
 export default async function runTask({ module, configuration, inputs, progress }: Task): Promise<unknown> {
+  Atomics.store(progress, 3, tasksBefore)
+  tasksBefore += 1
   Atomics.store(progress, 2, threadId)
   Atomics.store(progress, 0, PREPARING)
   let work: IsolatedWork

@@ -15,6 +15,7 @@ function endless(): void {
 }
 
 let prepared = 0
+const engine = new WebAssembly.Memory({ initial: 1, maximum: 65_536 })
 
 const prepare: IsolatedModule = async (configuration) => {
   prepared += 1
@@ -42,6 +43,24 @@ const prepare: IsolatedModule = async (configuration) => {
         // What it takes at once doubles.
         const list: number[] = []
         for (;;) list.push(1.5)
+      }
+      const [what, mebibytes] = text.split(' ')
+      const bytes = Number(mebibytes) * 2 ** 20
+      if (what === 'grow') {
+        // As an engine does that keeps its memory for the next item.
+        engine.grow(Math.max(0, bytes - engine.buffer.byteLength) / 65_536)
+        new Uint8Array(engine.buffer).fill(1)
+        return Buffer.from('grown')
+      }
+      if (what === 'inflate') {
+        const parts: Buffer[] = []
+        for (let left = bytes; left > 0; left -= 2 ** 20) parts.push(Buffer.alloc(2 ** 20, 1))
+        return Buffer.from(`${Buffer.concat(parts).length}`)
+      }
+      if (what === 'give') return Buffer.alloc(bytes, 1)
+      if (what === 'litter') {
+        for (let left = bytes; left > 0; left -= 2 ** 20) Buffer.alloc(2 ** 20, 1)
+        return Buffer.from('littered')
       }
       if (text === 'later') return new Promise((resolve) => setImmediate(() => resolve(Buffer.from('was later'))))
       if (text === 'counts') return Buffer.from(JSON.stringify({ prepared, ran }))
