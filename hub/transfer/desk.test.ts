@@ -42,7 +42,10 @@ async function session(t: Test, lineBytes: number) {
       await Promise.all(Array.from({ length: CHUNKS }, (_, i) => stage.part(number, i)))
       desk.frame(FRAME_FETCH, encodeFetch({ request: number, content: idOf(number), creditBytes: SIZE, priority }))
       await setImmediate()
-      desk.frame(FRAME_WANT, encodeWant({ transfer: number, ranges: [{ from: 0, count: CHUNKS }] }))
+      desk.frame(
+        FRAME_WANT,
+        encodeWant({ transfer: number, ranges: [{ from: 0, count: CHUNKS }], part: null, priority: 0 }),
+      )
       return number
     },
   }

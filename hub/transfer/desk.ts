@@ -31,7 +31,7 @@ import {
   type Fetch,
   type OpenTransfer,
 } from '#protocol/schema/mod.ts'
-import { parseChunkData, type SealedManifest, Turns, transferPriority } from '#protocol/transfer/mod.ts'
+import { parseChunkData, priorityOfWant, type SealedManifest, Turns, transferPriority } from '#protocol/transfer/mod.ts'
 import type { Contents } from './contents.ts'
 import { hubTransferFault } from './faults.ts'
 import { TRANSFERS_PER_SESSION_MAX } from './limits.ts'
@@ -104,7 +104,11 @@ export class TransferDesk {
       }
       case FRAME_WANT: {
         const frame = decodeWant(body)
-        this.within(frame.transfer, ({ serving }) => serving?.want(frame))
+        this.within(frame.transfer, ({ serving }) => {
+          const priority = priorityOfWant(frame.priority)
+          if (serving !== null && priority !== null) this.turns.move(serving, priority)
+          serving?.want(frame)
+        })
         return true
       }
       case FRAME_STORED: {

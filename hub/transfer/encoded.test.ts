@@ -113,7 +113,7 @@ async function fetch(contents: Contents, chunks: readonly Buffer[], { encoded }:
       if (kind !== FRAME_CHUNKS) return
       const [from, to] = incoming.named(decodeChunks(body))
       for (let chunk = from; chunk < to; chunk++) incoming.wanted(chunk)
-      queueMicrotask(() => serving.want({ transfer: 1, ranges: [{ from, count: to - from }] }))
+      queueMicrotask(() => serving.want({ transfer: 1, ranges: [{ from, count: to - from }], part: null, priority: 0 }))
     },
     sendParts(first, second, sent) {
       const arrived = incoming.data(parseChunkData(Buffer.concat([first.subarray(FRAME_HEADER_BYTES), second])))

@@ -5,11 +5,16 @@ import { WINDOW_BYTES } from '#protocol/transfer/mod.ts'
 const MIB = 1024 * 1024
 
 /**
- * What a kill of the hub may make travel again on the lines of sender and receiver together: what was under way from the sender, and
- * the chunk of which the receiver had a part. Only chunks of more than a third of this are too large for that: with those it holds
- * for each line.
+ * What a kill of the hub may make travel again on the lines of sender and receivers together: what was under way from the sender,
+ * and what is lost on the way to those who receive. They go on within a chunk; an agent of an earlier version begins it again, so
+ * that one is allowed for where a window holds two chunks all the same.
  */
 export const AGAIN_BYTES_MAX = 16_000_000
+/**
+ * Under way from a sender whose chunks are larger: one of 8 MiB is stored while half of the next one comes; 3.4 MB are left for what
+ * is lost on other lines.
+ */
+export const LARGE_CHUNKS_WINDOW_BYTES = 12 * MIB
 
 /** Bytes of all uploads together that may be under way in memory: six at full speed, more of them with less each. */
 export const UNDER_WAY_BYTES_MAX = 6 * WINDOW_BYTES

@@ -59,8 +59,8 @@ export class Serving {
   }
 
   /** Faults: `TRANSFER_MALFORMED`. */
-  want({ ranges }: Want): void {
-    this.outgoing.want(ranges)
+  want({ ranges, part }: Want): void {
+    this.outgoing.want(ranges, part)
     for (const { from, count } of ranges) {
       for (let chunk = from; chunk < from + count; chunk++) if (this.sent.has(chunk)) this.doubtful.add(chunk)
     }

@@ -118,7 +118,7 @@ export class Upload {
     if (this.ended) return
     this.ended = true
     const { content, contents, place } = this.options
-    for (const buffer of this.incoming.abandon()) contents.buffers.release(buffer)
+    for (const { bytes } of this.incoming.abandon()) contents.buffers.release(bytes)
     place[Symbol.dispose]()
     content.nearness.release()
     this.following[Symbol.dispose]()
@@ -139,7 +139,12 @@ export class Upload {
     for (const chunk of chunks) this.incoming.wanted(chunk)
     const ranges = runsOf(chunks)
     for (let at = 0; at < ranges.length; at += RANGES_MAX) {
-      const body = encodeWant({ transfer: this.options.number, ranges: ranges.slice(at, at + RANGES_MAX) })
+      const body = encodeWant({
+        transfer: this.options.number,
+        ranges: ranges.slice(at, at + RANGES_MAX),
+        part: null,
+        priority: 0,
+      })
       this.options.send(FRAME_WANT, CHANNEL_RECEIPTS, body)
     }
   }

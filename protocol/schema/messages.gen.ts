@@ -304,10 +304,19 @@ const descriptor = {
                 "count": { "type": "uint32", "id": 2 }
               }
             },
+            "ChunkPart": {
+              "fields": {
+                "chunk": { "type": "uint32", "id": 1 },
+                "bytes": { "type": "uint32", "id": 2 },
+                "encodedBytes": { "type": "uint32", "id": 3, "protoName": "encoded_bytes" }
+              }
+            },
             "Want": {
               "fields": {
                 "transfer": { "type": "uint32", "id": 1 },
-                "ranges": { "rule": "repeated", "type": "ChunkRange", "id": 2 }
+                "ranges": { "rule": "repeated", "type": "ChunkRange", "id": 2 },
+                "part": { "type": "ChunkPart", "id": 3 },
+                "priority": { "type": "uint32", "id": 4 }
               }
             },
             "Stored": {
@@ -1925,11 +1934,59 @@ export function decodeChunkRange(bytes: Uint8Array): ChunkRange {
   return value
 }
 
+/** The beginning of a chunk, from an earlier session. */
+export type ChunkPart = {
+  readonly chunk: number
+  /** So much of what was sent of it. */
+  readonly bytes: number
+  /** Length of its encoded form, when that is what was sent; 0: it was sent as it is. */
+  readonly encodedBytes: number
+}
+
+const codecChunkPart = codec('ChunkPart')
+const raiseChunkPart = raisers('ChunkPart')
+
+function shapeChunkPart(raw: Raw): ChunkPart {
+  return {
+    chunk: raw.chunk,
+    bytes: raw.bytes,
+    encodedBytes: raw.encodedBytes,
+  }
+}
+
+function checkChunkPart(value: ChunkPart, raise: Raise): void {
+  checkUint32(value.chunk, 'chunk', raise)
+  checkUint32(value.bytes, 'bytes', raise)
+  checkUint32(value.encodedBytes, 'encodedBytes', raise)
+}
+
+export function encodeChunkPart(value: ChunkPart): Buffer {
+  checkChunkPart(value, raiseChunkPart.unencodable)
+  return codecChunkPart.encode(value)
+}
+
+/** Fault: SCHEMA_INVALID. Nothing in the result points into `bytes`. */
+export function decodeChunkPart(bytes: Uint8Array): ChunkPart {
+  const value = shapeChunkPart(codecChunkPart.decode(bytes))
+  checkChunkPart(value, raiseChunkPart.invalid)
+  return value
+}
+
 /** WANT, kind 0x35, sink: which chunks it lacks; without it none is sent. Also later, for a chunk that has been damaged. */
 export type Want = {
   readonly transfer: number
-  /** @max 1024 */
+  /**
+   * May be empty.
+   * @max 1024
+   */
   readonly ranges: readonly ChunkRange[]
+  /** Of one of these chunks the sink has the beginning. */
+  readonly part: ChunkPart | null
+  /**
+   * From an agent: the priority of a transfer that it fetches, from now on. 0: as before; 1 normal, 2 urgent, 3 bulk; others
+   * count as normal.
+   */
+  readonly priority: number
 }
 
 const codecWant = codec('Want')
@@ -1939,6 +1996,8 @@ function shapeWant(raw: Raw): Want {
   return {
     transfer: raw.transfer,
     ranges: raw.ranges.map(shapeChunkRange),
+    part: own(raw, 'part') === null ? null : shapeChunkPart(raw.part),
+    priority: raw.priority,
   }
 }
 
@@ -1948,6 +2007,10 @@ function checkWant(value: Want, raise: Raise): void {
   for (const item of value.ranges) {
     checkChunkRange(item, raise)
   }
+  if (value.part !== null) {
+    checkChunkPart(value.part, raise)
+  }
+  checkUint32(value.priority, 'priority', raise)
 }
 
 export function encodeWant(value: Want): Buffer {

@@ -116,6 +116,20 @@ export const transferSamples = {
       { from: 2, count: 1 },
       { from: 0, count: 1 },
     ],
+    part: null,
+    priority: 0,
+  }),
+  'WANT, of a chunk that came in part': sample(FRAME_WANT, 'Want', schema.encodeWant, {
+    transfer: 2,
+    ranges: [{ from: 1, count: 1 }],
+    part: { chunk: 1, bytes: 4, encodedBytes: 12 },
+    priority: 0,
+  }),
+  'WANT, only urgency': sample(FRAME_WANT, 'Want', schema.encodeWant, {
+    transfer: 2,
+    ranges: [],
+    part: null,
+    priority: 2,
   }),
   STORED: sample(FRAME_STORED, 'Stored', schema.encodeStored, {
     transfer: 1,

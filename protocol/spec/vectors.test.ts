@@ -207,7 +207,7 @@ t.test('control messages, by the .proto files', async (t) => {
     const expected = bytesAsText(value)
     t.strictSame(arraysAsHex(decoded, expected), expected, name)
   }
-  t.equal(vectors.controls.length, 37)
+  t.equal(vectors.controls.length, 39)
 })
 
 /** Turns lists of numbers into "hex:…" where `like` has such a text. */

@@ -304,7 +304,7 @@ t.test('what was begun is given back', async (t) => {
   t.strictSame(incoming.abandon(), [])
   send(incoming, 0, 0, 10)
   t.strictSame(
-    incoming.abandon().map(({ length }) => length),
+    incoming.abandon().map(({ bytes }) => bytes.length),
     [SIZE],
   )
   t.strictSame(incoming.abandon(), [])
@@ -328,4 +328,88 @@ t.test('runs of chunks', async (t) => {
     { from: 2, count: 1 },
     { from: 2, count: 1 },
   ])
+})
+
+/** A chunk of which the first bytes came in an earlier session. */
+const partOf = (chunk: number, filled: number, encodedBytes = 0) => ({
+  chunk,
+  bytes: Buffer.alloc(SIZE, chunk),
+  filled,
+  encodedBytes,
+})
+
+t.test('a chunk goes on where an earlier session ended, and only what comes counts', async (t) => {
+  const sink = sinkOf(3, { windowBytes: SIZE })
+  const { incoming } = sink
+  incoming.resume(partOf(1, SIZE - 100))
+  t.equal(send(incoming, 1, SIZE - 100, 60), null)
+  const arrived = send(incoming, 1, SIZE - 40, 40)
+  t.ok(arrived?.bytes.equals(Buffer.alloc(SIZE, 1)))
+  t.strictSame([incoming.receivedBytes, sink.allocatedBytes], [100, 0])
+  incoming.keep(1, { received: true })
+  t.equal(incoming.creditBytes, SIZE + 100, 'room for as much as came')
+  t.equal(incoming.comingBytes, 2 * SIZE)
+  send(incoming, 2)
+  incoming.keep(2, { received: true })
+  t.equal(incoming.creditBytes, 2 * SIZE + 100)
+})
+
+t.test('one that goes on and is damaged comes from its beginning', async (t) => {
+  const { incoming } = sinkOf(1, { windowBytes: SIZE })
+  incoming.resume(partOf(0, SIZE - 100))
+  send(incoming, 0, SIZE - 100, 100)
+  incoming.damaged(0)
+  t.equal(incoming.creditBytes, SIZE + 100)
+  t.equal(
+    faultCode(() => send(incoming, 0, SIZE - 100, 100)),
+    'TRANSFER_MALFORMED',
+    'it does not go on twice',
+  )
+})
+
+t.test('the source may send it from its beginning all the same', async (t) => {
+  for (const encodedBytes of [0, 1000]) {
+    const sink = sinkOf(2, { encoded: true })
+    sink.incoming.resume(partOf(1, 500, encodedBytes))
+    const whole = encodedBytes === 0 ? sendEncoded(sink.incoming, 1, 700) : send(sink.incoming, 1)
+    t.strictSame([whole?.chunk, whole?.encodedBytes], [1, encodedBytes === 0 ? 700 : 0])
+    t.equal(sink.allocatedBytes, 0, 'in the same memory')
+    sink.incoming.keep(1, { received: true })
+    t.equal(sink.incoming.creditBytes, WINDOW_BYTES + SIZE)
+  }
+  const { incoming } = sinkOf(1, { encoded: true })
+  incoming.resume(partOf(0, 500, 1000))
+  t.equal(
+    faultCode(() => sendEncoded(incoming, 0, 1001, 500, 501)),
+    'TRANSFER_MALFORMED',
+    'not where the other form ended',
+  )
+})
+
+t.test('what came of a chunk is given back when it came by another way, or the session ends', async (t) => {
+  const { incoming } = sinkOf(3)
+  const part = partOf(1, 10)
+  incoming.resume(part)
+  t.equal(incoming.keep(1, { received: false }), part.bytes)
+  t.equal(incoming.keep(1, { received: false }), null)
+  t.equal(send(incoming, 1, 10, SIZE - 10), null, 'what crossed on the way is thrown away')
+  t.equal(incoming.creditBytes, WINDOW_BYTES + SIZE - 10)
+  const other = partOf(2, 10)
+  incoming.resume(other)
+  send(incoming, 0, 0, 20)
+  t.strictSame(
+    incoming.abandon().map(({ chunk, filled }) => [chunk, filled]),
+    [
+      [0, 20],
+      [2, 10],
+    ],
+  )
+  t.strictSame(incoming.abandon(), [])
+  const begun = sinkOf(1).incoming
+  begun.resume(partOf(0, 10))
+  send(begun, 0, 10, 5)
+  t.strictSame(
+    begun.abandon().map(({ filled }) => filled),
+    [15],
+  )
 })

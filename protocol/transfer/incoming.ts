@@ -4,7 +4,7 @@
 //
 // Of content received and not done with there are at most `windowBytes`; only the last chunk of it is not whole. So room comes
 // back, and the source can always go on, if only a window holds the largest chunk. An encoded chunk takes less than its length
-// until it is decoded, and counts for its length (`coding.ts`).
+// until it is decoded, and counts for its length (`coding.ts`). What came of a chunk in an earlier session does not count again.
 
 import { assert } from '#protocol/base/mod.ts'
 import { DIGEST_BYTES } from '#protocol/crypto/mod.ts'
@@ -23,6 +23,16 @@ export type Arrived = {
   /** As `allocate` gave it. */
   readonly bytes: Buffer
   /** Its first bytes are the encoded chunk; 0: they are the chunk. */
+  readonly encodedBytes: number
+}
+
+/** The beginning of a chunk. */
+export type Part = {
+  readonly chunk: number
+  /** For all of it, as `allocate` gives it; its first `filled` bytes are there. */
+  readonly bytes: Buffer
+  readonly filled: number
+  /** Of its encoded form, when that is what came; 0: it came as it is. */
   readonly encodedBytes: number
 }
 
@@ -65,6 +75,10 @@ export class Incoming {
   private encodedBytes = 0
   /** Where it is put together; `null` when it is stored already, by another way: what still comes of it is thrown away. */
   private buffer: Buffer | null = null
+  /** Of a chunk that was asked for and not begun since; without a buffer when it came by another way meanwhile. */
+  private part: (Omit<Part, 'bytes'> & { readonly bytes: Buffer | null }) | null = null
+  /** Of chunks that went on where an earlier session ended: how much content of them did not come in this one. */
+  private readonly before = new Map<number, number>()
   /** Received bytes that are done with: stored, or thrown away. */
   private doneBytes = 0
   private grantedBytes: number
@@ -138,12 +152,31 @@ export class Incoming {
       // It is not sent any more, unless it is on its way.
       if (this.marks.has(chunk, MISSING)) this.askedBytes -= this.list.lengthAt(chunk)
     }
-    if (received) this.done(this.list.lengthAt(chunk))
+    if (received) this.doneWith(chunk, this.list.lengthAt(chunk))
+    const { part } = this
+    if (part?.chunk === chunk) {
+      // The source may have begun to go on there.
+      this.part = { ...part, bytes: null }
+      return part.bytes
+    }
     if (chunk !== this.current || this.buffer === null) return null
     const left = this.buffer
     this.buffer = null
-    this.done(this.counted)
+    this.doneWith(chunk, this.counted)
     return left
+  }
+
+  /**
+   * What came of a chunk in an earlier session, which is asked for now: its buffer is taken. The source may go on where it ends, or
+   * send the chunk from its beginning.
+   */
+  resume(part: Part): void {
+    const { chunk, bytes, filled, encodedBytes } = part
+    const length = this.list.lengthAt(chunk)
+    assert(this.part === null && this.marks.has(chunk, MISSING) && bytes.length === length, 'a chunk asked for')
+    assert(filled > 0 && filled < (encodedBytes === 0 ? length : encodedBytes) && encodedBytes < length, 'a part of it')
+    assert(encodedBytes === 0 || this.encoded, 'of a form that was agreed on')
+    this.part = part
   }
 
   /** It is not what its digest says: it is to be asked for again. Faults: `CHUNK_DAMAGED`. */
@@ -151,13 +184,13 @@ export class Incoming {
     const tries = (this.tries.get(chunk) ?? 0) + 1
     this.tries.set(chunk, tries)
     if (tries >= DAMAGED_TRIES_MAX) throw transferFault('CHUNK_DAMAGED', { where: `chunk ${chunk}` })
-    this.done(this.list.lengthAt(chunk))
+    this.doneWith(chunk, this.list.lengthAt(chunk))
     this.wanted(chunk)
   }
 
   /** Takes a part of a chunk; gives the chunk when it is whole. Faults: `TRANSFER_MALFORMED`. */
   data({ chunk, offset, encodedBytes, bytes }: ChunkData): Arrived | null {
-    if (chunk !== this.current) this.begin(chunk, encodedBytes)
+    if (chunk !== this.current) this.begin(chunk, offset, encodedBytes)
     const length = this.list.lengthAt(chunk)
     const sentBytes = encodedBytes === 0 ? length : encodedBytes
     const end = offset + bytes.length
@@ -169,7 +202,7 @@ export class Incoming {
     if (this.receivedBytes + fresh > this.grantedBytes) {
       throw transferFault('TRANSFER_MALFORMED', { why: 'more was sent than was allowed' })
     }
-    if (offset === 0 && !this.isStored(chunk)) this.buffer = this.allocate(length, sentBytes)
+    if (offset === 0 && !this.isStored(chunk)) this.buffer ??= this.allocate(length, sentBytes)
     const { buffer } = this
     this.receivedBytes += fresh
     this.filled = end
@@ -182,15 +215,18 @@ export class Incoming {
     return buffer === null ? null : { chunk, bytes: buffer, encodedBytes }
   }
 
-  /** Buffers of chunks that will not be whole any more. */
-  abandon(): Buffer[] {
-    const left = this.buffer === null ? [] : [this.buffer]
+  /** The session is over: gives what did not become whole, with its buffer: the chunk that was coming, one that was to go on. */
+  abandon(): Part[] {
+    const { current: chunk, buffer: bytes, filled, encodedBytes, part } = this
+    const left: Part[] = part === null || part.bytes === null ? [] : [{ ...part, bytes: part.bytes }]
+    if (bytes !== null) left.unshift({ chunk, bytes, filled, encodedBytes })
     this.current = -1
     this.buffer = null
+    this.part = null
     return left
   }
 
-  private begin(chunk: number, encodedBytes: number): void {
+  private begin(chunk: number, offset: number, encodedBytes: number): void {
     if (this.buffer !== null) {
       throw transferFault('TRANSFER_MALFORMED', {
         where: `chunk ${chunk}`,
@@ -217,6 +253,19 @@ export class Incoming {
     this.filled = 0
     this.counted = 0
     this.encodedBytes = encodedBytes
+    const { part } = this
+    if (part?.chunk !== chunk) return
+    this.part = null
+    this.buffer = part.bytes
+    if (offset === 0 || encodedBytes !== part.encodedBytes) return
+    this.filled = part.filled
+    this.counted = contentUpTo(part.filled, encodedBytes, this.list.lengthAt(chunk))
+    if (part.bytes !== null) this.before.set(chunk, this.counted)
+  }
+
+  private doneWith(chunk: number, contentBytes: number): void {
+    this.done(contentBytes - (this.before.get(chunk) ?? 0))
+    this.before.delete(chunk)
   }
 
   private done(bytes: number): void {

@@ -3,7 +3,7 @@ export { decodeChunk, decodeChunkInBackground, encodeChunk } from './coding.ts'
 export { type CutSizes, Cutter, cutSizesFor } from './cut.ts'
 export { type ChunkData, dataFrameStart, parseChunkData } from './data.ts'
 export { transferFault } from './faults.ts'
-export { type Arrived, Incoming, runsOf } from './incoming.ts'
+export { type Arrived, Incoming, type Part, runsOf } from './incoming.ts'
 export * from './limits.ts'
 export {
   checkAgainst,
@@ -16,4 +16,4 @@ export {
 export { checkName, nameProblem } from './names.ts'
 export { Outgoing, type Piece } from './outgoing.ts'
 export { checkPlan, chunkBytesFor } from './plan.ts'
-export { IN_A_MOMENT, Turns, transferPriority } from './turns.ts'
+export { IN_A_MOMENT, priorityInWant, priorityOfWant, Turns, transferPriority } from './turns.ts'

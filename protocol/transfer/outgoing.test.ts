@@ -51,13 +51,13 @@ t.test('chunks go in the order in which they are wanted, whole, piece by piece',
 t.test('credit is absolute, and a piece may be cut to fit it', async (t) => {
   const outgoing = new Outgoing(listOf(2, MIB), 100)
   outgoing.want([{ from: 0, count: 2 }])
-  t.strictSame(outgoing.take(), { chunk: 0, offset: 0, bytes: 100, contentBytes: 100 })
+  t.strictSame(outgoing.take(), { chunk: 0, offset: 0, bytes: 100, contentBytes: 100, isFirst: true })
   t.equal(outgoing.take(), null)
   outgoing.acknowledge([], 100)
   outgoing.acknowledge([], 7)
   t.equal(outgoing.take(), null, 'less than was said does not take it back')
   outgoing.acknowledge([], 101)
-  t.strictSame(outgoing.take(), { chunk: 0, offset: 100, bytes: 1, contentBytes: 1 })
+  t.strictSame(outgoing.take(), { chunk: 0, offset: 100, bytes: 1, contentBytes: 1, isFirst: false })
   outgoing.acknowledge([], PLENTY)
   t.strictSame(chunksIn(all(outgoing)), [0, 1])
   t.equal(outgoing.sentBytes, 2 * MIB)
@@ -67,7 +67,7 @@ t.test('an encoded chunk takes credit for its content, and a piece of it may be 
   const outgoing = new Outgoing(listOf(3, MIB), MIB / 2)
   outgoing.want([{ from: 0, count: 3 }])
   const take = () => outgoing.take(CHUNK_DATA_BYTES_MAX, 1000)
-  t.strictSame(take(), { chunk: 0, offset: 0, bytes: 500, contentBytes: MIB / 2 })
+  t.strictSame(take(), { chunk: 0, offset: 0, bytes: 500, contentBytes: MIB / 2, isFirst: true })
   t.equal(take(), null)
   outgoing.acknowledge([], MIB / 2 + 1047)
   t.equal(take(), null, 'a byte counts for more')
@@ -211,4 +211,66 @@ t.test('the most chunks, wanted and stored in the worst order, take little time 
   t.equal(all(outgoing).length, 500)
   const ms = performance.now() - startedMs
   t.ok(ms < 5000, `${Math.round(ms)} ms`)
+})
+
+t.test('a chunk of which the sink has the beginning goes on there, for what is left of it', async (t) => {
+  const outgoing = new Outgoing(listOf(3, MIB), CHUNK_DATA_BYTES_MAX)
+  outgoing.want([{ from: 0, count: 3 }], { chunk: 1, bytes: MIB - 100, encodedBytes: 0 })
+  t.match(outgoing.take(MIB), { chunk: 0, offset: 0 })
+  outgoing.acknowledge([{ from: 0, count: 1 }], CHUNK_DATA_BYTES_MAX + 60)
+  t.strictSame(outgoing.take(), { chunk: 1, offset: MIB - 100, bytes: 60, contentBytes: 60, isFirst: true })
+  outgoing.acknowledge([], PLENTY)
+  t.strictSame(outgoing.take(), { chunk: 1, offset: MIB - 40, bytes: 40, contentBytes: 40, isFirst: false })
+  t.match(outgoing.take(), { chunk: 2, offset: 0, isFirst: true })
+  outgoing.want([{ from: 1, count: 1 }])
+  t.match(
+    all(outgoing).find(({ chunk }) => chunk === 1),
+    { offset: 0 },
+    'it came damaged: once more, from its beginning',
+  )
+})
+
+t.test('what the sink has of a chunk in another form is of no use', async (t) => {
+  const want = (part: { bytes: number; encodedBytes: number }, encodedBytes: number) => {
+    const outgoing = new Outgoing(listOf(1, MIB), PLENTY)
+    outgoing.want([{ from: 0, count: 1 }], { chunk: 0, ...part })
+    const { offset, contentBytes } = outgoing.take(10, encodedBytes) as Piece
+    return [offset, contentBytes]
+  }
+  t.strictSame(want({ bytes: 500, encodedBytes: 1000 }, 1000), [500, Math.floor((510 * MIB) / 1000) - MIB / 2])
+  t.strictSame(want({ bytes: 500, encodedBytes: 1000 }, 0), [0, 10])
+  t.strictSame(want({ bytes: 500, encodedBytes: 1000 }, 1001)[0], 0)
+  t.strictSame(want({ bytes: 500, encodedBytes: 0 }, 1000)[0], 0)
+})
+
+t.test('the beginning of a chunk that is being sent, or stored, changes nothing', async (t) => {
+  const outgoing = new Outgoing(listOf(2, MIB), PLENTY)
+  outgoing.want([{ from: 0, count: 2 }])
+  outgoing.take(10)
+  const again = (chunk: number) => outgoing.want([{ from: chunk, count: 1 }], { chunk, bytes: 99, encodedBytes: 0 })
+  again(0)
+  t.match(outgoing.take(10), { chunk: 0, offset: 10 })
+  outgoing.acknowledge([{ from: 1, count: 1 }], PLENTY)
+  again(1)
+  t.strictSame(chunksIn(all(outgoing)), [0])
+})
+
+t.test('a beginning that cannot be is refused', async (t) => {
+  const bad = {
+    'of a chunk that is not asked for': { chunk: 2, bytes: 1, encodedBytes: 0 },
+    'of one that was never named': { chunk: 9, bytes: 1, encodedBytes: 0 },
+    'of no bytes': { chunk: 1, bytes: 0, encodedBytes: 0 },
+    'all of it': { chunk: 1, bytes: MIB, encodedBytes: 0 },
+    'all of its encoded form': { chunk: 1, bytes: 1000, encodedBytes: 1000 },
+    'encoded in its length': { chunk: 1, bytes: 1, encodedBytes: MIB },
+  }
+  for (const [what, part] of Object.entries(bad)) {
+    const outgoing = new Outgoing(listOf(3, MIB), PLENTY)
+    t.equal(
+      faultCode(() => outgoing.want([{ from: 0, count: 2 }], part)),
+      'TRANSFER_MALFORMED',
+      what,
+    )
+    t.equal(outgoing.wantedChunks, 0, 'nothing is done for such a frame')
+  }
 })

@@ -1,10 +1,10 @@
 // The source's side of one transfer, without I/O: which chunks the sink wants, how much it may still be sent, and what to send
 // next, a frame at a time. Chunks are sent whole, one after the other; only one that the sink comes to have by another way is
-// broken off.
+// broken off, and one of which the sink has the beginning from an earlier session goes on where that ends.
 
 import { assert } from '#protocol/base/mod.ts'
 import { CHUNK_DATA_BYTES_MAX } from '#protocol/frame/mod.ts'
-import type { ChunkRange } from '#protocol/schema/mod.ts'
+import type { ChunkPart, ChunkRange } from '#protocol/schema/mod.ts'
 import type { ChunkList } from './chunk-list.ts'
 import { contentUpTo, sentWithin } from './coding.ts'
 import { transferFault } from './faults.ts'
@@ -18,6 +18,8 @@ export type Piece = {
   readonly bytes: number
   /** What it counts for. */
   readonly contentBytes: number
+  /** Nothing of the chunk was sent before it since the chunk was asked for. */
+  readonly isFirst: boolean
 }
 
 /** The sink wants it, and it was not begun since. */
@@ -45,8 +47,11 @@ export class Outgoing {
   /** The chunk that is being sent, how far, and how much content that is. */
   private current = -1
   private offset = 0
+  private isFirst = false
   private counted = 0
   private encodedBytes = 0
+  /** The beginning of a chunk that waits, which the sink has. */
+  private part: ChunkPart | null = null
 
   constructor(list: ChunkList, creditBytes: number) {
     this.list = list
@@ -94,10 +99,12 @@ export class Outgoing {
 
   /**
    * A chunk that waits, is being sent or is stored is not sent once more for being asked for again; one that was sent whole is.
-   * Faults: `TRANSFER_MALFORMED`.
+   * `part`: the sink has the beginning of one of them. Faults: `TRANSFER_MALFORMED`.
    */
-  want(ranges: readonly ChunkRange[]): void {
-    this.wantMentions += this.mentions(ranges, this.wantMentions)
+  want(ranges: readonly ChunkRange[], part: ChunkPart | null = null): void {
+    const mentions = this.mentions(ranges, this.wantMentions)
+    if (part !== null) this.check(part, ranges)
+    this.wantMentions += mentions
     for (const { from, count } of ranges) {
       for (let chunk = from; chunk < from + count; chunk++) {
         if (chunk === this.current || this.marks.has(chunk, STORED) || !this.marks.set(chunk, WANTED)) continue
@@ -105,6 +112,7 @@ export class Outgoing {
         this.wanted++
       }
     }
+    if (part !== null && this.marks.has(part.chunk, WANTED)) this.part = part
   }
 
   /** No ranges: only credit. Faults: `TRANSFER_MALFORMED`. */
@@ -128,9 +136,10 @@ export class Outgoing {
    */
   take(bytesMax = CHUNK_DATA_BYTES_MAX, encodedBytes = 0): Piece | null {
     if (this.current < 0 && !this.begin()) return null
-    const { current: chunk, offset } = this
+    const { current: chunk, isFirst, part } = this
     const length = this.list.lengthAt(chunk)
-    if (offset === 0) this.encodedBytes = encodedBytes
+    if (isFirst) this.choose(encodedBytes, length)
+    const { offset } = this
     assert(encodedBytes === this.encodedBytes && encodedBytes < length, 'a chunk is sent in one form')
     const sentBytes = encodedBytes === 0 ? length : encodedBytes
     const within = sentWithin(this.counted + this.creditBytes - this.sentBytes, encodedBytes, length)
@@ -138,11 +147,13 @@ export class Outgoing {
     if (bytes <= 0) return null
     const counted = contentUpTo(offset + bytes, encodedBytes, length)
     const contentBytes = counted - this.counted
+    this.isFirst = false
     this.offset += bytes
     this.counted = counted
     this.sentBytes += contentBytes
+    if (part?.chunk === chunk) this.part = null
     if (this.offset === sentBytes) this.current = -1
-    return { chunk, offset, bytes, contentBytes }
+    return { chunk, offset, bytes, contentBytes, isFirst }
   }
 
   private begin(): boolean {
@@ -152,9 +163,16 @@ export class Outgoing {
     this.marks.clear(chunk, WANTED)
     this.wanted--
     this.current = chunk
-    this.offset = 0
-    this.counted = 0
+    this.isFirst = true
     return true
+  }
+
+  /** The form in which the current chunk is sent, until its last piece. What the sink has of another form is of no use to it. */
+  private choose(encodedBytes: number, length: number): void {
+    const { part } = this
+    this.encodedBytes = encodedBytes
+    this.offset = part?.chunk === this.current && part.encodedBytes === encodedBytes ? part.bytes : 0
+    this.counted = contentUpTo(this.offset, encodedBytes, length)
   }
 
   /** The first one that waits, or -1. What is before it in the queue is out of date. */
@@ -171,6 +189,15 @@ export class Outgoing {
   private tidy(): void {
     this.queue = this.queue.slice(this.head).filter((chunk) => this.marks.has(chunk, WANTED))
     this.head = 0
+  }
+
+  private check(part: ChunkPart, ranges: readonly ChunkRange[]): void {
+    const { chunk, bytes, encodedBytes } = part
+    const isWanted = ranges.some(({ from, count }) => chunk >= from && chunk < from + count)
+    const length = isWanted ? this.list.lengthAt(chunk) : 0
+    if (encodedBytes >= length || bytes === 0 || bytes >= (encodedBytes === 0 ? length : encodedBytes)) {
+      throw transferFault('TRANSFER_MALFORMED', { where: `chunk ${chunk}`, why: `a beginning of ${bytes} bytes` })
+    }
   }
 
   /** Checks the ranges of a frame before anything is done for them; gives how many chunks they are. */

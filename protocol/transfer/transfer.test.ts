@@ -18,6 +18,7 @@ import {
   encodeChunk,
   Incoming,
   Outgoing,
+  type Part,
   parseChunkData,
   runsOf,
 } from './mod.ts'
@@ -50,7 +51,17 @@ function contentOf(random: Random): Content {
 }
 
 /** What outlives connections: the sink's disk, and what it counted. */
-type Disk = { readonly stored: Map<number, Buffer>; damages: number; sessions: number; sent: number; encoded: number }
+type Disk = {
+  readonly stored: Map<number, Buffer>
+  damages: number
+  sessions: number
+  sent: number
+  encoded: number
+  resumed: number
+  /** Of the last session: what had not become whole, and which chunks were damaged on the line. */
+  left: readonly Part[]
+  harmed: ReadonlyMap<number, number>
+}
 
 type Frame = { readonly kind: 'chunks' | 'want' | 'stored' | 'data'; readonly body: Buffer }
 
@@ -74,7 +85,7 @@ class Session {
   private readonly tries = new Map<number, number>()
   private askedAgain = false
   private heldBytes = 0
-  private readonly heldBytesMax: number
+  private heldBytesMax: number
 
   constructor(random: Random, content: Content, disk: Disk) {
     this.random = random
@@ -133,7 +144,9 @@ class Session {
   break(): void {
     for (const { chunk, bytes, encodedBytes } of this.arriving)
       if (this.random.oneIn(2) && this.isRight(chunk, bytes, encodedBytes)) this.store(chunk, bytes)
-    this.release(this.incoming.abandon()[0] ?? null)
+    const { disk } = this
+    disk.left = this.incoming.abandon().filter(({ chunk, filled }) => filled > 0 && !disk.stored.has(chunk))
+    disk.harmed = this.tries
   }
 
   private name(): void {
@@ -158,6 +171,7 @@ class Session {
     if (piece === null) return
     if (piece.offset + piece.bytes === form.length) this.sending = null
     assert(piece.chunk === next, 'what is needed next is what is sent next')
+    if (piece.isFirst && piece.offset > 0) disk.resumed++
     assert(!outgoing.has(piece.chunk), 'what the sink has is never sent')
     assert(outgoing.sentBytes <= this.creditSaid, 'credit is kept')
     disk.sent += piece.bytes
@@ -211,12 +225,34 @@ class Session {
   private want(chunks: readonly number[]): void {
     for (const chunk of chunks) this.incoming.wanted(chunk)
     if (chunks.length > 0)
-      this.toSource.push({ kind: 'want', body: encodeWant({ transfer: 1, ranges: runsOf(chunks) }) })
+      this.toSource.push({
+        kind: 'want',
+        body: encodeWant({ transfer: 1, ranges: runsOf(chunks), part: this.resume(chunks), priority: 0 }),
+      })
+  }
+
+  /** One of them may go on where the last session ended. */
+  private resume(chunks: readonly number[]) {
+    const { disk, incoming, tries } = this
+    const left = disk.left.find(
+      ({ chunk, encodedBytes }) => chunks.includes(chunk) && (this.encoded || encodedBytes === 0),
+    )
+    if (left === undefined) return null
+    disk.left = []
+    const { chunk, bytes, filled, encodedBytes } = left
+    incoming.resume(left)
+    this.heldBytesMax += bytes.length
+    this.hold(bytes.length)
+    tries.set(chunk, disk.harmed.get(chunk) ?? 0)
+    return { chunk, bytes: filled, encodedBytes }
   }
 
   private sourceTakes(): void {
     const frame = this.toSource.shift()
-    if (frame?.kind === 'want') this.outgoing.want(decodeWant(frame.body).ranges)
+    if (frame?.kind === 'want') {
+      const { ranges, part } = decodeWant(frame.body)
+      this.outgoing.want(ranges, part)
+    }
     if (frame?.kind !== 'stored') return
     const { ranges, creditBytes } = decodeStored(frame.body)
     this.outgoing.acknowledge(ranges, creditBytes)
@@ -286,7 +322,7 @@ class Session {
 
   private hold(bytes: number): void {
     this.heldBytes += bytes
-    assert(this.heldBytes <= this.heldBytesMax, 'no more memory than a window and a chunk')
+    assert(this.heldBytes <= this.heldBytesMax, 'no more memory than a window, a chunk and what was left')
   }
 
   private release(buffer: Buffer | null): void {
@@ -296,12 +332,21 @@ class Session {
 
 function play(random: Random): Disk {
   const content = contentOf(random)
-  const disk: Disk = { stored: new Map(), damages: 0, sessions: 0, sent: 0, encoded: 0 }
+  const disk: Disk = {
+    stored: new Map(),
+    damages: 0,
+    sessions: 0,
+    sent: 0,
+    encoded: 0,
+    resumed: 0,
+    left: [],
+    harmed: new Map(),
+  }
   let steps = 0
   for (let breaks = random.below(5); ; breaks--) {
     const session = new Session(random, content, disk)
     const last = breaks <= 0
-    for (let left = last ? STEPS_MAX : random.below(2000); left > 0 && !session.done; left--) {
+    for (let left = last ? STEPS_MAX : random.below(random.pick([200, 2000])); left > 0 && !session.done; left--) {
       session.step()
       steps++
     }
@@ -319,7 +364,7 @@ t.test('it all arrives, whatever happens', async (t) => {
   const seed = testSeed()
   const rounds = Number(process.env.ROUNDS ?? 100)
   t.comment(`SEED=${seed} ROUNDS=${rounds}`)
-  let [sessions, damages, sent, encoded] = [0, 0, 0, 0]
+  let [sessions, damages, sent, encoded, resumed] = [0, 0, 0, 0, 0]
   for (let round = 0; round < rounds; round++) {
     try {
       const disk = play(new Random(seed + round))
@@ -327,13 +372,14 @@ t.test('it all arrives, whatever happens', async (t) => {
       damages += disk.damages
       sent += disk.sent
       encoded += disk.encoded
+      resumed += disk.resumed
     } catch (error) {
       const text = error instanceof Fault ? error.describe() : (error as Error).stack
       return t.fail(`SEED=${seed + round} ROUNDS=1: ${text}`)
     }
   }
   t.pass(
-    `${rounds} transfers in ${sessions} sessions, ${damages} chunks came damaged, ${sent} bytes were sent, ${encoded} pieces encoded`,
+    `${rounds} transfers in ${sessions} sessions, ${damages} chunks came damaged, ${sent} bytes were sent, ${encoded} pieces encoded, ${resumed} chunks resumed`,
   )
-  t.ok(rounds < 100 || (sessions > rounds && damages > 0 && encoded > 0), 'with breaks and damage')
+  t.ok(rounds < 100 || (sessions > rounds && damages > 0 && encoded > 0 && resumed > 0), 'with breaks and damage')
 })

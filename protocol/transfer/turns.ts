@@ -15,6 +15,10 @@ const ORDER: readonly Priority[] = [PRIORITY_URGENT, PRIORITY_NORMAL, PRIORITY_B
 export const transferPriority = (value: number): Priority =>
   value === PRIORITY_URGENT || value === PRIORITY_BULK ? value : PRIORITY_NORMAL
 
+/** Of WANT, where 0 is "as before". */
+export const priorityInWant = (priority: Priority): number => priority + 1
+export const priorityOfWant = (value: number): Priority | null => (value === 0 ? null : transferPriority(value - 1))
+
 /** What a step gives that has nothing to send now and will have in a moment: then there is another turn. */
 export const IN_A_MOMENT = -1
 
@@ -41,6 +45,12 @@ export class Turns<T> {
 
   add(item: T, priority: Priority): void {
     this.classes[ORDER.indexOf(priority)]?.items.push(item)
+  }
+
+  /** From now on it has its turns among others. */
+  move(item: T, priority: Priority): void {
+    this.delete(item)
+    this.add(item, priority)
   }
 
   delete(item: T): void {

@@ -51,6 +51,7 @@ const text = Buffer.from('some bytes that stand for a certificate')
 const id = Buffer.alloc(16, 5)
 const hash = Buffer.alloc(32, 6)
 const settlement = { from: 5, count: 10, outcome: schema.Outcome.REJECTED, reason: '主键重复', lane: 4, delayMs: 500 }
+const chunkPart = { chunk: 5, bytes: 262_144, encodedBytes: 300_000 }
 const chunkRanges = [
   { from: 0, count: 3 },
   { from: 0xffff_fff0, count: 7 },
@@ -219,7 +220,12 @@ const CODECS: readonly AnyCodec[] = [
     sample: { transfer: 1, first: 2000, digests: Buffer.concat([hash, hash]), lengths: [65_536, 7] },
   },
   { encode: schema.encodeChunkRange, decode: schema.decodeChunkRange, sample: { from: 5, count: 70_000 } },
-  { encode: schema.encodeWant, decode: schema.decodeWant, sample: { transfer: 1, ranges: chunkRanges } },
+  {
+    encode: schema.encodeWant,
+    decode: schema.decodeWant,
+    sample: { transfer: 1, ranges: chunkRanges, part: chunkPart, priority: 2 },
+  },
+  { encode: schema.encodeChunkPart, decode: schema.decodeChunkPart, sample: chunkPart },
   {
     encode: schema.encodeStored,
     decode: schema.decodeStored,

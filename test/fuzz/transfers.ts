@@ -177,6 +177,16 @@ function rangesOf(random: Random, count: number): { from: number; count: number 
   })
 }
 
+/** The sink may say that it has the beginning of a chunk. */
+function wantOf(random: Random, count: number, lengthAt: (chunk: number) => number): Buffer {
+  const ranges = rangesOf(random, count)
+  const chunk = ranges[0]?.from ?? random.below(9)
+  const length = Math.max(1, lengthAt(chunk))
+  const encodedBytes = chunk % 3 === 2 ? near(random, Math.floor(length / 7)) : 0
+  const part = random.oneIn(2) ? null : { chunk, bytes: near(random, random.below(length)), encodedBytes }
+  return encodeWant({ transfer: 1, ranges, part, priority: random.below(5) })
+}
+
 function sessionOf(random: Random): Buffer {
   const count = random.below(9)
   const variable = random.oneIn(2)
@@ -198,7 +208,7 @@ function sessionOf(random: Random): Buffer {
   }
   const word = (): Buffer =>
     random.oneIn(2)
-      ? step(STEP_WANT, encodeWant({ transfer: 1, ranges: rangesOf(random, count) }))
+      ? step(STEP_WANT, wantOf(random, count, lengthAt))
       : step(
           STEP_STORED,
           encodeStored({ transfer: 1, ranges: rangesOf(random, count), creditBytes: random.below(3 * size + 1) }),
@@ -214,11 +224,17 @@ function sessionOf(random: Random): Buffer {
         encodedBytes: near(random, encoded),
         bytes: near(random, bytes),
       })
-    steps.push(part(0, cut))
+    // Where an earlier session ended, for those of which there is a part.
+    const resumed = isResumed(chunk) && encoded === 0 && random.oneIn(2)
+    steps.push(resumed ? part(all >>> 1, all - (all >>> 1)) : part(0, cut))
+    if (resumed) continue
     if (cut < all) steps.push(part(cut, all - cut))
   }
   return Buffer.concat(steps)
 }
+
+/** The sink of this test has the first half of these, one at a time. */
+const isResumed = (chunk: number): boolean => chunk % 4 === 1
 
 const BODY = Buffer.alloc(BULK_FRAME_BYTES_MAX)
 
@@ -233,6 +249,7 @@ class Ends {
   private creditSaid: number
   private creditHeard = 0
   private heldBytes = 0
+  private hasPart = false
   private expected = { chunk: -1, offset: 0 }
 
   constructor(start: Buffer) {
@@ -256,6 +273,13 @@ class Ends {
     const [from, to] = this.incoming.named(decodeChunks(body))
     this.work += to - from
     for (let chunk = from; chunk < to; chunk++) this.incoming.wanted(chunk)
+    for (let chunk = from; chunk < to && !this.hasPart; chunk++) {
+      const length = this.list.lengthAt(chunk)
+      if (!isResumed(chunk) || length < 2) continue
+      this.hasPart = true
+      this.heldBytes += length
+      this.incoming.resume({ chunk, bytes: Buffer.allocUnsafe(length), filled: length >>> 1, encodedBytes: 0 })
+    }
   }
 
   data(body: Buffer): void {
@@ -266,7 +290,8 @@ class Ends {
     const arrived = incoming.data(parseChunkData(BODY.subarray(0, PREFIX_BYTES + bytes)))
     this.work++
     assert(incoming.receivedBytes <= this.creditSaid, 'no more than was granted')
-    assert(this.heldBytes <= this.creditSaid + this.largestBytes, 'no more memory than was granted, and a chunk')
+    const mostBytes = this.creditSaid + (this.hasPart ? 2 : 1) * this.largestBytes
+    assert(this.heldBytes <= mostBytes, 'no more memory than was granted, a chunk, and the one that came in part')
     if (arrived === null) return
     assert(arrived.bytes.length === list.lengthAt(arrived.chunk), 'a whole chunk')
     assert(arrived.encodedBytes < arrived.bytes.length, 'encoded in less than its length')
@@ -277,7 +302,8 @@ class Ends {
   }
 
   want(body: Buffer): void {
-    this.outgoing.want(decodeWant(body).ranges)
+    const { ranges, part } = decodeWant(body)
+    this.outgoing.want(ranges, part)
     this.send()
   }
 
@@ -300,10 +326,10 @@ class Ends {
       const encodedBytes = next % 3 === 2 ? Math.floor(list.lengthAt(next) / 7) : 0
       const piece = outgoing.take(undefined, encodedBytes)
       if (piece === null) break
-      const { chunk, offset, bytes, contentBytes } = piece
+      const { chunk, offset, bytes, contentBytes, isFirst } = piece
       const { expected } = this
       assert(chunk === next && !outgoing.has(chunk), 'what the sink lacks')
-      assert(offset === 0 ? true : expected.chunk === chunk && expected.offset === offset, 'in its order')
+      assert(isFirst || (expected.chunk === chunk && expected.offset === offset), 'in its order')
       assert(bytes > 0 && bytes <= CHUNK_DATA_BYTES_MAX && offset + bytes <= list.lengthAt(chunk), 'a part of a chunk')
       assert(contentBytes >= bytes && offset + bytes <= (encodedBytes || list.lengthAt(chunk)), 'of what is sent of it')
       this.expected = { chunk, offset: offset + bytes }

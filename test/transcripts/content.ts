@@ -153,9 +153,9 @@ export class StoryUpload implements Transfer {
     }, this.paceMs)
   }
 
-  want({ ranges }: Want): void {
+  want({ ranges, part }: Want): void {
     this.tell(`the hub wants ${lettersOf(this.word, ranges)}`)
-    this.session?.outgoing.want(ranges)
+    this.session?.outgoing.want(ranges, part)
     this.pump()
   }
 
@@ -244,7 +244,7 @@ export class StoryDownload implements Transfer {
     this.tell(`${to - from} chunks are named, it has ${had.length} of them`)
     this.acknowledge(had)
     for (const chunk of wanted) incoming.wanted(chunk)
-    if (wanted.length > 0) this.send(FRAME_WANT, encodeWant({ transfer, ranges: runsOf(wanted) }))
+    if (wanted.length > 0) this.send(FRAME_WANT, encodeWant({ transfer, ranges: runsOf(wanted), part: null, priority: 0 }))
     this.finish()
   }
 

@@ -26,7 +26,7 @@ import { PROGRESS_MS, RETRY_MS_FIRST, RETRY_MS_MAX } from './limits.ts'
 import type { DownloadOptions } from './options.ts'
 import { Place } from './place.ts'
 import type { Downloaded, DownloadProgress, DownloadState } from './progress.ts'
-import { endTransfer, fetchContent, Session } from './session.ts'
+import { endTransfer, fetchContent, type LeftPart, Session } from './session.ts'
 import { Work } from './work.ts'
 
 export type { DownloadOptions } from './options.ts'
@@ -61,6 +61,8 @@ export class Download implements Transfer {
   /** Asked for, not agreed: what the hub may send at first. */
   private asking: { readonly link: TransferLink; readonly granted: number } | null = null
   private session: Session | null = null
+  /** Of the last session: the next one goes on there. */
+  private left: LeftPart | null = null
   /** Checked and signed by its origin. */
   private manifest: Manifest | null = null
   private receivedBytes = 0
@@ -153,7 +155,9 @@ export class Download implements Transfer {
       this.fetched_ = fetched
       this.arena ??= new ChunkArena(fetched.size)
       const credit = { isFree: () => this.isFree(), onWish: () => this.line.pump() }
-      this.session = new Session(link, fetched, { granted, credit, arena: this.arena })
+      const { arena, left } = this
+      this.left = null
+      this.session = new Session(link, fetched, { granted, credit, arena, left })
     } catch (error) {
       const fault = asFault(error)
       endTransfer(link.connection, fetched.transfer, fault)
@@ -418,7 +422,11 @@ export class Download implements Transfer {
     const { session } = this
     this.session = null
     if (session !== null && !this.isFree()) this.giveBack(session.aheadBytes)
-    session?.abandon()
+    if (session !== null) this.left = session.abandon()
+    if (this.over && this.left !== null) {
+      this.arena?.free(this.left.part.bytes)
+      this.left = null
+    }
     this.work?.intake.detach()
     this.pacer.stop()
     if (this.retry !== null) clearTimeout(this.retry)

@@ -13,6 +13,7 @@ import {
 } from '#protocol/frame/mod.ts'
 import { FEATURE_ENCODED_CHUNKS, hasFeature } from '#protocol/handshake/mod.ts'
 import {
+  type ChunkPart,
   encodeEndTransfer,
   encodeFetch,
   encodeSealed,
@@ -21,13 +22,24 @@ import {
   type Fetch,
   type Fetched,
 } from '#protocol/schema/mod.ts'
-import { type Arrived, type ChunkData, ChunkList, Incoming, RANGES_MAX, runsOf } from '#protocol/transfer/mod.ts'
+import {
+  type Arrived,
+  type ChunkData,
+  ChunkList,
+  Incoming,
+  type Part,
+  RANGES_MAX,
+  runsOf,
+} from '#protocol/transfer/mod.ts'
 import type { HubConnection } from '../connection.ts'
 import type { TransferLink } from '../transfers.ts'
 import type { ChunkArena } from './arena.ts'
 import type { ChunkPlace } from './records.ts'
 
 const FAULT_TEXT_LENGTH_MAX = 1024
+
+/** What came of a chunk before its connection was gone; its buffer is of the arena. */
+export type LeftPart = { readonly part: Part; readonly place: ChunkPlace }
 
 export type SessionCredit = {
   /** There is no limit at present: all that there is room for may come. */
@@ -47,22 +59,31 @@ export class Session {
   private readonly received = new Set<number>()
   private granted: number
   private readonly credit: SessionCredit
+  private readonly encoded: boolean
+  /** Its chunk was not asked for yet. */
+  private left: LeftPart | null
 
-  /** `granted`: what FETCH allowed. */
+  /** `granted`: what FETCH allowed. `left`: of the session before, if there was something. */
   constructor(
     link: TransferLink,
     fetched: Fetched,
-    { granted, credit, arena }: { granted: number; credit: SessionCredit; arena: ChunkArena },
+    {
+      granted,
+      credit,
+      arena,
+      left,
+    }: { granted: number; credit: SessionCredit; arena: ChunkArena; left: LeftPart | null },
   ) {
     this.link = link
     this.transfer = fetched.transfer
     this.arena = arena
     this.granted = granted
     this.credit = credit
+    this.left = left
     const list = new ChunkList(fetched)
+    this.encoded = hasFeature(link.connection.terms.features, FEATURE_ENCODED_CHUNKS)
     // An encoded chunk is decoded in its place.
-    const encoded = hasFeature(link.connection.terms.features, FEATURE_ENCODED_CHUNKS)
-    this.incoming = new Incoming({ list, allocate: (length) => arena.allocate(length), encoded })
+    this.incoming = new Incoming({ list, allocate: (length) => arena.allocate(length), encoded: this.encoded })
   }
 
   get list(): ChunkList {
@@ -92,7 +113,10 @@ export class Session {
 
   want(chunks: readonly number[]): void {
     for (const chunk of chunks) this.incoming.wanted(chunk)
-    this.send(chunks, (ranges) => [FRAME_WANT, encodeWant({ transfer: this.transfer, ranges })])
+    const part = this.resume(chunks)
+    // In a frame of its own, and first: as it was in the session before.
+    if (part !== null) this.ask([part.chunk], part)
+    this.ask(part === null ? chunks : chunks.filter((chunk) => chunk !== part.chunk))
     this.more()
   }
 
@@ -100,15 +124,17 @@ export class Session {
   damaged(chunk: number): void {
     this.received.delete(chunk)
     this.incoming.damaged(chunk)
-    this.send([chunk], (ranges) => [FRAME_WANT, encodeWant({ transfer: this.transfer, ranges })])
+    this.ask([chunk])
     this.more()
   }
 
   /** They are durable. */
   keep(chunks: readonly number[]): void {
     for (const chunk of chunks) {
-      const left = this.incoming.keep(chunk, { received: this.received.delete(chunk) })
-      if (left) this.arena.free(left)
+      const buffer = this.incoming.keep(chunk, { received: this.received.delete(chunk) })
+      if (buffer !== null) this.arena.free(buffer)
+      // It came by another way.
+      if (this.left?.part.chunk === chunk) this.forget(this.left)
     }
     const isFree = this.credit.isFree()
     if (isFree) this.granted = Math.max(this.granted, this.incoming.creditBytes)
@@ -147,9 +173,40 @@ export class Session {
     endTransfer(this.link.connection, this.transfer, fault)
   }
 
-  /** The connection is gone: what was begun will come again from its beginning. */
-  abandon(): void {
-    for (const buffer of this.incoming.abandon()) this.arena.free(buffer)
+  /** The connection is gone: gives what came of a chunk that did not become whole. Of several the longest. */
+  abandon(): LeftPart | null {
+    const parts = this.incoming.abandon().map((part) => ({ part, place: this.placeOf(part.chunk) }))
+    if (this.left !== null) parts.push(this.left)
+    this.left = null
+    const [longest, ...others] = parts.sort((a, b) => b.part.filled - a.part.filled)
+    for (const { part } of others) this.arena.free(part.bytes)
+    if (longest === undefined || longest.part.filled > 0) return longest ?? null
+    this.arena.free(longest.part.bytes)
+    return null
+  }
+
+  /** When the chunk is asked for of which there is a part, it goes on there. */
+  private resume(chunks: readonly number[]): ChunkPart | null {
+    const { left } = this
+    if (left === null || !chunks.includes(left.part.chunk)) return null
+    const { chunk, filled, encodedBytes } = left.part
+    if (!this.names(left.place) || (encodedBytes > 0 && !this.encoded)) {
+      this.forget(left)
+      return null
+    }
+    this.left = null
+    this.incoming.resume(left.part)
+    return { chunk, bytes: filled, encodedBytes }
+  }
+
+  private forget({ part }: LeftPart): void {
+    this.left = null
+    this.arena.free(part.bytes)
+  }
+
+  private ask(chunks: readonly number[], part: ChunkPart | null = null): void {
+    const { transfer } = this
+    this.send(chunks, (ranges) => [FRAME_WANT, encodeWant({ transfer, ranges, part, priority: 0 })])
   }
 
   /** There may be more room, or more to come. */

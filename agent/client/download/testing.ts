@@ -189,9 +189,9 @@ export class TestHub {
     const body = Buffer.from(bytes)
     if (kind === FRAME_FETCH) this.fetch(body)
     else if (kind === FRAME_WANT) {
-      const { ranges } = decodeWant(body)
+      const { ranges, part } = decodeWant(body)
       for (const { from, count } of ranges) for (let i = from; i < from + count; i++) this.wants.push(i)
-      this.outgoing?.want(ranges)
+      this.outgoing?.want(ranges, part)
     } else if (kind === FRAME_STORED) {
       const { ranges, creditBytes } = decodeStored(body)
       for (const { from, count } of ranges) for (let i = from; i < from + count; i++) this.storedChunks.add(i)

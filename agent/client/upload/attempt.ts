@@ -254,8 +254,8 @@ export class Attempt implements Transfer {
     return this.parts.report()
   }
 
-  want({ ranges }: Want): void {
-    this.session?.outgoing.want(ranges)
+  want({ ranges, part }: Want): void {
+    this.session?.outgoing.want(ranges, part)
     this.schedule()
   }
 
@@ -421,7 +421,7 @@ export class Attempt implements Transfer {
     counters.sentBytes += piece.contentBytes
     counters.wireBytes += piece.bytes
     meter.note(counters.sentBytes, performance.now())
-    if (offset === 0) {
+    if (piece.isFirst) {
       this.everSent.add(chunk)
       this.feed.sending(chunk)
     }

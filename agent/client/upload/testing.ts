@@ -176,7 +176,11 @@ class TestSession {
       for (const chunk of wanted) under.incoming.wanted(chunk)
       const ranges = runsOf(wanted)
       if (ranges.length > 0) {
-        this.link.send(FRAME_WANT, CHANNEL_RECEIPTS, encodeWant({ transfer: frame.transfer, ranges }))
+        this.link.send(
+          FRAME_WANT,
+          CHANNEL_RECEIPTS,
+          encodeWant({ transfer: frame.transfer, ranges, part: null, priority: 0 }),
+        )
       }
       this.stored(frame.transfer, under, kept)
     } else if (kind === FRAME_CHUNK_DATA) {
@@ -234,7 +238,11 @@ class TestSession {
     if (sha256(bytes) !== digest) {
       hub.faults.push(`chunk ${chunk} is damaged`)
       under.incoming.damaged(chunk)
-      this.link.send(FRAME_WANT, CHANNEL_RECEIPTS, encodeWant({ transfer, ranges: [{ from: chunk, count: 1 }] }))
+      this.link.send(
+        FRAME_WANT,
+        CHANNEL_RECEIPTS,
+        encodeWant({ transfer, ranges: [{ from: chunk, count: 1 }], part: null, priority: 0 }),
+      )
       return
     }
     hub.chunks.set(digest, Buffer.from(bytes))
