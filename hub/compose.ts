@@ -34,6 +34,7 @@ import {
 } from '#hub/store/mod.ts'
 import { HubMeters, type HubStatus, type Log, Metrics } from '#hub/telemetry/mod.ts'
 import { Contents, ContentsAdmin } from '#hub/transfer/mod.ts'
+import { Documents } from '#hub/transform/mod.ts'
 import { type Fault, systemClock } from '#protocol/base/mod.ts'
 import { BATCH_MESSAGES_MAX, HEADERS_BYTES_MAX } from '#protocol/codec/mod.ts'
 import { signingKey } from '#protocol/crypto/mod.ts'
@@ -113,6 +114,7 @@ export async function startHub(options: {
     })
   }
   store.queues.onChanged()
+  const own = { name: authority.hubName, key: signingKey(authority.hubKey) }
   const routes = await Routes.open({
     dataDir,
     store,
@@ -123,7 +125,14 @@ export async function startHub(options: {
       NO_RULE,
       policyOf({ order: 'stream', partitions: PARTITIONS_MAX }),
     ),
-    identity: { name: authority.hubName, key: signingKey(authority.hubKey) },
+    identity: own,
+    documents: new Documents({
+      contents,
+      identity: own,
+      bytesMax: config.routing.documentsBytesMax,
+      stallMs: config.routing.stallMs,
+      nowMs: () => systemClock.wallMs(),
+    }),
     limits: {
       threads: config.routing.threads === 0 ? Math.max(1, availableParallelism() - 1) : config.routing.threads,
       timeMs: config.routing.timeMs,

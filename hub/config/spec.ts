@@ -303,6 +303,18 @@ export const hubSpec = f.object({
         default: 10 * SECOND_MS,
       }),
       memoryBytes: f.bytes({ doc: 'memory of each thread', min: 32 * MiB, max: 64 * GiB, default: 512 * MiB }),
+      documentsBytesMax: f.bytes({
+        doc: 'large content they hold in memory at once; what comes beyond waits, a larger one goes alone; on its way to a thread it is there up to three times',
+        min: MiB,
+        max: 64 * GiB,
+        default: 64 * MiB,
+      }),
+      stallMs: f.duration({
+        doc: 'large content that is not whole: messages wait that its conditions and pipelines ask for it, and what comes behind them in their streams, until nothing has come of it for so long; then they go to the dead letters',
+        min: SECOND_MS,
+        max: 7 * DAY_MS,
+        default: 600 * SECOND_MS,
+      }),
     },
     { doc: 'rules that were deployed with causeway-hub route deploy' },
   ),

@@ -85,6 +85,8 @@ export type RouteDetail = {
     readonly rule: string
     readonly pipeline?: string
     readonly steps?: readonly StepRecord[]
+    /** Ids of large contents. */
+    readonly contents?: { readonly in: readonly string[]; readonly out: readonly string[] }
   }[]
 }
 

@@ -54,7 +54,7 @@ export const messageView = (given: Partial<MessageView> = {}): MessageView => ({
 const nothing = () => Promise.reject(new Error('there are no routes'))
 
 export const NO_ROUTES: RoutesOperator = {
-  view: () => ({ current: null, versions: [], pipelines: [], waiting: 0, underWay: 0, conveyed: 0 }),
+  view: () => ({ current: null, versions: [], pipelines: [], waiting: 0, underWay: 0, conveyed: 0, documentBytes: 0 }),
   deploy: nothing,
   rollback: nothing,
   explain: nothing,

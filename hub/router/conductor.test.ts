@@ -87,6 +87,7 @@ class Hub {
     const deciding: Deciding = {
       version: VERSION,
       defaults,
+      documentBytesMax: 2 ** 24,
       decide: async (batch, places) => {
         const message = batch.messages()
         return places.map((place) => {

@@ -8,7 +8,7 @@
 
 import type { HubStore, Lane, Lease, Leaving, MadePlacement, Placed, Queue, Target } from '#hub/store/mod.ts'
 import { placesOf } from '#hub/store/mod.ts'
-import type { Pipeline, Use } from '#hub/transform/mod.ts'
+import type { DocumentSession, Documents, Pipeline, Use } from '#hub/transform/mod.ts'
 import { asFault, type Fault } from '#protocol/base/mod.ts'
 import { type Batch, openBatch, PLAIN } from '#protocol/codec/mod.ts'
 import type { SigningKey } from '#protocol/crypto/mod.ts'
@@ -42,6 +42,8 @@ export type ConductorOptions = {
   /** What is kept of a pipeline's state. */
   readonly stateText: (version: number, state: string) => string
   readonly identity: { readonly name: string; readonly key: SigningKey }
+  /** Large contents; without them they are passed on as they are, or refused. */
+  readonly documents?: Documents
   readonly onFault: (fault: Fault) => void
 }
 
@@ -105,8 +107,9 @@ export class Conductor {
   async due(pipeline: Pipeline, way: RuleWay, about: { version: number; by: string }): Promise<void> {
     await this.run(async () => {
       const use = await pipeline.use()
+      using documents = this.session(0)
       try {
-        const passed = await use.due()
+        const passed = await use.due(documents ?? undefined)
         const drafts = dueDrafts(passed, {
           way,
           about,
@@ -173,18 +176,21 @@ export class Conductor {
     const { before } = turn
     for (let waitMs = RETRY_MS_MIN; !this.signal.aborted; waitMs = Math.min(2 * waitMs, RETRY_MS_MAX)) {
       const uses: Use[] = []
+      using held = new DisposableStack()
+      let fault: Fault
       try {
-        const ready = await this.prepare(lease, { before, uses })
+        const ready = await this.prepare(lease, { before, uses, held })
         await this.commit(ready, turn)
         this.conveyed += lease.count
         return
       } catch (error) {
         if (this.signal.aborted) break
-        this.options.onFault(asFault(error, `queue ${lease.lane.queue.info.name}`))
+        fault = asFault(error, `queue ${lease.lane.queue.info.name}`)
+        this.options.onFault(fault)
       } finally {
         for (const use of uses) await use.end()
       }
-      await this.pause(waitMs)
+      await this.pause(waitMs, fault.details.content)
     }
     await before
     this.options.store.giveBack([{ ...lease, attempt: lease.attempt - 1 }], '')
@@ -193,7 +199,7 @@ export class Conductor {
   /** What is to be conveyed; pipelines that are in use until it is are in `uses`. */
   private async prepare(
     lease: Lease,
-    { before, uses }: { readonly before: Promise<void>; readonly uses: Use[] },
+    { before, uses, held }: { readonly before: Promise<void>; readonly uses: Use[]; readonly held: DisposableStack },
   ): Promise<Ready> {
     const taken = this.open(lease)
     if (taken === null) return this.damaged(lease)
@@ -202,12 +208,15 @@ export class Conductor {
     const { version } = rules
     // What other rules decided when it came in says nothing about these.
     const known = noted?.version === version.version ? noted : null
-    const decisions = await rules.decide(taken.batch, taken.places, { noted: known, signal: this.signal })
+    const documents = this.session(rules.documentBytesMax)
+    held.use(documents)
+    const decisions = await rules.decide(taken.batch, taken.places, { noted: known, signal: this.signal, documents })
     const plan = new ConveyancePlan(taken, decisions, {
       queues: this.places,
       defaults: rules.defaults,
       about: { version: version.version, by: version.by },
       nowMs: this.nowMs,
+      contentOf: documents === null ? undefined : (id) => documents.content(id),
     })
     const passages: { passage: Passage; pipeline: Pipeline }[] = []
     for (const passage of plan.passages) {
@@ -220,7 +229,7 @@ export class Conductor {
       const use = await pipeline.use()
       if (pipeline.keeps) uses.push(use)
       try {
-        const passed = await use.process(passage.items)
+        const passed = await use.process(passage.items, documents ?? undefined)
         plan.passed(passage, passed)
         if (passed.state !== null) states.push(this.kept(pipeline, version.version, passed.state))
       } finally {
@@ -353,9 +362,15 @@ export class Conductor {
     return this.options.store.clock.wallMs()
   }
 
-  /** Ends early when the hub stops. */
-  private async pause(ms: number): Promise<void> {
+  /** `null` when nobody lends large contents. */
+  private session(bytesMax: number): DocumentSession | null {
+    return this.options.documents?.session({ bytesMax, signal: this.signal }) ?? null
+  }
+
+  /** Ends early when the hub stops, or more comes of a content that is waited for. */
+  private async pause(ms: number, content?: unknown): Promise<void> {
     if (this.signal.aborted) return
+    using following = new DisposableStack()
     await new Promise<void>((resolve) => {
       const done = () => {
         clearTimeout(timer)
@@ -364,6 +379,8 @@ export class Conductor {
       }
       const timer = setTimeout(done, ms)
       this.signal.addEventListener('abort', done)
+      if (typeof content === 'string' && this.options.documents !== undefined)
+        following.use(this.options.documents.whenWhole(content, done))
     })
   }
 }

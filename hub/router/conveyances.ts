@@ -4,7 +4,7 @@
 import type { ChainReject, StepRecord } from '#agent/components/chain/types.ts'
 import type { Item } from '#agent/components/mod.ts'
 import type { Lease, Leaving, MadePlacement, Queue, Target } from '#hub/store/mod.ts'
-import { itemOf, type MadeMessage, messageOf, type Passed } from '#hub/transform/mod.ts'
+import { type ContentOf, itemOf, type MadeMessage, messageOf, type Passed } from '#hub/transform/mod.ts'
 import { asFault, Fault } from '#protocol/base/mod.ts'
 import { attributesOf, type Batch, BatchBuilder, type MessageView, PLAIN } from '#protocol/codec/mod.ts'
 import { BODY_BYTES_MAX } from '#protocol/frame/mod.ts'
@@ -53,7 +53,13 @@ export type Passage = {
 }
 
 type Fate = { to: Target[]; readonly notes: string[]; readonly steps: RuleSteps[] }
-type RuleSteps = { readonly rule: string; readonly pipeline?: string; readonly steps?: readonly StepRecord[] }
+type RuleSteps = {
+  readonly rule: string
+  readonly pipeline?: string
+  readonly steps?: readonly StepRecord[]
+  /** Ids of the large contents that went in, and of those that came out. */
+  readonly contents?: { readonly in: readonly string[]; readonly out: readonly string[] }
+}
 
 export class ConveyancePlan {
   /** Messages by the pipelines they go through, in the order of the rules. */
@@ -62,6 +68,7 @@ export class ConveyancePlan {
   private readonly queues: Places
   private readonly about: { readonly version: number; readonly by: string }
   private readonly nowMs: number
+  private readonly contentOf: ContentOf | undefined
   private readonly fates: Fate[]
   private readonly message: (i: number) => MessageView
   private readonly partitions: Partitions
@@ -78,9 +85,11 @@ export class ConveyancePlan {
       /** Of the rules, for the trace. */
       readonly about: { readonly version: number; readonly by: string }
       readonly nowMs: number
+      readonly contentOf?: ContentOf | undefined
     },
   ) {
     this.taken = taken
+    this.contentOf = options.contentOf
     this.queues = options.queues
     this.about = options.about
     this.nowMs = options.nowMs
@@ -101,7 +110,7 @@ export class ConveyancePlan {
     const { pipeline, ways, indexes } = passage
     const rules = [...new Set(ways.map(({ rule }) => rule))]
     const rule = rules.join(', ')
-    const record: RuleSteps = { rule, pipeline, steps }
+    const record: RuleSteps = { rule, pipeline, steps, ...contentsOf(passage.items, items) }
     const at = new Map(indexes.map((index, place) => [index, place]))
     const placeOf = ({ ref }: Item): number => (typeof ref === 'number' ? (at.get(ref) ?? -1) : -1)
     const dead = new Set<number>()
@@ -163,7 +172,7 @@ export class ConveyancePlan {
         this.fates[i]?.steps.push({ rule: way.rule })
         continue
       }
-      const item = itemOf(this.message(i), i)
+      const item = itemOf(this.message(i), i, this.contentOf)
       if (item instanceof Fault) {
         this.kill(i, noteOf(way.rule, { fault: item }))
         continue
@@ -279,8 +288,17 @@ export function dueDrafts(
     const message = messageOf(reject.item, { topic: way.topic, original: null, nowMs })
     messages.push({ message, to: [dead], note: noteOf(way.rule, reject) })
   }
-  const record = { rule: way.rule, pipeline: way.pipeline ?? '', steps }
+  const record = { rule: way.rule, pipeline: way.pipeline ?? '', steps, ...contentsOf([], items) }
   return draftsOf(messages, `rule ${way.rule}`, { ...about, rules: [record] })
+}
+
+/** For the trace; nothing when there are none. */
+function contentsOf(items: readonly Item[], made: readonly Item[]): Pick<RuleSteps, 'contents'> {
+  const idsOf = (all: readonly Item[]) => [
+    ...new Set(all.flatMap(({ content }) => (content?.kind === 'hub' ? [content.id] : []))),
+  ]
+  const contents = { in: idsOf(items), out: idsOf(made) }
+  return contents.in.length + contents.out.length === 0 ? {} : { contents }
 }
 
 function draftsOf(messages: readonly MadeOne[], of: string, detail: unknown): Draft[] {

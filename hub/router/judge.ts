@@ -30,11 +30,14 @@ export class Judge {
    * long, or too much memory). Throws what keeps all of them from being asked.
    */
   async ask(questions: readonly Question[], signal: AbortSignal): Promise<(readonly (boolean | Fault)[] | Fault)[]> {
+    // In memory of its own it is handed over.
+    const owned = questions.length === 1
     const outcomes = await this.pool.run({
       module: MODULE,
       configuration: this.configuration,
       count: questions.length,
-      inputOf: (i) => encode(questions[i] as Question),
+      inputOf: (i) => encode(questions[i] as Question, owned),
+      owned,
       signal,
     })
     return outcomes.map((outcome, i) =>
@@ -48,10 +51,11 @@ export class Judge {
   }
 }
 
-function encode({ body, contentType, wanted }: Question): Buffer {
+function encode({ body, contentType, wanted }: Question, owned: boolean): Buffer {
   const type = contentType.slice(0, TYPE_CHARS_MAX)
   const typeAt = 2 + 2 * wanted.length
-  const out = Buffer.allocUnsafe(typeAt + 1 + type.length + body.length)
+  const bytes = typeAt + 1 + type.length + body.length
+  const out = owned ? Buffer.allocUnsafeSlow(bytes) : Buffer.allocUnsafe(bytes)
   out.writeUInt16LE(wanted.length, 0)
   for (let i = 0; i < wanted.length; i++) out.writeUInt16LE(wanted[i] as number, 2 + 2 * i)
   out[typeAt] = type.length

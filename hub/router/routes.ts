@@ -6,7 +6,7 @@ import { configurationOf, IsolatedPool, type PoolLimits, unpackFault } from '#ag
 import type { ComponentContext } from '#agent/components/mod.ts'
 import { compilePredicates } from '#agent/components/predicates/mod.ts'
 import type { HubStore, Queue } from '#hub/store/mod.ts'
-import { type Pipeline, PipelineBook, type PipelineWanted } from '#hub/transform/mod.ts'
+import { type Documents, type Pipeline, PipelineBook, type PipelineWanted } from '#hub/transform/mod.ts'
 import { asFault, assert, type Clock, type Fault } from '#protocol/base/mod.ts'
 import type { SigningKey } from '#protocol/crypto/mod.ts'
 import { Conductor } from './conductor.ts'
@@ -26,6 +26,7 @@ export type RoutesOptions = {
   /** The router's queue. */
   readonly queue: Queue
   readonly identity: { readonly name: string; readonly key: SigningKey }
+  readonly documents: Documents
   readonly limits: PoolLimits
   readonly clock: Clock
   readonly log: ComponentContext['log']
@@ -51,6 +52,8 @@ export type RoutesView = {
   /** Leases of them that are worked on, until what comes of them is on the disk. */
   readonly underWay: number
   readonly conveyed: number
+  /** Of large contents, in memory for conditions and pipelines. */
+  readonly documentBytes: number
 }
 
 /** Several faults of one rule file. */
@@ -82,7 +85,7 @@ export class Routes {
 
   private constructor(options: RoutesOptions) {
     this.options = options
-    const { dataDir, store, queue, identity, clock, log } = options
+    const { dataDir, store, queue, identity, documents, clock, log } = options
     const onFault = (fault: Fault) => log('warn', 'routing waits and tries again', { fault: fault.toJSON() })
     this.deployments = Deployments.open(join(dataDir, 'routes'))
     this.pool = new IsolatedPool(options.limits)
@@ -99,6 +102,7 @@ export class Routes {
       store,
       queue,
       identity,
+      documents,
       onFault,
       deciding: (noted) => this.inUse(noted?.version ?? null),
       pipeline: (version, key) => this.pipelineAt(version, key),
@@ -131,7 +135,8 @@ export class Routes {
     const { current, versions } = this.deployments
     const { depth: waiting } = this.options.queue
     const { underWay, conveyed } = this.conductor
-    return { current, versions, pipelines: this.book.names, waiting, underWay, conveyed }
+    const documentBytes = this.options.documents.memory.usedBytes
+    return { current, versions, pipelines: this.book.names, waiting, underWay, conveyed, documentBytes }
   }
 
   /** Resolves when the rules count, and that is on the disk. Throws `RulesRefused`, with all that is wrong. */

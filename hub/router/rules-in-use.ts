@@ -5,13 +5,18 @@
 // often rules are deployed while it waits.
 
 import type { IsolatedPool } from '#agent/components/isolation/mod.ts'
-import type { Fault } from '#protocol/base/mod.ts'
+import { DOCUMENT_BYTES_DEFAULT } from '#agent/components/limits.ts'
+import { contentIn, type DocumentSession } from '#hub/transform/mod.ts'
+import { asFault, Fault } from '#protocol/base/mod.ts'
 import { type Batch, type Envelope, HEADER_CONTENT_TYPE } from '#protocol/codec/mod.ts'
 import type { RulesVersion } from './deployments.ts'
 import { Judge, type Question } from './judge.ts'
 import type { HeaderRules } from './router.ts'
 import { type AtOnce, type CompiledRules, type Match, topicOf, type Way } from './rules/mod.ts'
 import type { Deciding, Decision, Noted, RuleWay } from './ways.ts'
+
+/** In the order of what was asked; one fault when it could not be looked at at all. */
+type Verdicts = readonly (boolean | Fault)[] | Fault
 
 const NO_QUEUES: readonly string[] = []
 
@@ -34,6 +39,10 @@ export class RulesInUse implements Deciding, HeaderRules {
     return this.rules.isQuick
   }
 
+  get documentBytesMax(): number {
+    return this.rules.set.documentBytesMax ?? DOCUMENT_BYTES_DEFAULT
+  }
+
   route(envelope: Envelope): AtOnce {
     return this.rules.match(envelope).atOnce
   }
@@ -41,7 +50,11 @@ export class RulesInUse implements Deciding, HeaderRules {
   async decide(
     batch: Batch,
     places: readonly number[],
-    { noted, signal }: { readonly noted: Noted | null; readonly signal: AbortSignal },
+    {
+      noted,
+      signal,
+      documents,
+    }: { readonly noted: Noted | null; readonly signal: AbortSignal; readonly documents: DocumentSession | null },
   ): Promise<readonly (Decision | Fault)[]> {
     const { envelopes } = batch.index()
     const matches = new Map<Envelope, Match>()
@@ -49,10 +62,16 @@ export class RulesInUse implements Deciding, HeaderRules {
     const message = batch.messages()
     const questions: Question[] = []
     const asked = new Map<number, number>()
+    const answers = new Map<number, Verdicts>()
     const views = places.map((place) => message(place))
     for (const [i, { envelope, body }] of views.entries()) {
       const { wanted } = matches.get(envelope) as Match
       if (wanted.length === 0) continue
+      const content = documents === null ? null : contentIn(envelope.headers)
+      if (documents !== null && content !== null) {
+        answers.set(i, await this.askOf(content, wanted, { documents, signal }))
+        continue
+      }
       const type = envelope.headers[HEADER_CONTENT_TYPE]
       asked.set(i, questions.length)
       questions.push({ body, contentType: typeof type === 'string' ? type : '', wanted })
@@ -61,14 +80,37 @@ export class RulesInUse implements Deciding, HeaderRules {
     return views.map(({ envelope }, i) => {
       const match = matches.get(envelope) as Match
       const question = asked.get(i)
-      if (question === undefined) return this.decision(match, [], { envelope, noted })
-      const answer = verdicts[question] as (typeof verdicts)[number]
+      if (question === undefined && !answers.has(i)) return this.decision(match, [], { envelope, noted })
+      const answer = answers.get(i) ?? (verdicts[question as number] as Verdicts)
       return Array.isArray(answer) ? this.decision(match, answer, { envelope, noted }) : (answer as Fault)
     })
   }
 
   close(): void {
     this.judge.close()
+  }
+
+  /** Asks the one large content that a message refers to. Throws what may pass. */
+  private async askOf(
+    id: string,
+    wanted: readonly number[],
+    { documents, signal }: { readonly documents: DocumentSession; readonly signal: AbortSignal },
+  ): Promise<Verdicts> {
+    const { content, known } = documents.content(id)
+    try {
+      const lent = await content.read()
+      try {
+        const question = { body: lent.bytes, contentType: known?.mediaType ?? '', wanted }
+        const [answer] = await this.judge.ask([question], signal)
+        return answer as Verdicts
+      } finally {
+        lent.release()
+      }
+    } catch (error) {
+      if (!(error instanceof Fault) || error.details.retry === true) throw asFault(error, `content ${id}`)
+      // Rules that ask for no more than headers still count.
+      return wanted.map(() => error)
+    }
   }
 
   private decision(

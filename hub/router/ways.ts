@@ -1,5 +1,6 @@
 // What the router's parts tell each other.
 
+import type { DocumentSession } from '#hub/transform/mod.ts'
 import type { Fault } from '#protocol/base/mod.ts'
 import type { Batch } from '#protocol/codec/mod.ts'
 import type { RulesVersion } from './deployments.ts'
@@ -30,6 +31,8 @@ export type Deciding = {
   readonly version: RulesVersion
   /** Where messages go that no rule wants and that have no other place; empty: to the unrouted ones. */
   readonly defaults: readonly string[]
+  /** The largest document that conditions and pipelines get. */
+  readonly documentBytesMax: number
   /**
    * For each of the places, in their order; a fault is of this message alone. `noted` with these rules; `null`: whatever it got before,
    * all of it is decided. Throws what may pass.
@@ -37,7 +40,7 @@ export type Deciding = {
   decide(
     batch: Batch,
     places: readonly number[],
-    options: { readonly noted: Noted | null; readonly signal: AbortSignal },
+    options: { readonly noted: Noted | null; readonly signal: AbortSignal; readonly documents: DocumentSession | null },
   ): Promise<readonly (Decision | Fault)[]>
 }
 

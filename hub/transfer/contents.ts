@@ -86,6 +86,19 @@ export class Contents {
     return content
   }
 
+  /** A content of the hub's own, made when it is new. Faults: `CONTENT_BUSY`, `CONTENT_NO_ROOM`, those of the store. */
+  async own(info: Pick<ContentView, 'id' | 'name' | 'mediaType' | 'size' | 'chunkBytes'>, hub: string) {
+    const { id, size } = info
+    if (this.removing.has(id)) throw hubTransferFault('CONTENT_BUSY', { where: id, retry: true })
+    let view = this.store.get(id)
+    if (view === null) {
+      const full = this.roomFor(Math.min(size, CHUNK_BYTES_MAX))
+      if (full !== null) throw full
+      view = await this.store.begin({ ...info, origin: hub, createdAtMs: this.options.nowMs(), keepMs: 0 })
+    }
+    return this.enliven(view)
+  }
+
   /** What whoever `mayRead` may not is as if it were not there. Faults: `CONTENT_ABSENT`, `CONTENT_EXPIRED`. */
   find(content: Uint8Array, mayRead: (id: string) => boolean = () => true): LiveContent {
     const id = idOf(content)

@@ -1,8 +1,10 @@
 // Messages as the items that channels work on, and back. A message with a JSON object as body is a row. Any other is a document: its
-// body, with a row that says its name, size, media type and topic. Large content stays where it is, and is referred to again.
+// body, or the one large content it refers to, with a row that says its name, size, media type and topic. Large content that no channel
+// puts another document in the place of stays where it is, and is referred to again.
 
+import { posix } from 'node:path'
 import { formatJsonRecord, parseJsonRecord } from '#agent/components/formats/mod.ts'
-import { componentFault, type Item, type Row } from '#agent/components/mod.ts'
+import { componentFault, type HubContent, type Item, type Row } from '#agent/components/mod.ts'
 import type { Fault } from '#protocol/base/mod.ts'
 import {
   HEADER_CONTENT,
@@ -16,6 +18,7 @@ import {
   type HeaderValue,
   type MessageView,
 } from '#protocol/codec/mod.ts'
+import type { Known } from './documents.ts'
 
 const JSON_TYPE = 'application/json'
 const BINARY_TYPE = 'application/octet-stream'
@@ -41,8 +44,20 @@ export type MadeMessage = {
 /** What a made message has of the one it comes of. */
 export type Original = { readonly message: MessageView; readonly expiresAtMs: number }
 
-/** The item of a message; a fault when its body is not what its headers say. The item shares the body's memory. */
-export function itemOf({ envelope, body }: MessageView, ref: number): Item | Fault {
+/** Large content as channels see it, and what is known of it. */
+export type ContentOf = (id: string) => { readonly content: HubContent; readonly known: Known | null }
+
+/** The id of the one content that a message with these headers stands for; `null` when it refers to none, or to several. */
+export function contentIn(headers: Headers): string | null {
+  const content = headers[HEADER_CONTENT]
+  return typeof content === 'string' && /^[0-9a-f]{32}$/.test(content) ? content : null
+}
+
+/**
+ * The item of a message; a fault when its body is not what its headers say. The item shares the body's memory. Without `contentOf`
+ * nobody lends large content.
+ */
+export function itemOf({ envelope, body }: MessageView, ref: number, contentOf?: ContentOf): Item | Fault {
   const { headers, topic } = envelope
   const type = headers[HEADER_CONTENT_TYPE]
   const content = headers[HEADER_CONTENT]
@@ -62,6 +77,13 @@ export function itemOf({ envelope, body }: MessageView, ref: number): Item | Fau
     mediaType: typeof type === 'string' ? type : null,
     topic,
   }
+  const id = contentIn(headers)
+  if (id !== null && contentOf !== undefined) {
+    const { content: lent, known } = contentOf(id)
+    const { size, mediaType } = known ?? { size: 0, mediaType: '' }
+    const named = row.name ?? (known === null || known.name === '' ? null : known.name)
+    return { row: { ...row, name: named, size, mediaType: mediaType === '' ? null : mediaType }, ref, content: lent }
+  }
   if (typeof content === 'string') {
     const download = () => Promise.reject(componentFault('DOCUMENT_AT_HUB', { where: `content ${content}` }))
     return { row, ref, content: { kind: 'hub', id: content, size: 0, download } }
@@ -75,10 +97,10 @@ export function messageOf(
   { topic, original, nowMs }: { readonly topic: string; readonly original: Original | null; readonly nowMs: number },
 ): MadeMessage {
   const key = original === null || original.message.key.length === 0 ? null : original.message.key
-  if (content?.kind === 'hub') {
-    // Its body says what the content is.
-    const headers = original?.message.envelope.headers ?? { [HEADER_CONTENT]: content.id }
-    return { topic, headers, key, body: original?.message.body ?? '' }
+  if (content?.kind === 'hub' && original?.message.envelope.headers[HEADER_CONTENT] === content.id) {
+    // As it came: its body says what the content is.
+    const { envelope, body } = original.message
+    return { topic, headers: envelope.headers, key, body }
   }
   const headers: Record<string, HeaderValue> = {}
   for (const [name, value] of Object.entries(original?.message.envelope.headers ?? {})) {
@@ -90,14 +112,21 @@ export function messageOf(
     headers[HEADER_CONTENT_TYPE] = JSON_TYPE
     return { topic, headers, key, body: formatJsonRecord(row) }
   }
-  if (content.kind !== 'bytes') throw new Error('documents of the hub are in memory')
-  headers[HEADER_CONTENT_TYPE] = typeof row.mediaType === 'string' ? row.mediaType : BINARY_TYPE
+  if (content.kind === 'local') throw new Error('a pipeline has no files')
+  const mediaType = typeof row.mediaType === 'string' ? row.mediaType : null
   if (typeof row.name === 'string' && row.name !== '') headers[HEADER_FILE] = row.name
   if (typeof row.modified === 'string' && headers[HEADER_FILE] !== undefined) {
     const changedMs = Date.parse(row.modified)
     if (!Number.isNaN(changedMs)) headers[HEADER_FILE_CHANGED_MS] = changedMs
   }
-  return { topic, headers, key, body: content.bytes }
+  if (content.kind === 'bytes') {
+    headers[HEADER_CONTENT_TYPE] = mediaType ?? BINARY_TYPE
+    return { topic, headers, key, body: content.bytes }
+  }
+  headers[HEADER_CONTENT_TYPE] = JSON_TYPE
+  headers[HEADER_CONTENT] = content.id
+  const name = typeof row.name === 'string' ? posix.basename(row.name) : ''
+  return { topic, headers, key, body: formatJsonRecord({ name, size: content.size, mediaType: mediaType ?? '' }) }
 }
 
 const isJson = (type: HeaderValue | undefined): boolean =>

@@ -2,7 +2,7 @@
 // has one chain, and whoever uses it has it alone until what it gave is on the disk: its state goes there in the same transaction. Of
 // one that keeps nothing there are as many chains as are in use at once.
 
-import type { Chain, ChainResult } from '#agent/components/chain/types.ts'
+import type { Chain, ChainReject, ChainResult, LargeDocuments } from '#agent/components/chain/types.ts'
 import type { Item } from '#agent/components/mod.ts'
 import { transformFault } from './faults.ts'
 
@@ -14,8 +14,9 @@ export type Passed = ChainResult & {
 
 /** The use of a pipeline for one conveyance. To be ended in any case. */
 export type Use = {
-  process(items: readonly Item[]): Promise<Passed>
-  due(): Promise<Passed>
+  /** `large`: whoever lends large documents, and takes those that are made. */
+  process(items: readonly Item[], large?: LargeDocuments): Promise<Passed>
+  due(large?: LargeDocuments): Promise<Passed>
   /** What was given is on the disk. */
   committed(): Promise<void>
   /** Without `committed` before: what a keeping chain did since is undone by opening it anew. */
@@ -71,18 +72,20 @@ export class Pipeline {
     }
     let state: string | null = null
     let unsaved = false
-    const after = async (result: ChainResult): Promise<Passed> => {
+    const after = async (result: ChainResult, large: LargeDocuments | undefined): Promise<Passed> => {
       state = await chain.save()
-      return { ...result, state }
+      const rejects: ChainReject[] = []
+      for (const reject of result.rejects) rejects.push(await putAway(reject, large))
+      return { ...result, rejects, state }
     }
     return {
-      process: async (items) => {
+      process: async (items, large) => {
         unsaved = true
-        return after(await chain.process(items))
+        return after(await chain.process(items, undefined, large), large)
       },
-      due: async () => {
+      due: async (large) => {
         unsaved = true
-        return after(await chain.due())
+        return after(await chain.due(undefined, large), large)
       },
       committed: async () => {
         if (state !== null) await chain.committed(state)
@@ -127,4 +130,13 @@ export class Pipeline {
     await before
     return mine.resolve
   }
+}
+
+/** What a channel had kept and refuses is a message of its own: too large for one, it is put away, too. */
+async function putAway(reject: ChainReject, large: LargeDocuments | undefined): Promise<ChainReject> {
+  const { item } = reject
+  if (large === undefined || item.content?.kind !== 'bytes') return reject
+  const { bytes } = item.content
+  if (bytes.byteLength <= large.inlineBytesMax) return reject
+  return { ...reject, item: { ...item, content: await large.put(bytes, item) } }
 }

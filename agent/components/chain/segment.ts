@@ -96,24 +96,28 @@ export class ThreadSegment {
     { item, content, call }: { readonly item: Item; readonly content: HubContent; readonly call: Call },
   ): Promise<Came> {
     if (content.read === undefined) return came
-    // In memory of its own, which goes to the thread.
-    const writer = new ItemWriter()
+    let bytes: Buffer
     try {
-      const { bytes } = await content.read()
-      writer.lent(item, content, bytes)
+      bytes = (await content.read()).bytes
     } catch (error) {
       call.large.check()
       return { ...came, refused: { at: came.refused?.at ?? 0, fault: asFault(error) } }
     }
-    const [outcome] = await this.#run([item], call.signal, writer)
+    const lent = () => {
+      // Memory of its own, which goes to the thread.
+      const writer = new ItemWriter()
+      writer.lent(item, content, bytes)
+      return writer.written()
+    }
+    const [outcome] = await this.#run([item], call.signal, lent)
     return this.#read(outcome as Outcome, item)
   }
 
-  /** `lent`: the one item is written already. */
-  #run(items: readonly Item[], signal: AbortSignal | undefined, lent: ItemWriter | null = null) {
+  /** `lent` gives the one item's bytes. */
+  #run(items: readonly Item[], signal: AbortSignal | undefined, lent: (() => Buffer) | null = null) {
     const writer = this.#writer
     const inputOf = (index: number) => {
-      if (lent !== null) return lent.written()
+      if (lent !== null) return lent()
       writer.reset()
       writer.item(items[index] as Item)
       return writer.written()

@@ -170,7 +170,7 @@ export function traceLines({ id, batch, copies, events }: TraceView): string[] {
 function routeLines(detail: unknown): string[] {
   if (typeof detail !== 'object' || detail === null) return []
   const { version, by, rules = [] } = detail as Partial<RouteDetail>
-  return rules.flatMap(({ rule, pipeline, steps = [] }) => {
+  return rules.flatMap(({ rule, pipeline, steps = [], contents = { in: [], out: [] } }) => {
     const through = pipeline === undefined ? '' : `, pipeline ${pipeline}`
     const head = `rule ${rule}${through}; version ${version} deployed by ${by}`
     return [
@@ -180,6 +180,8 @@ function routeLines(detail: unknown): string[] {
         const text = `step ${one.step} ${one.type}: ${numbers}, ${short(one.digestIn)} → ${short(one.digestOut)}`
         return labelled('', printable(text), { indent: 0, label: 20 })
       }),
+      ...contents.in.flatMap((id) => labelled('', `content ${id} in`, { indent: 0, label: 20 })),
+      ...contents.out.flatMap((id) => labelled('', `content ${id} out`, { indent: 0, label: 20 })),
     ]
   })
 }

@@ -4,7 +4,7 @@
 import { differenceOf } from '#agent/components/cases/mod.ts'
 import type { Item } from '#agent/components/mod.ts'
 import type { Predicates } from '#agent/components/predicates/mod.ts'
-import { itemOf, messageOf } from '#hub/transform/mod.ts'
+import { itemOf, messageOf } from '#hub/transform/messages.ts'
 import { asFault, Fault } from '#protocol/base/mod.ts'
 import { HEADER_CONTENT_TYPE } from '#protocol/codec/mod.ts'
 import { type CompiledRules, topicOf, type Way } from './compile.ts'

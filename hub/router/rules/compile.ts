@@ -21,7 +21,10 @@ import { RuleIndex } from './lookup.ts'
 import type { PipelineSpec, PredicateSpec, Rule, RuleSet } from './spec.ts'
 
 /** What routing needs of a set. */
-export type RunningSet = Pick<RuleSet, 'mode' | 'rules' | 'default' | 'pipelines'>
+export type RunningSet = Pick<RuleSet, 'mode' | 'rules' | 'default' | 'pipelines'> & {
+  /** Sets that were stored before there was one have none. */
+  readonly documentBytesMax?: number
+}
 
 /** Where messages go together: as they are, or as what a pipeline makes of them under a topic of its own. */
 export type Way = {

@@ -1,5 +1,6 @@
 // A rule set as field specs: what stands in a rule file.
 
+import { DOCUMENT_BYTES_DEFAULT, DOCUMENT_BYTES_MAX } from '#agent/components/limits.ts'
 import { builtinComponents, type ComponentEntry } from '#agent/components/mod.ts'
 import { type PredicateSpec, predicateSpec } from '#agent/components/predicates/mod.ts'
 import { patternProblem } from '#protocol/codec/mod.ts'
@@ -169,6 +170,12 @@ export function ruleSetSpec(entries: readonly ComponentEntry[] = builtinComponen
       max: RULE_QUEUES_MAX,
       lone: true,
       default: [],
+    }),
+    documentBytesMax: f.bytes({
+      doc: 'largest document that conditions and pipelines get of large content, to which a message refers; with a larger one it goes to the dead letters when they ask for it',
+      min: 1,
+      max: DOCUMENT_BYTES_MAX,
+      default: DOCUMENT_BYTES_DEFAULT,
     }),
     pipelines: f.record(
       f.object(

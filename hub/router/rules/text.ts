@@ -11,8 +11,9 @@ type Head = { readonly rules: 1; readonly count: number } & Omit<RunningSet, 'ru
 
 /** Version 1 of the text. */
 export function rulesText(set: RunningSet): Buffer {
-  const { mode, pipelines } = set
-  const head: Head = { rules: 1, count: set.rules.length, mode, default: set.default, pipelines }
+  const { mode, documentBytesMax, pipelines } = set
+  const rest = documentBytesMax === undefined ? { pipelines } : { documentBytesMax, pipelines }
+  const head: Head = { rules: 1, count: set.rules.length, mode, default: set.default, ...rest }
   const lines = [JSON.stringify(head)]
   for (const rule of set.rules) lines.push(JSON.stringify(rule))
   return Buffer.from(lines.join('\n'))
@@ -42,7 +43,8 @@ export function* readingRules(text: Buffer): Generator<undefined, RunningSet> {
     rules.push(next() as Rule)
     if (i % RULES_PER_STEP === 0) yield
   }
-  return { mode: head.mode, default: head.default, pipelines: head.pipelines, rules }
+  const { rules: _, count: __, ...rest } = head
+  return { ...rest, rules }
 }
 
 /** Both in one: what the store kept, compiled. */
