@@ -93,6 +93,16 @@ t.test('what waits to be collected ends no item', async (t) => {
   t.same((await runOf(pool, ['litter 600', 'b', 'litter 600'])).map(shown), ['littered', 'c b', 'littered'])
 })
 
+t.test('engines that keep their memory take turns in a thread', async (t) => {
+  const pool = poolOf(t, { memoryBytes: 320 * 2 ** 20 })
+  for (let round = 1; round <= 24; round += 1) {
+    const [outcome] = await runOf(pool, ['counts'], { configuration: configurationOf(`engine 30 ${round}`) })
+    const { takenBytes, ...counts } = JSON.parse(shown(outcome as Outcome))
+    t.same(counts, { prepared: round, ran: 1, ownBytes: 30 * 2 ** 20 })
+    t.ok(takenBytes < 320 * 2 ** 20, `${takenBytes} bytes in round ${round}`)
+  }
+})
+
 t.test('a configuration is read once by each thread, and forgotten when it is retired', async (t) => {
   const pool = poolOf(t)
   const large = configurationOf(`L${'统'.repeat(700_000)}`)

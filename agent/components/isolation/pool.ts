@@ -156,7 +156,8 @@ export class IsolatedPool {
     const abort = () => watched.stop.abort()
     run.signal?.addEventListener('abort', abort, { once: true })
     const { inputs } = slice
-    const task: Task = { module: run.module, configuration: run.configuration, inputs, progress }
+    const { memoryBytes } = this.#limits
+    const task: Task = { module: run.module, configuration: run.configuration, inputs, progress, memoryBytes }
     const transferList = buffersOf(inputs)
     const count = slice.indexes.length
     let result: Done | Unprepared

@@ -1,6 +1,7 @@
 // Runs in a worker thread: one task at a time, its items one after the other. Where it is stands in shared memory, so that who
 // waits for it can see which item takes too long, or was the last one before the thread died.
 
+import { getHeapStatistics } from 'node:v8'
 import { threadId } from 'node:worker_threads'
 import { move, transferableSymbol, valueSymbol } from 'piscina'
 import { type Configuration, isRetired, textOf } from './configuration.ts'
@@ -37,6 +38,8 @@ export type Task = {
    * tasks the thread had before.
    */
   readonly progress: Int32Array
+  /** What the thread may have. */
+  readonly memoryBytes: number
 }
 
 export type Done = {
@@ -54,14 +57,15 @@ let tasksBefore = 0
 /** The one used last stands last. */
 const kept = new Map<number, Kept>()
 
-export default async function runTask({ module, configuration, inputs, progress }: Task): Promise<unknown> {
+export default async function runTask(task: Task): Promise<unknown> {
+  const { inputs, progress } = task
   Atomics.store(progress, 3, tasksBefore)
   tasksBefore += 1
   Atomics.store(progress, 2, threadId)
   Atomics.store(progress, 0, PREPARING)
   let work: IsolatedWork
   try {
-    work = await workOf(module, configuration)
+    work = await workOf(task)
   } catch (error) {
     return { unprepared: packFault(error) } satisfies Unprepared
   }
@@ -92,7 +96,7 @@ function handOver(done: Done): unknown {
   return move(transferable as unknown as Parameters<typeof move>[0])
 }
 
-async function workOf(module: string, configuration: Configuration): Promise<IsolatedWork> {
+async function workOf({ module, configuration, memoryBytes }: Task): Promise<IsolatedWork> {
   for (const { configuration: each } of [...kept.values()]) if (isRetired(each)) await forget(each.version)
   const { version } = configuration
   const known = kept.get(version)
@@ -101,12 +105,20 @@ async function workOf(module: string, configuration: Configuration): Promise<Iso
     kept.set(version, known)
     return known.work
   }
+  // Engines keep their memory: with half of it gone, one goes for each that comes.
+  const [unused] = kept.keys()
+  if (unused !== undefined && takenBytes() > memoryBytes / 2) await forget(unused)
   const { default: prepare } = (await import(module)) as { default: IsolatedModule }
   const work = await prepare(textOf(configuration))
   kept.set(version, { configuration, work })
   const [oldest] = kept.keys()
   if (kept.size > CONFIGURATIONS_MAX && oldest !== undefined) await forget(oldest)
   return work
+}
+
+function takenBytes(): number {
+  const { used_heap_size: heapBytes, external_memory: outsideBytes } = getHeapStatistics()
+  return heapBytes + outsideBytes
 }
 
 async function forget(version: number): Promise<void> {

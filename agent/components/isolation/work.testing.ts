@@ -1,5 +1,6 @@
 // Work for the tests of the pool: each item says what is to become of it.
 
+import { getHeapStatistics } from 'node:v8'
 import { declareFaults } from '#protocol/base/mod.ts'
 import type { IsolatedModule } from './mod.ts'
 
@@ -21,6 +22,8 @@ const prepare: IsolatedModule = async (configuration) => {
   prepared += 1
   if (configuration === 'refused') throw fault('TEST_REFUSED', { where: 'configuration', why: 'for the test' })
   if (configuration === 'dies') process.exit(3)
+  const [, mebibytes] = /^engine (\d+)/.exec(configuration) ?? []
+  const own = mebibytes === undefined ? null : new WebAssembly.Memory({ initial: Number(mebibytes) * 16 })
   let ran = 0
   return {
     run: (input, mark) => {
@@ -63,7 +66,16 @@ const prepare: IsolatedModule = async (configuration) => {
         return Buffer.from('littered')
       }
       if (text === 'later') return new Promise((resolve) => setImmediate(() => resolve(Buffer.from('was later'))))
-      if (text === 'counts') return Buffer.from(JSON.stringify({ prepared, ran }))
+      if (text === 'counts')
+        return Buffer.from(
+          JSON.stringify({
+            prepared,
+            ran,
+            ...(own === null
+              ? {}
+              : { ownBytes: own.buffer.byteLength, takenBytes: getHeapStatistics().external_memory }),
+          }),
+        )
       return Buffer.from(`${configuration.slice(0, 10)} ${text}`)
     },
   }
