@@ -1,9 +1,10 @@
 // Sender, hub and receiver of a large transfer killed in turn: the file arrives whole, at most 16 MB travel twice for a kill, and
-// nothing that was verified is hashed again; also when chunks travel and lie encoded. CRASH_SEED= repeats the choice of victims,
+// nothing that was verified is hashed again; also when chunks travel and lie encoded, or are as large as may be. CRASH_SEED= repeats the choice of victims,
 // TRANSFER_KILLS= asks for more of them.
 
 import t, { type Test } from 'tap'
 import { Random, testSeed } from '#protocol/bytes/testing.ts'
+import { CHUNK_BYTES_MAX } from '#protocol/transfer/mod.ts'
 import { killDuringTransfer, type TransferOptions } from './transfer.ts'
 
 const seed = Number(process.env.CRASH_SEED ?? testSeed())
@@ -11,14 +12,16 @@ const seed = Number(process.env.CRASH_SEED ?? testSeed())
 const BYTES_PER_KILL = 48 * 1024 * 1024
 const AGAIN_BYTES_MAX = 16_000_000
 
-async function killed(t: Test, kills: number, content: TransferOptions['content']) {
+type What = Pick<TransferOptions, 'content' | 'chunkBytes' | 'receivers' | 'hubFirst'>
+
+async function killed(t: Test, kills: number, what: What) {
   t.comment(`CRASH_SEED=${seed}`)
   const size = 3 * kills * BYTES_PER_KILL + 12_345 - (12_345 % 2)
   const random = new Random(seed)
-  const result = await killDuringTransfer({ size, content, kills, random, say: (text) => t.comment(text) })
+  const result = await killDuringTransfer({ size, ...what, kills, random, say: (text) => t.comment(text) })
   const { digestIsRight, files, againBytes, lineBytes, hashedAgainBytes } = result
   t.ok(digestIsRight, 'the file is what was sent')
-  t.strictSame(files, ['drawing.bin'])
+  t.strictSame(files, new Array(what.receivers ?? 1).fill('drawing.bin'))
   t.strictSame(result.kills, { sender: kills, hub: kills, receiver: kills })
   t.equal(hashedAgainBytes, 0)
   const most = Math.max(...againBytes)
@@ -28,14 +31,24 @@ async function killed(t: Test, kills: number, content: TransferOptions['content'
 }
 
 const kills = Number(process.env.TRANSFER_KILLS ?? 2)
-t.setTimeout(2 * kills * 60_000)
+t.setTimeout(3 * kills * 60_000)
 
 t.test('killed in turn', { timeout: kills * 60_000 }, async (t) => {
-  const { size, up, down } = await killed(t, kills, 'random')
+  const { size, up, down } = await killed(t, kills, { content: 'random' })
   t.ok(up >= size && down >= size)
 })
 
 t.test('killed in turn while chunks travel encoded', { timeout: kills * 60_000 }, async (t) => {
-  const { size, up, down } = await killed(t, Math.ceil(kills / 2), 'text')
+  const { size, up, down } = await killed(t, Math.ceil(kills / 2), { content: 'text' })
   t.ok(up < 0.8 * size && down < 0.8 * size, `${up} and ${down} bytes of ${size}`)
 })
+
+t.test(
+  'killed in turn with the largest chunks there are, and two who receive',
+  { timeout: kills * 60_000 },
+  async (t) => {
+    const what: What = { content: 'random', chunkBytes: CHUNK_BYTES_MAX, receivers: 2, hubFirst: true }
+    const { size, up, down } = await killed(t, Math.ceil(kills / 2), what)
+    t.ok(up >= size && down >= size)
+  },
+)

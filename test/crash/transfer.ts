@@ -7,6 +7,7 @@ import { once } from 'node:events'
 import { closeSync, createReadStream, mkdirSync, openSync, readdirSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
+import { noteCut } from '#agent/client/upload/earlier.ts'
 import type { Random } from '#protocol/bytes/testing.ts'
 import { encodeChunk } from '#protocol/transfer/mod.ts'
 import { startTestHub } from '../fixtures/hub.ts'
@@ -27,7 +28,7 @@ type Victim = (typeof VICTIMS)[number]
 
 export type TransferKills = {
   readonly digestIsRight: boolean
-  /** Nothing but the file is left in the receiver's folder that a user would see. */
+  /** Nothing but the file is left in the receivers' folders that a user would see. */
   readonly files: readonly string[]
   readonly kills: Readonly<Record<Victim, number>>
   /** Content bytes that travelled again on either line, after each kill. */
@@ -42,8 +43,14 @@ export type TransferOptions = {
   readonly size: number
   /** `text` travels encoded, in some half of its size. */
   readonly content: 'random' | 'text'
+  /** Length of its chunks; what suits its size when it is not said. */
+  readonly chunkBytes?: number
   /** Of each. */
   readonly kills: number
+  /** Who receive it, each on a line of its own; the first one is killed. */
+  readonly receivers?: number
+  /** The hub is killed before others are: while all lines carry something. */
+  readonly hubFirst?: boolean
   readonly random: Random
   say(what: string): void
 }
@@ -51,91 +58,96 @@ export type TransferOptions = {
 export async function killDuringTransfer({
   size,
   content,
+  chunkBytes,
   kills,
+  receivers = 1,
+  hubFirst = false,
   random,
   say,
 }: TransferOptions): Promise<TransferKills> {
   await using undo = new AsyncDisposableStack()
-  const hub = await startTestHub({ queues: [{ name: 'files', topics: ['files/#'] }] })
+  const names = Array.from({ length: receivers }, (_, i) => `files-${i}`)
+  const hub = await startTestHub({ queues: names.map((name) => ({ name, topics: ['files/#'] })) })
   undo.defer(() => hub.stop())
   const hubPort = Number(hub.tcpAddress.split(':').at(-1))
-  const lines = { up: await CountingLine.open(hubPort), down: await CountingLine.open(hubPort) }
-  undo.defer(() => lines.up.close())
-  undo.defer(() => lines.down.close())
+  const up = await CountingLine.open(hubPort)
+  undo.defer(() => up.close())
   const source = join(hub.dir, FILE)
   const { digest, wireBytes } = writeFile(source, size, content)
-  const inbox = join(hub.dir, 'inbox')
-  mkdirSync(inbox)
   const enroll = async (name: string, { port }: CountingLine, rights: { publish: string[]; consume: string[] }) =>
     join(await hub.enroll(name, { ...rights, address: `tcp://127.0.0.1:${port}` }), '..')
-  const from = await enroll('sender', lines.up, { publish: ['files/#'], consume: [] })
-  const to = await enroll('receiver', lines.down, { publish: [], consume: ['files'] })
+  const from = await enroll('sender', up, { publish: ['files/#'], consume: [] })
+  // As an earlier version of the file was cut.
+  if (chunkBytes !== undefined) await noteCut(join(from, 'transfers'), FILE, { chunkBytes, average: 0 })
   const sender = new Program(['send', 'file', source, '--data', from, '--topic', 'files/x', '--early', '--json'])
-  const receiver = new Program([
-    'receive',
-    'file',
-    '--data',
-    to,
-    '--queue',
-    'files',
-    '--to',
-    inbox,
-    '--count',
-    '1',
-    '--json',
-  ])
   undo.defer(() => sender.end())
-  undo.defer(() => receiver.end())
-  receiver.start()
+  const takers: Taker[] = []
+  for (const [i, queue] of names.entries()) {
+    const line = await CountingLine.open(hubPort)
+    undo.defer(() => line.close())
+    const data = await enroll(`receiver-${i}`, line, { publish: [], consume: [queue] })
+    const inbox = join(hub.dir, `inbox-${i}`)
+    mkdirSync(inbox)
+    const what = ['receive', 'file', '--data', data, '--queue', queue, '--to', inbox, '--count', '1', '--json']
+    const program = new Program(what)
+    undo.defer(() => program.end())
+    takers.push({ line, program, inbox })
+    program.start()
+  }
+  const [{ line: down, program: receiver }] = takers as [Taker]
   sender.start()
 
   const victims = shuffled(
     VICTIMS.flatMap((victim) => new Array<Victim>(kills).fill(victim)),
     random,
   )
+  if (hubFirst) victims.sort((a, b) => Number(b === 'hub') - Number(a === 'hub'))
   const done: Record<Victim, number> = { sender: 0, hub: 0, receiver: 0 }
   const fresh = (line: CountingLine) => line.bytes - line.againBytes
-  const again = () => lines.up.againBytes + lines.down.againBytes
+  const lines = [up, ...takers.map(({ line }) => line)]
+  const sumOf = (count: (line: CountingLine) => number) => lines.reduce((sum, line) => sum + count(line), 0)
+  const again = () => sumOf(({ againBytes }) => againBytes)
+  const moved = () => sumOf(({ bytes }) => bytes)
   const againBytes: number[] = []
   for (const [i, victim] of victims.entries()) {
     // Spread over the transfer, by what is new on the line the victim is at.
     const at = Math.floor((wireBytes * (i + 0.2 + random.below(60) / 100)) / victims.length)
-    const line = victim === 'receiver' ? lines.down : lines.up
-    const moved = () => lines.up.bytes + lines.down.bytes
+    const line = victim === 'receiver' ? down : up
     await until(() => fresh(line) >= at || (sender.over && receiver.over), moved, `${victim} at ${at} bytes`)
     const before = again()
     if (victim === 'hub') await hub.kill()
     else await (victim === 'sender' ? sender : receiver).kill()
     // What was on its way is lost, and was counted.
-    const hit = [...(victim === 'receiver' ? [] : [lines.up]), ...(victim === 'sender' ? [] : [lines.down])]
+    const hit = victim === 'hub' ? lines : [line]
     await until(() => hit.every(({ open }) => open === 0), moved, `${victim}'s connections to end`)
-    const sides = [
-      { line: lines.up, program: sender, isHit: victim !== 'receiver', freshBytes: fresh(lines.up) },
-      { line: lines.down, program: receiver, isHit: victim !== 'sender', freshBytes: fresh(lines.down) },
-    ]
+    const sides = [{ line: up, program: sender }, ...takers]
+      .filter((side) => hit.includes(side.line))
+      .map((side) => ({ ...side, freshBytes: fresh(side.line) }))
     done[victim]++
     if (victim === 'hub') await hub.restart()
     else (victim === 'sender' ? sender : receiver).start()
     // What travels again does so before anything new: then it is known what this kill has cost.
-    const isBack = ({ line, program, isHit, freshBytes }: (typeof sides)[number]) =>
-      !isHit || program.over || fresh(line) > freshBytes
+    const isBack = (side: (typeof sides)[number]) => side.program.over || fresh(side.line) > side.freshBytes
     await until(() => sides.every(isBack), moved, `what comes after ${victim} was killed`)
     againBytes.push(again() - before)
     say(
-      `${victim} killed with ${mib(fresh(lines.up))} of ${mib(wireBytes)} sent, ${mib(fresh(lines.down))} received, ${againBytes.at(-1)} bytes again`,
+      `${victim} killed with ${mib(fresh(up))} of ${mib(wireBytes)} sent, ${takers.map((taker) => mib(fresh(taker.line))).join(' and ')} received, ${againBytes.at(-1)} bytes again`,
     )
   }
-  const said = await Promise.all([sender.said(), receiver.said()])
-  const files = readdirSync(inbox).filter((name) => !name.startsWith('.'))
+  const said = await Promise.all([sender, ...takers.map(({ program }) => program)].map((program) => program.said()))
+  const files = takers.flatMap(({ inbox }) => readdirSync(inbox).filter((name) => !name.startsWith('.')))
+  const digests = await Promise.all(takers.map(({ inbox }) => digestOf(join(inbox, FILE)).catch(() => '')))
   return {
-    digestIsRight: files.includes(FILE) && (await digestOf(join(inbox, FILE))) === digest,
+    digestIsRight: digests.every((found) => found === digest),
     files,
     kills: done,
     againBytes,
-    lineBytes: { up: lines.up.bytes, down: lines.down.bytes },
+    lineBytes: { up: up.bytes, down: down.bytes },
     hashedAgainBytes: said.reduce((sum, { hashedAgainBytes }) => sum + hashedAgainBytes, 0),
   }
 }
+
+type Taker = { readonly line: CountingLine; readonly program: Program; readonly inbox: string }
 
 /** A command of the agent that is given again until it has done its work. */
 class Program {
