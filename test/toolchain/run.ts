@@ -15,7 +15,7 @@ const tap = join(root, 'node_modules/tap/dist/esm/run.mjs')
 const NOTHING: Totals = { passed: 0, failed: 1, skipped: 0 }
 
 /** Longer than tap gives one file (.taprc: 120 s), so that tap ends a slow test itself and says which it was. */
-const SILENCE_MS_MAX = 180_000
+const SILENCE_MS_MAX = 300_000
 
 /** Test files, in a stable order; those below `test/soak` or named `*.soak.test.ts` belong to `make soak`. */
 function testFiles(parts: readonly string[]): string[] {
