@@ -32,9 +32,6 @@ import type { Found } from './scan.ts'
 export type ClaimedFile = Found & { readonly path: string; readonly number: number }
 export type Claim = { readonly seq: number; readonly folder: string; readonly files: readonly ClaimedFile[] }
 
-/** Names in a drop folder that are not the users'. */
-export const RESERVED_NAMES: ReadonlySet<string> = new Set(['done', 'bad'])
-
 /** A refused file goes to bad/ with its reason, or back to where it was dropped. */
 export type Refusal = RejectEntry & { readonly ref: number; readonly back?: true }
 

@@ -223,6 +223,24 @@ t.test('more files than are observed at a time, and all are found', async (t) =>
   t.equal(found.size, count)
 })
 
+t.test('any number of folders: one of each depth is open, and each name is read once in a pass', async (t) => {
+  const { path } = setUp(t)
+  const folders = 2000
+  for (let i = 0; i < folders; i++) {
+    mkdirSync(join(path, String(i % 50), String(i)), { recursive: true })
+    writeFileSync(join(path, String(i % 50), String(i), 'x'), '')
+  }
+  const scan = new FileScan({ path, matches: () => true, stableMs: 0, subfolders: true, reserved: new Set() })
+  await scan.beginPass()
+  let found = 0
+  for (let taken = -1; taken !== 0; found += taken) {
+    taken = (await scan.take(0, { filesMax: 100, bytesMax: 1 })).length
+    t.ok(scan.foldersOpen <= 3)
+  }
+  t.equal(found, folders)
+  t.equal(scan.namesRead, 50 + 2 * folders)
+})
+
 t.test('a file that changes is not taken until it rests', async (t) => {
   const { path, drop } = setUp(t)
   drop('a', '1')

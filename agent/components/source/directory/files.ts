@@ -3,16 +3,12 @@
 
 import type { ComponentContext, Cursor, Item, Portion, Reject, Source } from '../../contract.ts'
 import { componentFault } from '../../faults.ts'
-import { PORTION_FILES_BYTES_MAX, WATCH_SETTLE_MS } from '../../limits.ts'
-import { fileFault, reasonOf, waitFor } from '../../support/mod.ts'
-import { type Claim, type ClaimedFile, FileClaims, RESERVED_NAMES, type Refusal } from './claims.ts'
-import { compileGlob } from './glob.ts'
+import { PORTION_FILES_BYTES_MAX } from '../../limits.ts'
+import { fileFault, reasonOf } from '../../support/mod.ts'
+import { type Claim, type ClaimedFile, FileClaims, type Refusal } from './claims.ts'
+import { DropScan } from './drop-scan.ts'
 import { mediaTypeOf } from './media-types.ts'
-import { FileScan } from './scan.ts'
 import type { DirectorySourceSettings } from './settings.ts'
-import { FolderWatch } from './watch.ts'
-
-const DENIED_TOLD_MAX = 1_000
 
 /** `seq`: the last claim whose portion is committed. */
 type FilesPosition = { readonly owner: string; readonly seq: number }
@@ -22,15 +18,8 @@ export class DirectoryFilesSource implements Source {
   readonly #settings: DirectorySourceSettings
   readonly #context: ComponentContext
   readonly #path: string
-  readonly #scan: FileScan
+  readonly #scan: DropScan
   #claims: FileClaims | null = null
-  readonly #watch: FolderWatch
-  /** When the last pass began (monotonic). */
-  #passAtMs = 0
-  /** Names that are not UTF-8, as far as that was told. */
-  #unreadableNames = 0
-  /** Sub-folders that were told of. */
-  readonly #denied = new Set<string>()
   /** Claimed before and not given yet, oldest first. */
   #queue: Claim[] = []
   /** Given and not settled yet, oldest first. */
@@ -41,15 +30,7 @@ export class DirectoryFilesSource implements Source {
     this.#settings = settings
     this.#context = context
     this.#path = context.resolvePath(settings.path)
-    this.#watch = new FolderWatch(this.#path, context)
-    this.#scan = new FileScan({
-      path: this.#path,
-      matches: compileGlob(settings.pattern),
-      stableMs: settings.stableMs,
-      subfolders: settings.subfolders,
-      reserved: RESERVED_NAMES,
-      onDenied: (folder, why) => this.#tellDenied(folder, why),
-    })
+    this.#scan = new DropScan(this.#path, settings, context)
   }
 
   async open(position: Cursor | null): Promise<void> {
@@ -59,7 +40,7 @@ export class DirectoryFilesSource implements Source {
       this.#claims = await FileClaims.open(this.#path, {
         dataDir,
         knownOwner: resume?.owner ?? null,
-        onDenied: (folder, why) => this.#tellDenied(folder, why),
+        onDenied: (folder, why) => this.#scan.tellDenied(folder, why),
       })
       if (resume !== null && resume.owner !== this.#claims.owner) {
         throw componentFault('DIRECTORY_POSITION_FOREIGN', { where: this.#path })
@@ -75,8 +56,7 @@ export class DirectoryFilesSource implements Source {
     }
     this.#given = []
     this.#ended = false
-    this.#watch.changed = true
-    this.#watch.begin()
+    this.#scan.begin()
   }
 
   async next(signal: AbortSignal): Promise<Portion | null> {
@@ -86,7 +66,7 @@ export class DirectoryFilesSource implements Source {
     try {
       const claim = this.#queue[0] ?? (await claims.takeUp()) ?? (await this.#claim(claims))
       if (claim === null) {
-        this.#ended = this.#settings.once && this.#scan.passed && this.#scan.waiting === 0
+        this.#ended = this.#settings.once && this.#scan.isEmpty
         return null
       }
       await claims.pardon(claim)
@@ -94,8 +74,7 @@ export class DirectoryFilesSource implements Source {
       this.#given.push(claim)
       return { items: claim.files.map((file) => itemOf(claim.seq, file)), cursor: this.#cursorOf(claim) }
     } catch (error) {
-      // What was found and not claimed is found again.
-      this.#watch.changed = true
+      this.#scan.lookAgain()
       throw fileFault(error, this.#path)
     }
   }
@@ -104,15 +83,8 @@ export class DirectoryFilesSource implements Source {
     return this.#ended
   }
 
-  async idle(signal: AbortSignal): Promise<void> {
-    const nowMs = performance.now()
-    const pollAtMs = this.#passAtMs + this.#settings.pollMs
-    const restsAtMs = nowMs + (this.#scan.restsInMs(nowMs) ?? Number.MAX_SAFE_INTEGER)
-    await this.#watch.wait(Math.max(WATCH_SETTLE_MS, Math.min(restsAtMs, pollAtMs) - nowMs), signal)
-    // Changes come in bursts: one pass for all of them, and half the time none, however long one takes.
-    const passInMs = this.#passAtMs + 2 * this.#scan.readMs - performance.now()
-    if (this.#watch.changed) await waitFor(Math.max(WATCH_SETTLE_MS, passInMs), signal)
-    if (performance.now() >= pollAtMs) this.#watch.changed = true
+  idle(signal: AbortSignal): Promise<void> {
+    return this.#scan.idle(signal)
   }
 
   async reject(rejects: readonly Reject[]): Promise<void> {
@@ -144,42 +116,19 @@ export class DirectoryFilesSource implements Source {
   }
 
   async close(): Promise<void> {
-    this.#watch.close()
     this.#claims = null
     await this.#scan.close()
   }
 
   /** Claims what rests, up to a portion; `null` when nothing does. */
   async #claim(claims: FileClaims): Promise<Claim | null> {
+    const limits = { filesMax: this.#settings.batchRows, bytesMax: PORTION_FILES_BYTES_MAX }
     for (;;) {
-      const nowMs = performance.now()
-      if (this.#watch.changed && this.#scan.passed && nowMs >= this.#passAtMs + 2 * this.#scan.readMs) {
-        this.#watch.changed = false
-        this.#passAtMs = nowMs
-        await this.#scan.beginPass()
-      }
-      const limits = { filesMax: this.#settings.batchRows, bytesMax: PORTION_FILES_BYTES_MAX }
-      const found = await this.#scan.take(nowMs, limits)
-      this.#tellUnreadable()
+      const found = await this.#scan.take(limits)
       if (found.length === 0) return null
       const claim = await claims.claim(found)
       if (claim !== null) return claim
     }
-  }
-
-  #tellUnreadable(): void {
-    const files = this.#scan.unreadableNames
-    if (!this.#scan.passed || files === this.#unreadableNames) return
-    this.#unreadableNames = files
-    if (files === 0) return
-    const why = 'their names are not UTF-8; rename them, for instance with convmv'
-    this.#context.log('warn', 'files are left where they are', { path: this.#path, files, why })
-  }
-
-  #tellDenied(folder: string, why: string): void {
-    if (this.#denied.has(folder) || this.#denied.size >= DENIED_TOLD_MAX) return
-    this.#denied.add(folder)
-    this.#context.log('warn', 'a sub-folder is left out: the agent may not use it', { path: this.#path, folder, why })
   }
 
   #cursorOf({ seq }: Claim): Cursor {

@@ -3,7 +3,8 @@
 //
 //   folder → observed (seen, since when it looks so), of these resting (long enough, by name) → taken
 //
-// One pass reads every folder once; what is dropped behind it is found by the next one.
+// One pass reads every folder once, a sub-folder where its name comes up: so one folder of each depth is open, and no list of
+// folders is kept. What is dropped behind it is found by the next pass.
 
 import type { Dir, Dirent, Stats } from 'node:fs'
 import { lstat, opendir } from 'node:fs/promises'
@@ -31,13 +32,14 @@ export type ScanOptions = {
 
 export class FileScan {
   readonly #options: ScanOptions
-  /** Folders this pass has still to read, deepest first. */
-  #folders: string[] = []
-  #open: { readonly dir: Dir; readonly folder: string } | null = null
+  /** Folders this pass is in, each in the one before it. */
+  #open: OpenFolder[] = []
   /** Seen and not taken, in the order of `sinceMs`. */
   readonly #observed = new Map<string, Observed>()
   /** Those of them that rested long enough, by name, the last one first; and some that are not observed so any more. */
   #resting: Observed[] = []
+  /** Names read since the beginning, folders included: a measure of the work. */
+  namesRead = 0
   /** Names of this pass that are not text in UTF-8: nobody could say which file is meant. */
   unreadableNames = 0
   /** What reading the folder has taken in this pass. */
@@ -49,7 +51,12 @@ export class FileScan {
 
   /** Whether every name of this pass was read. */
   get passed(): boolean {
-    return this.#open === null && this.#folders.length === 0
+    return this.#open.length === 0
+  }
+
+  /** Folders that are open at the moment. */
+  get foldersOpen(): number {
+    return this.#open.length
   }
 
   /** Files seen and not taken, resting or not. */
@@ -66,9 +73,9 @@ export class FileScan {
   /** Reads the folder again from its beginning. */
   async beginPass(): Promise<void> {
     await this.close()
-    this.#folders = ['']
     this.unreadableNames = 0
     this.readMs = 0
+    await this.#enter('')
   }
 
   /**
@@ -102,9 +109,8 @@ export class FileScan {
 
   async close(): Promise<void> {
     const open = this.#open
-    this.#open = null
-    this.#folders = []
-    await open?.dir.close()
+    this.#open = []
+    for (const { dir } of open) await dir.close()
   }
 
   /** Reads on in the folder as far as memory allows. */
@@ -151,43 +157,46 @@ export class FileScan {
     this.#resting.sort((a, b) => (a.name < b.name ? 1 : -1))
   }
 
-  /** Some names of files, none at the end of the pass. */
+  /** Some names of files; there may be none although the pass has not ended. */
   async #read(): Promise<string[]> {
     const names: string[] = []
     for (let read = 0; read < SCAN_READ_NAMES; read += 1) {
-      this.#open ??= await this.#next()
-      if (this.#open === null) break
-      const entry = await this.#open.dir.read()
-      if (entry !== null) this.#sort(this.#open.folder, entry, names)
-      else {
-        await this.#open.dir.close()
-        this.#open = null
+      const open = this.#open.at(-1)
+      if (open === undefined) break
+      const entry = await open.dir.read()
+      if (entry === null) {
+        this.#open.pop()
+        await open.dir.close()
+        continue
       }
+      this.namesRead += 1
+      const folder = this.#sort(open.folder, entry, names)
+      if (folder !== null) await this.#enter(folder)
     }
     return names
   }
 
-  #sort(folder: string, entry: Dirent, names: string[]): void {
+  /** Adds it to `names`, when it is a name of the users'; gives the folder, when it is one to read. */
+  #sort(folder: string, entry: Dirent, names: string[]): string | null {
     const name = folder === '' ? entry.name : `${folder}/${entry.name}`
-    if (folder === '' && this.#options.reserved.has(entry.name)) return
+    if (folder === '' && this.#options.reserved.has(entry.name)) return null
     // Links are not followed: they could name any file of this machine.
-    if (entry.isSymbolicLink() || entry.name.startsWith('.')) return
+    if (entry.isSymbolicLink() || entry.name.startsWith('.')) return null
     if (!entry.isDirectory()) {
       if (this.#options.matches(entry.name)) names.push(name)
-    } else if (this.#options.subfolders && name.split('/').length < FOLDER_DEPTH_MAX) this.#folders.push(name)
+      return null
+    }
+    return this.#options.subfolders && this.#open.length < FOLDER_DEPTH_MAX ? name : null
   }
 
-  async #next(): Promise<{ readonly dir: Dir; readonly folder: string } | null> {
-    for (;;) {
-      const folder = this.#folders.pop()
-      if (folder === undefined) return null
-      try {
-        return { dir: await opendir(join(this.#options.path, folder), { bufferSize: SCAN_READ_NAMES }), folder }
-      } catch (error) {
-        // A sub-folder may go while we look, or be another's; the folder itself may not.
-        if (folder === '' || !(errorCode(error) === 'ENOENT' || isDenied(error))) throw error
-        if (isDenied(error)) this.#options.onDenied?.(folder, (error as Error).message)
-      }
+  async #enter(folder: string): Promise<void> {
+    try {
+      const dir = await opendir(join(this.#options.path, folder), { bufferSize: SCAN_READ_NAMES })
+      this.#open.push({ dir, folder })
+    } catch (error) {
+      // A sub-folder may go while we look, or be another's; the folder itself may not.
+      if (folder === '' || !(isGone(error) || isDenied(error))) throw error
+      if (isDenied(error)) this.#options.onDenied?.(folder, (error as Error).message)
     }
   }
 
@@ -196,11 +205,15 @@ export class FileScan {
     try {
       stats = await lstat(join(this.#options.path, name))
     } catch (error) {
-      if (errorCode(error) === 'ENOENT' || errorCode(error) === 'ENOTDIR') return null
+      if (isGone(error)) return null
       throw error
     }
     return stats.isFile() ? { name, size: stats.size, changedMs: stats.mtimeMs, inode: stats.ino } : null
   }
 }
+
+type OpenFolder = { readonly dir: Dir; readonly folder: string }
+
+const isGone = (error: unknown): boolean => errorCode(error) === 'ENOENT' || errorCode(error) === 'ENOTDIR'
 
 const isSame = (a: Found, b: Found): boolean => a.size === b.size && a.changedMs === b.changedMs && a.inode === b.inode
