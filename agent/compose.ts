@@ -28,6 +28,7 @@ import { loadAgentConfig, transferLimitsOf } from '#agent/config/mod.ts'
 import { type Identity, loadIdentity } from '#agent/identity/mod.ts'
 import {
   type FlowComponents,
+  FlowDocuments,
   type FlowFile,
   type FlowRegistry,
   parseFlowFile,
@@ -207,6 +208,7 @@ function componentsOf(
       record: false,
     }),
     destination: make('destination', flow.destination) as Destination,
+    documents: new FlowDocuments({ folder: join(context.dataDir, 'documents'), bytesMax: flow.documentBytesMax }),
     rejectOwn: (rejects) => rejectOwn(context.dataDir, rejects),
   }
 }

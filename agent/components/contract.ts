@@ -50,12 +50,14 @@ export type HubContent = {
   readonly size: number
   /**
    * Brings it into the file `path`, in constant memory. What has arrived beside that file is not fetched again, nor what `reuse`
-   * (earlier versions) has of it. Gives what its origin signed. Faults: those of `Client.download`.
+   * (earlier versions) has of it. Gives what its origin signed. Faults: those of `Client.download`; `DOCUMENT_TOO_LARGE` when it
+   * has more than `bytesMax`.
    */
   download(options: {
     readonly path: string
     readonly reuse: readonly string[]
     readonly signal: AbortSignal
+    readonly bytesMax?: number
   }): Promise<{ readonly name: string; readonly mediaType: string; readonly size: number }>
   /**
    * Lends its bytes, which are what its origin signed. Absent: whoever gives it does not. Faults: `DOCUMENT_TOO_LARGE`, what it is that

@@ -217,8 +217,8 @@ export const componentFault = declareFaults('components', {
     remedy: 'Raise `bytesMax` of the channel if the memory is there, or split the document at its source',
   },
   DOCUMENT_AT_HUB: {
-    meaning: 'the document is large content at the hub, which channels do not fetch',
-    remedy: 'Raise `inlineBytes` at the flow that sends it, or take it out of this flow with a `filter`',
+    meaning: 'the document is large content at the hub, which is not fetched here',
+    remedy: 'Have its message refer to one content alone, or take it out with a `filter`',
   },
 
   ATTACHED_INVALID: {

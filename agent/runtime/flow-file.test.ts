@@ -61,6 +61,7 @@ retry: { firstMs: 100ms, maxMs: 2m }
     ],
     destination: { type: 'hub', settings: { topic: 'divisions/village', batchRows: 50 } },
     retry: { firstMs: 100, maxMs: 120_000 },
+    documentBytesMax: 16_777_216,
     cases: [],
   })
 })

@@ -4,6 +4,7 @@
 import type { Fault, Result } from '#protocol/base/mod.ts'
 import { type FieldSpec, f, type Infer, parseFields } from '#protocol/fields/mod.ts'
 import { type ChannelCase, casesSpec } from '../components/cases/mod.ts'
+import { DOCUMENT_BYTES_DEFAULT, DOCUMENT_BYTES_MAX } from '../components/limits.ts'
 import { RETRY_MS_MAX } from './limits.ts'
 
 /** Components between source and destination; each costs a pass over every portion. */
@@ -30,6 +31,8 @@ export type FlowFile = {
   readonly channels: readonly FlowComponent[]
   readonly destination: FlowComponent
   readonly retry: FlowRetry
+  /** The largest content at the hub that channels get. */
+  readonly documentBytesMax: number
   readonly cases: readonly ChannelCase[]
 }
 
@@ -65,6 +68,12 @@ export function flowFileSpec(registry: FlowRegistry) {
     }),
     destination: f.variant(settingsOf(registry.destination), { doc: 'where the records go' }),
     retry: retrySpec,
+    documentBytesMax: f.bytes({
+      doc: 'largest document that channels get of large content at the hub; they refuse a larger one when they ask for it',
+      min: 1,
+      max: DOCUMENT_BYTES_MAX,
+      default: DOCUMENT_BYTES_DEFAULT,
+    }),
     cases: casesSpec,
   })
 }

@@ -9,7 +9,8 @@
 //   4. write           rows and position (cursor and state) commit as one. A row refused here goes to `source.reject` as
 //                      well; the promise that `reject` gives back is fulfilled when it is durable, and the destination
 //                      awaits it before it commits
-//   5. arrived         only for a source that keeps what it gave until then: it is at the hub, not only in the spool
+//   5. arrived         only for a source that keeps what it gave until then, or when channels made files for the portion (see
+//                      documents.ts): it is at the hub, not only in the spool
 //   6. committed       the source may settle what lies before the cursor, and channels let go what was only in earlier
 //                      states; after a crash they learn the same by `open`
 //
@@ -51,6 +52,7 @@ import type {
   Value,
 } from '../components/contract.ts'
 import { CURSOR_BYTES_MAX, isOwnRef } from '../components/contract.ts'
+import type { FlowDocuments } from './documents.ts'
 import { flowFault } from './faults.ts'
 import { IDLE_MS_MIN, TIMER_MS_MAX } from './limits.ts'
 import { type FlowPosition, unwrapPosition, wrapPosition } from './position.ts'
@@ -83,6 +85,8 @@ export type FlowComponents = {
   readonly source: Source
   readonly chain: Chain
   readonly destination: Destination
+  /** Lends channels large documents; left out: none are fetched or put away. */
+  readonly documents?: FlowDocuments
   /** Where refused items go that a channel made of what it had kept; like `source.reject`. */
   readonly rejectOwn: (rejects: readonly Reject[]) => Promise<void>
 }
@@ -220,7 +224,7 @@ class FlowRun {
         await parts.destination.open()
         const position = await parts.destination.position()
         this.#committed = unwrapPosition(position)
-        if (position !== null) await this.#arrived(parts)
+        if (position !== null) await this.#arrived(parts, parts.source.keepsUntilArrived === true)
         opened.push(parts.chain)
         await parts.chain.open(this.#committed.channels)
         opened.push(parts.source)
@@ -298,8 +302,8 @@ class FlowRun {
       rowsIn: this.#status.rowsIn + portion.items.length + setAside,
       rejected: this.#status.rejected + setAside,
     })
-    const { items, position } = await this.#passed(portion.cursor, (chain) =>
-      chain.process(portion.items, this.#signal),
+    const { items, position } = await this.#passed(portion.cursor, ({ chain, documents }) =>
+      chain.process(portion.items, this.#signal, documents),
     )
     const cursor = wrapPosition(position)
     this.#check(cursor, false)
@@ -309,7 +313,7 @@ class FlowRun {
   /** What has come due at the channels is written with the source's cursor as it is. */
   async #due(): Promise<void> {
     const { source } = this.#committed
-    const { items, position } = await this.#passed(source, (chain) => chain.due(this.#signal))
+    const { items, position } = await this.#passed(source, ({ chain, documents }) => chain.due(this.#signal, documents))
     const cursor = wrapPosition(position)
     const same = position.channels === this.#committed.channels
     this.#check(cursor, items.length > 0 && same)
@@ -318,10 +322,11 @@ class FlowRun {
 
   async #passed(
     source: Cursor | null,
-    act: (chain: Chain) => Promise<ChainResult>,
+    act: (parts: FlowComponents) => Promise<ChainResult>,
   ): Promise<{ readonly items: readonly Item[]; readonly position: FlowPosition }> {
-    const { chain } = this.#inUse()
-    const { items, rejects } = await this.#attempt('channels', () => act(chain))
+    const parts = this.#inUse()
+    const { chain } = parts
+    const { items, rejects } = await this.#attempt('channels', () => act(parts))
     if (rejects.length > 0) await this.#attempt('source.reject', () => this.#reject(rejects.map(atStep)))
     this.#tell({ rejected: this.#status.rejected + rejects.length })
     const channels = await this.#attempt('channels.save', () => chain.save())
@@ -345,11 +350,15 @@ class FlowRun {
 
   /** Writes until committed, then tells the source and the channels. */
   async #deliver({ items, cursor, position, ofSource }: Step): Promise<void> {
-    const { chain, source } = this.#inUse()
+    const parts = this.#inUse()
+    const { chain, source, documents } = parts
     const rejects = await this.#write({ items, cursor })
     this.#committed = position
+    await this.#attempt('destination.arrived', () =>
+      this.#arrived(parts, ofSource && source.keepsUntilArrived === true),
+    )
+    if (documents !== undefined) await this.#attempt('documents', () => documents.done())
     if (ofSource) {
-      await this.#attempt('destination.arrived', () => this.#arrived(this.#inUse()))
       await this.#ahead
       await this.#attempt('source.committed', () => source.committed(position.source as Cursor))
     }
@@ -392,8 +401,8 @@ class FlowRun {
     return aside.rejects
   }
 
-  async #arrived({ source, destination }: FlowComponents): Promise<void> {
-    if (source.keepsUntilArrived === true) await destination.arrived?.(this.#signal)
+  async #arrived({ destination, documents }: FlowComponents, isKept: boolean): Promise<void> {
+    if (isKept || (await documents?.hasMade()) === true) await destination.arrived?.(this.#signal)
   }
 
   // ---- supervision ----

@@ -1,5 +1,6 @@
 // Runs flows: flow files, supervision, backoff, shutdown.
 
+export { FlowDocuments } from './documents.ts'
 export {
   type FlowComponents,
   type FlowState,

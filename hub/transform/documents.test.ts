@@ -5,7 +5,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import type { Item } from '#agent/components/mod.ts'
+import type { Item, Lent } from '#agent/components/mod.ts'
 import { ContentStore } from '#hub/store/mod.ts'
 import { Contents } from '#hub/transfer/mod.ts'
 import { Random, testSeed } from '#protocol/bytes/testing.ts'
@@ -138,25 +138,25 @@ t.test('what is too large or not there is refused; what is not whole is waited f
   const scene = new Scene(t)
   const bytes = random(5 * CHUNK_BYTES_MIN)
   using session = scene.session(3 * MIB)
-  await t.rejects(session.read(idOf(9)), { code: 'CONTENT_ABSENT' })
+  await t.rejects(session.lend(idOf(9)), { code: 'CONTENT_ABSENT' })
   await scene.send(idOf(1), random(3 * MIB + 1))
-  await t.rejects(session.read(idOf(1)), {
+  await t.rejects(session.lend(idOf(1)), {
     code: 'DOCUMENT_TOO_LARGE',
     message: /3145729 bytes/,
     remedy: /documentBytesMax/,
   })
   await scene.send(idOf(2), bytes, 2)
   const open = { code: 'DOCUMENT_NOT_WHOLE', details: { retry: true, content: idOf(2) }, message: /131072 of 327680/ }
-  await t.rejects(session.read(idOf(2)), open)
+  await t.rejects(session.lend(idOf(2)), open)
   scene.nowMs += STALL_MS - 1
-  await t.rejects(session.read(idOf(2)), open)
+  await t.rejects(session.lend(idOf(2)), open)
   await scene.send(idOf(2), bytes, 3)
   scene.nowMs += 1
-  await t.rejects(session.read(idOf(2)), { code: 'DOCUMENT_NOT_WHOLE' }, 'something came of it')
+  await t.rejects(session.lend(idOf(2)), { code: 'DOCUMENT_NOT_WHOLE' }, 'something came of it')
   scene.nowMs += STALL_MS
-  await t.rejects(session.read(idOf(2)), { code: 'DOCUMENT_LATE', details: { retry: undefined } })
+  await t.rejects(session.lend(idOf(2)), { code: 'DOCUMENT_LATE', details: { retry: undefined } })
   await scene.send(idOf(2), bytes)
-  t.ok((await session.read(idOf(2))).bytes.equals(bytes))
+  t.ok((await session.lend(idOf(2))).bytes.equals(bytes))
 })
 
 t.test("a damaged chunk is nobody else's fault: it goes on when the chunk comes again", async (t) => {
@@ -165,14 +165,14 @@ t.test("a damaged chunk is nobody else's fault: it goes on when the chunk comes 
   await scene.send(idOf(1), bytes)
   await scene.reopen(() => damage(join(scene.folder, 'contents'), bytes.subarray(CHUNK_BYTES_MIN, 2 * CHUNK_BYTES_MIN)))
   using session = scene.session()
-  await t.rejects(session.read(idOf(1)), { code: /CONTENT_DAMAGED/, details: { retry: true } })
-  await t.rejects(session.read(idOf(1)), { code: 'DOCUMENT_NOT_WHOLE', details: { retry: true } })
+  await t.rejects(session.lend(idOf(1)), { code: /CONTENT_DAMAGED/, details: { retry: true } })
+  await t.rejects(session.lend(idOf(1)), { code: 'DOCUMENT_NOT_WHOLE', details: { retry: true } })
   t.equal(scene.documents.memory.usedBytes, 0)
   const whole = Promise.withResolvers<void>()
   using _waiting = scene.documents.whenWhole(idOf(1), whole.resolve)
   await scene.send(idOf(2), bytes)
   await whole.promise
-  t.ok((await session.read(idOf(1))).bytes.equals(bytes))
+  t.ok((await session.lend(idOf(1))).bytes.equals(bytes))
 })
 
 t.test('one that was made and has lost a chunk is whole again when it is made again', async (t) => {
@@ -183,9 +183,9 @@ t.test('one that was made and has lost a chunk is whole again when it is made ag
   first[Symbol.dispose]()
   await scene.reopen(() => damage(join(scene.folder, 'contents'), bytes.subarray(0, CHUNK_BYTES_MIN)))
   using session = scene.session()
-  await t.rejects(session.read(id), { code: 'CONTENT_DAMAGED' })
+  await t.rejects(session.lend(id), { code: 'CONTENT_DAMAGED' })
   t.equal((await session.put(bytes, itemOf())).id, id)
-  t.ok((await session.read(id)).bytes.equals(bytes))
+  t.ok((await session.lend(id)).bytes.equals(bytes))
 })
 
 t.test('beyond its memory documents wait, in their order; one alone always has room', async (t) => {
@@ -193,10 +193,10 @@ t.test('beyond its memory documents wait, in their order; one alone always has r
   await scene.send(idOf(1), random(3 * MIB))
   await scene.send(idOf(2), random(100_000, 1))
   using session = scene.session()
-  const first = await session.read(idOf(1))
+  const first = await session.lend(idOf(1))
   const done: string[] = []
-  const second = session.read(idOf(1)).then((lent) => (done.push('large'), lent))
-  const third = session.read(idOf(2)).then((lent) => (done.push('small'), lent))
+  const second = session.lend(idOf(1)).then(noting(done, 'large'))
+  const third = session.lend(idOf(2)).then(noting(done, 'small'))
   const put = await session.put(random(2 * MIB, 2), itemOf())
   t.equal(put.size, 2 * MIB, 'what is made waits for nothing')
   t.same(done, [])
@@ -223,6 +223,13 @@ t.test('whoever waits for memory can give up', async (t) => {
   leaveSmall()
   t.equal(memory.usedBytes, 0)
 })
+
+const noting =
+  (done: string[], what: string) =>
+  (lent: Lent): Lent => {
+    done.push(what)
+    return lent
+  }
 
 /** Flips a bit of a chunk where it lies. */
 function damage(folder: string, chunk: Buffer): void {

@@ -278,7 +278,7 @@ export class DocumentSession implements LargeDocuments, Disposable {
   }
 
   /** See `Documents.read`. */
-  read(id: string): Promise<Lent> {
+  lend(id: string): Promise<Lent> {
     return this.documents.read(id, this.options)
   }
 
@@ -286,7 +286,7 @@ export class DocumentSession implements LargeDocuments, Disposable {
   content(id: string): { readonly content: LentContent; readonly known: Known | null } {
     const known = this.documents.known(id)
     const download = () => Promise.reject(componentFault('DOCUMENT_AT_HUB', { where: `content ${id}` }))
-    return { known, content: { kind: 'hub', id, size: known?.size ?? 0, download, read: () => this.read(id) } }
+    return { known, content: { kind: 'hub', id, size: known?.size ?? 0, download, read: () => this.lend(id) } }
   }
 
   async put(bytes: Uint8Array, item: Item): Promise<LentContent> {

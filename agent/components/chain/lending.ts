@@ -19,7 +19,7 @@ export class Lending {
 
   /** The content as steps see it. */
   lent(content: Content): Content {
-    if (content.kind !== 'hub' || content.read === undefined) return content
+    if (content.kind !== 'hub' || !this.#isLent(content)) return content
     const { kind, id, size } = content
     const download: HubContent['download'] = (options) => content.download(options)
     return { kind, id, size, download, read: () => this.#read(content) }
@@ -71,14 +71,19 @@ export class Lending {
 
   #isLarge({ content }: Item): boolean {
     if (content === undefined || content.kind === 'bytes' || this.#documents === null) return false
-    return content.kind === 'hub' ? content.read !== undefined : content.size > this.#documents.inlineBytesMax
+    return content.kind === 'hub' ? this.#isLent(content) : content.size > this.#documents.inlineBytesMax
+  }
+
+  #isLent({ read }: HubContent): boolean {
+    return read !== undefined || this.#documents?.read !== undefined
   }
 
   async #read(content: HubContent): Promise<Lent> {
     // First: who waits for room must not take any.
     this.release()
     try {
-      const lent = await (content.read as NonNullable<HubContent['read']>)(this.#signal)
+      const lent = await (content.read?.(this.#signal) ?? this.#documents?.read?.(content, this.#signal))
+      if (lent === undefined) throw new Error('nobody lends it')
       this.#held = lent
       return { bytes: lent.bytes, release: () => undefined }
     } catch (error) {

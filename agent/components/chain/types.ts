@@ -1,6 +1,6 @@
 // What a chain of channels is to whoever runs one: a flow of an agent, a pipeline of the hub.
 
-import type { Content, Item, Reject } from '../contract.ts'
+import type { Content, HubContent, Item, Lent, Reject } from '../contract.ts'
 
 /** A channel by its name in the registry, with settings that its own spec has read: plain data, which can go to a thread. */
 export type ChannelSpec = { readonly type: string; readonly settings: unknown }
@@ -33,6 +33,8 @@ export type LargeDocuments = {
   readonly inlineBytesMax: number
   /** Gives what stands for it from now on. `bytes` are not changed any more. Faults: those of where it is put. */
   put(bytes: Uint8Array, item: Item, signal?: AbortSignal): Promise<Content>
+  /** Lends content whose giver does not; as `HubContent.read`. */
+  read?(content: HubContent, signal?: AbortSignal): Promise<Lent>
 }
 
 export type ChainResult = {

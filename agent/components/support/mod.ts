@@ -1,5 +1,6 @@
 // What adapters share besides text formats: durable files, rows set aside, SQLite, waiting.
 
+export { fetchRefusal } from './fetching.ts'
 export {
   atOnce,
   errorCode,

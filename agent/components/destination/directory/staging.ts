@@ -4,21 +4,18 @@
 import { copyFile, lstat, mkdir, open, readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { numberedName } from '#agent/client/download/mod.ts'
-import { Fault } from '#protocol/base/mod.ts'
+import type { Fault } from '#protocol/base/mod.ts'
 import { checkName } from '#protocol/transfer/mod.ts'
 import type { HubContent, Item } from '../../contract.ts'
 import { componentFault } from '../../faults.ts'
 import { FOLDER_DEPTH_MAX, FOLDERS_KNOWN_MAX, PARTS_KEPT_MS, SMALL_FILE_BYTES_MAX, VERSIONS_MAX } from '../../limits.ts'
-import { copyLocal, errorCode, exists, makeFolder, readSmall, writeFlushed } from '../../support/mod.ts'
+import { copyLocal, errorCode, exists, fetchRefusal, makeFolder, readSmall, writeFlushed } from '../../support/mod.ts'
 
 /** A file that is whole and waits for its name: `folder` (with `/`, empty for the top) and `name`. */
 export type Staged = { readonly file: string; readonly folder: string; readonly name: string }
 
 /** Whether that is the name of a staged content of the hub. */
 export const isContentId = (file: string): boolean => /^[0-9a-f]{32}$/.test(file)
-
-/** What is wrong here or on the way, not with the content: it is tried again. */
-const PASSING = /^(?:TARGET_|DOWNLOAD_|CLIENT_CLOSED$|TRANSFERS_UNSUPPORTED$|INTERNAL$)/
 
 export class Staging {
   readonly path: string
@@ -69,7 +66,7 @@ export class Staging {
       return { file, ...named }
     } catch (error) {
       signal.throwIfAborted()
-      return refusal(error, where)
+      return fetchRefusal(error, where)
     }
   }
 
@@ -138,16 +135,6 @@ export class Staging {
     const { name } = await arriving
     return { file: id, ...(named ?? (await this.#place(name || id, where))) }
   }
-}
-
-/** The fault for which an item is refused; anything else is thrown on: errors of the system are those of our disk. */
-function refusal(error: unknown, where: string): Fault {
-  if (!(error instanceof Fault)) throw error
-  const details = { where, why: `${error.code}: ${error.message}`, cause: error, retry: true }
-  if (error.code === 'TARGET_FULL') throw componentFault('DIRECTORY_FULL', details)
-  if (PASSING.test(error.code)) throw componentFault('FILE_NOT_FETCHED', { ...details, todo: error.remedy })
-  if (error.details.retry === true) throw error
-  return error
 }
 
 /** What lies under the name and the numbered ones behind it, the latest first. */

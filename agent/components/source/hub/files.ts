@@ -81,7 +81,7 @@ function hubContent(
     kind: 'hub',
     id,
     size,
-    download: async ({ path, reuse, signal }) => {
+    download: async ({ path, reuse, signal, bytesMax }) => {
       let why: Fault | null = null
       const giveUp = (fault: Fault): void => {
         why = fault
@@ -95,7 +95,11 @@ function hubContent(
         reuse,
         priority,
         signal,
-        onProgress: ({ fault }) => {
+        onProgress: ({ fault, size: known }) => {
+          if (bytesMax !== undefined && known > bytesMax)
+            giveUp(
+              componentFault('DOCUMENT_TOO_LARGE', { where: `content ${id}`, why: `${known} bytes`, sizeBytes: known }),
+            )
           // It would wait for room; the flow does, and says so.
           if (fault?.code === 'TARGET_FULL') giveUp(fault)
         },
