@@ -58,6 +58,8 @@ t.test('killed at random while it makes contents', { timeout: MS_MAX - 10_000 },
     await upload.sealed
     ids.push(upload.id)
   }
+  const view = () => askHub<RoutesView>(hub.dataDir, { command: 'routes' })
+  const contentsOf = async () => (await hub.status()).contents.contents
   const publishers = Array.from({ length: STREAMS }, (_, i) => client.publisher({ stream: `s${i}` }))
   const sending = Promise.all(
     publishers.map(async (publisher, stream) => {
@@ -69,17 +71,19 @@ t.test('killed at random while it makes contents', { timeout: MS_MAX - 10_000 },
     }),
   )
   for (let kill = 0; kill < KILLS; kill++) {
-    await new Promise((resolve) => setTimeout(resolve, 100 + random.below(900)))
+    // One more is begun: it is being stored, or waits for its message.
+    const before = await contentsOf()
+    while ((await contentsOf()) === before && (await view()).waiting > 0);
+    await new Promise((resolve) => setTimeout(resolve, random.below(60)))
     await hub.kill()
     await hub.restart()
   }
   await sending
-  const view = () => askHub<RoutesView>(hub.dataDir, { command: 'routes' })
   for (let { waiting, underWay } = await view(); waiting > 0 || underWay > 0; ) {
     await new Promise((resolve) => setTimeout(resolve, 50))
     ;({ waiting, underWay } = await view())
   }
-  t.equal((await hub.status()).contents.contents, 2 * DOCUMENTS, 'each was made once')
+  t.equal(await contentsOf(), 2 * DOCUMENTS, 'each was made once')
   t.equal((await view()).documentBytes, 0)
   const made: Made[] = await drain('made', DOCUMENTS)
   const even: Made[] = await drain('even', DOCUMENTS / 2)
