@@ -23,14 +23,13 @@ export const OVERLAP_ROWS_DEFAULT = 64
 export const KEY_COLUMNS_MAX = 16
 export const KEY_VALUE_CHARS_MAX = 1_000
 
-/** Names looked at in one scan of a drop folder (about 10 MB of names), and files observed for stability at once. */
-export const SCAN_NAMES_MAX = 100_000
-export const SCAN_STABLE_MAX = 1_000
 /**
- * Files whole (format `file`): seen in a drop folder and not taken yet, 500 bytes each: 8 MB. As they rest for `stableMs` before
- * they are taken, so many pass in that time at most: with 2 s 8,000 a second.
+ * Files seen in a drop folder and not taken yet, 500 bytes each: 8 MB. As they rest for `stableMs` before they are taken, so many
+ * pass in that time at most: with 2 s 8,000 a second.
  */
 export const OBSERVED_FILES_MAX = 16_384
+/** Files of rows claimed and flushed together, as long as they are small. */
+export const CLAIMS_AT_ONCE = 64
 /** Names read from a folder at a time. */
 export const SCAN_READ_NAMES = 1_024
 /** Sub-folders below one another; a path of so many with names of 255 bytes is longer than systems take. */
@@ -59,8 +58,8 @@ export const PARTS_KEPT_MS = 7 * 86_400_000
 /** Changes in a drop folder come in bursts (create, write, write, close): one scan for all within this time. */
 export const WATCH_SETTLE_MS = 25
 /** Tries to find a free name in done/ or bad/ before giving up: `name.2` … */
-export const NAME_TRIES_MAX = 100_000
-/** File names end at 255 bytes on every common file system; room for `.100000.rows.jsonl`. */
+export const NAME_TRIES_MAX = 10_000_000
+/** File names end at 255 bytes on every common file system; room for `.10000000.rows.jsonl`. */
 export const NAME_BYTES_MAX = 225
 
 /** Original text kept with a rejected row; longer rows are cut, the file in done/ has them whole. */

@@ -1,7 +1,6 @@
 // Durable steps on files. The order is always: write, flush the file, rename, flush the folder.
 
-import type { FileHandle } from 'node:fs/promises'
-import { link, lstat, mkdir, open, readFile, rename, rm } from 'node:fs/promises'
+import { link, lstat, mkdir, open, readFile, rename, unlink } from 'node:fs/promises'
 import { dirname, join, parse } from 'node:path'
 import { Fault } from '#protocol/base/mod.ts'
 import { componentFault } from '../faults.ts'
@@ -92,30 +91,33 @@ export async function exists(path: string): Promise<boolean> {
 }
 
 /**
- * Moves a file into a folder without ever replacing another: `name.csv`, else `name.2.csv` … The name is reserved by creating
- * it exclusively, so two agents cannot choose the same. A crash between the two steps leaves an empty file of that name.
- */
-export async function moveInto(source: string, folder: string, wanted: string): Promise<string> {
-  const name = await reserveName(folder, wanted)
-  await rename(source, join(folder, name))
-  await flushFolder(folder)
-  await flushFolder(dirname(source))
-  return name
-}
-
-/**
- * As `moveInto`, for many: nothing is flushed, and readers never see an empty file of the name. When it is repeated after a
- * crash it finds what it did. `nameOf(n)`: the name, when n - 1 are taken.
+ * Moves a file into a folder without ever replacing another: `nameOf(n)` is its name when n - 1 are taken. Nothing is flushed. When
+ * it is repeated after a crash it finds what it did.
  */
 export async function moveToFree(source: string, folder: string, nameOf: (n: number) => string): Promise<string> {
+  const pathOf = (n: number): string => join(folder, nameOf(n))
   for (let n = 1; n < NAME_TRIES_MAX; n += 1) {
-    const name = nameOf(n)
-    if (await linkFree(source, join(folder, name))) {
+    if (await linkFree(source, pathOf(n))) {
       await removeIfThere(source)
-      return name
+      return nameOf(n)
     }
+    // With a second name it may be there already, under any of them.
+    if (n === 1 && (await lstat(source)).nlink === 1) n = await lastTaken(pathOf)
   }
-  throw componentFault('DIRECTORY_IO', { where: join(folder, nameOf(1)), why: 'every name is taken', retry: true })
+  throw componentFault('DIRECTORY_IO', { where: pathOf(1), why: 'every name is taken', retry: true })
+}
+
+/** A number that is taken with a free one behind it; in few looks, as some senders have one name for all their files. */
+async function lastTaken(pathOf: (n: number) => string): Promise<number> {
+  let taken = 1
+  let free = 2
+  for (; free < NAME_TRIES_MAX && (await exists(pathOf(free))); free *= 2) taken = free
+  while (free - taken > 1) {
+    const middle = Math.floor((taken + free) / 2)
+    if (await exists(pathOf(middle))) taken = middle
+    else free = middle
+  }
+  return taken
 }
 
 /** Gives `to` to the same file, or the file to `to`; false when another file has that name. */
@@ -178,22 +180,6 @@ export async function atOnce<T, R>(
   return results
 }
 
-async function reserveName(folder: string, wanted: string): Promise<string> {
-  for (let i = 1; i < NAME_TRIES_MAX; i += 1) {
-    const name = pointedName(wanted, i)
-    let file: FileHandle
-    try {
-      file = await open(join(folder, name), 'wx')
-    } catch (error) {
-      if (errorCode(error) === 'EEXIST') continue
-      throw error
-    }
-    await file.close()
-    return name
-  }
-  throw componentFault('DIRECTORY_IO', { where: join(folder, wanted), why: 'every name is taken', retry: true })
-}
-
 /** Cuts a name to what a file system can hold, its extension kept. */
 function shortened(name: string): string {
   if (Buffer.byteLength(name) <= NAME_BYTES_MAX) return name
@@ -205,5 +191,9 @@ function shortened(name: string): string {
 
 /** Removes a file that may not be there. */
 export async function removeIfThere(path: string): Promise<void> {
-  await rm(path, { force: true })
+  try {
+    await unlink(path)
+  } catch (error) {
+    if (errorCode(error) !== 'ENOENT') throw error
+  }
 }

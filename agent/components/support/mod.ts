@@ -9,7 +9,6 @@ export {
   flushFolder,
   isDenied,
   makeFolder,
-  moveInto,
   moveToFree,
   pointedName,
   readIfThere,

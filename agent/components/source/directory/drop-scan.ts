@@ -59,7 +59,10 @@ export class DropScan {
   /** As `FileScan.take`; begins a pass when it is time for one. */
   async take(limits: { filesMax: number; bytesMax: number }): Promise<Found[]> {
     const nowMs = performance.now()
-    if (this.#watch.changed && this.#scan.passed && nowMs >= this.#passAtMs + 2 * this.#scan.readMs) {
+    // While files rest there is no hurry to find more.
+    const waitMs = this.#scan.restsInMs(nowMs) === 0 ? this.#pollMs : 0
+    const passAtMs = this.#passAtMs + Math.max(waitMs, 2 * this.#scan.readMs)
+    if (this.#watch.changed && this.#scan.passed && nowMs >= passAtMs) {
       this.#watch.changed = false
       this.#passAtMs = nowMs
       await this.#scan.beginPass()

@@ -1,4 +1,4 @@
-// A drop folder: finds files that have come to rest, claims them by rename, and settles them in done/ or bad/.
+// A drop folder: claims the files that have come to rest by rename, and settles them in done/ or bad/.
 //
 //   <path>/*                              dropped by others
 //   <path>/.claimed/<owner>/<seq>/<name>  taken by one agent: a rename succeeds for one of several agents only
@@ -7,64 +7,67 @@
 //   <path>/done/<name>, <path>/bad/<name>
 //
 // `seq` grows with every claim. The position names a `seq`: what is claimed below it was committed whole and waits only
-// to be moved; what is above it was never read.
+// to be moved; what is above it was never read. So files are given in the order of their claims, each of them.
 
 import { randomBytes } from 'node:crypto'
-import { createReadStream, type Stats } from 'node:fs'
-import { lstat, mkdir, opendir, readdir, rename, rmdir } from 'node:fs/promises'
+import { createReadStream } from 'node:fs'
+import { lstat, mkdir, readdir, rename, rmdir } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { SCAN_NAMES_MAX, SCAN_STABLE_MAX } from '../../limits.ts'
+import { CLAIMS_AT_ONCE, PORTION_FILES_BYTES_MAX } from '../../limits.ts'
 import {
+  atOnce,
   errorCode,
-  exists,
   flushFolder,
   makeFolder,
-  moveInto,
+  moveToFree,
+  pointedName,
   type RejectEntry,
   readIfThere,
   removeIfThere,
   replaceFile,
 } from '../../support/mod.ts'
+import type { DropScan } from './drop-scan.ts'
 import { reasonText, Tally } from './reason.ts'
+
+/** What a claim's folder may hold beside its file. */
+const ROWS = '.rows.jsonl'
+const REASON = '.reason.txt'
+const SUMMARY = '.summary.txt'
 
 /** A file of ours: its folder holds it and what was set aside from it. */
 export type Claimed = { readonly seq: number; readonly name: string; readonly folder: string }
 
 export const pathOf = (claimed: Claimed): string => join(claimed.folder, claimed.name)
-export const rowsPathOf = (claimed: Claimed): string => join(claimed.folder, '.rows.jsonl')
-const reasonPathOf = (claimed: Claimed): string => join(claimed.folder, '.reason.txt')
-const summaryPathOf = (claimed: Claimed): string => join(claimed.folder, '.summary.txt')
-
-/** What a dropped file looked like, and since when (monotonic) it has looked so. */
-type Observed = { readonly look: string; readonly sinceMs: number }
+export const rowsPathOf = (claimed: Claimed): string => join(claimed.folder, ROWS)
+const reasonPathOf = (claimed: Claimed): string => join(claimed.folder, REASON)
+const summaryPathOf = (claimed: Claimed): string => join(claimed.folder, SUMMARY)
 
 export class DropFolder {
   readonly path: string
-  readonly #matches: (name: string) => boolean
-  readonly #stableMs: number
-  readonly #claimedPath: string
-  readonly #observed = new Map<string, Observed>()
   readonly owner: string
-  /** Dropped files seen in the last scan, resting or not. */
-  waiting = 0
+  readonly #claimedPath: string
+  readonly #scan: DropScan
+  /** Claimed and not given yet, oldest first. */
+  #ready: Claimed[] = []
+  /** Claimed, and perhaps not on disk yet. */
+  #unflushed: Claimed[] = []
   #nextSeq = 1
 
-  private constructor(path: string, owner: string, options: { matches: (name: string) => boolean; stableMs: number }) {
+  private constructor(path: string, owner: string, scan: DropScan) {
     this.path = path
     this.owner = owner
-    this.#matches = options.matches
-    this.#stableMs = options.stableMs
+    this.#scan = scan
     this.#claimedPath = join(path, '.claimed', owner)
   }
 
   static async open(
     path: string,
-    options: { dataDir: string; matches: (name: string) => boolean; stableMs: number; knownOwner: string | null },
+    options: { dataDir: string; scan: DropScan; knownOwner: string | null },
   ): Promise<DropFolder> {
     await lstat(path)
     const owner = await claimOwner(options.dataDir, options.knownOwner)
-    const folder = new DropFolder(path, owner, options)
+    const folder = new DropFolder(path, owner, options.scan)
     for (const each of [join(path, 'done'), join(path, 'bad'), folder.#claimedPath]) await makeFolder(each)
     return folder
   }
@@ -80,92 +83,60 @@ export class DropFolder {
       const names = await readdir(folder)
       const name = names.find((each) => !each.startsWith('.'))
       if (name !== undefined) found.push({ seq, name, folder })
-      else await this.#clear(seq, folder)
+      else await this.#clear(seq, folder, names)
     }
     this.#nextSeq = Math.max(this.#nextSeq, seqMin)
     return found.sort((a, b) => a.seq - b.seq)
   }
 
-  /** A claim without its file: what a crash, or someone's deleting the file, has left. */
-  async #clear(seq: number, folder: string): Promise<void> {
-    for (const name of ['rows.jsonl', 'summary.txt', 'reason.txt']) {
-      const path = join(folder, `.${name}`)
-      if (await exists(path)) await moveInto(path, join(this.path, 'bad'), `claimed-${seq}.${name}`)
-    }
-    await this.#removeFolder(folder)
+  /** Nothing dropped waits to be given. */
+  get isEmpty(): boolean {
+    return this.#ready.length === 0 && this.#scan.isEmpty
   }
 
-  /** Claims the first file by name that has come to rest; `null` when there is none. */
-  async claim(nowMs: number): Promise<Claimed | null> {
-    for (const name of await this.#resting(nowMs)) {
-      const claimed = await this.#tryClaim(name)
-      if (claimed !== null) return claimed
-    }
-    return null
+  /** Claims the next file that rests, by name as far as they were seen together; `null` when none does. */
+  async claim(): Promise<Claimed | null> {
+    while (this.#ready.length === 0) if (!(await this.#claimSome())) return null
+    // After a failure before anything else: a claim that was passed over would pass for read.
+    await this.#flush()
+    return this.#ready.shift() ?? null
   }
 
-  /** Milliseconds until a file now observed may have come to rest; `null` when none is observed. */
-  restsInMs(nowMs: number): number | null {
-    let least: number | null = null
-    for (const { sinceMs } of this.#observed.values()) {
-      const rest = Math.max(0, sinceMs + this.#stableMs - nowMs)
-      if (least === null || rest < least) least = rest
+  /** Some at a time, which are flushed together. False: nothing rests. */
+  async #claimSome(): Promise<boolean> {
+    const found = await this.#scan.take({ filesMax: CLAIMS_AT_ONCE, bytesMax: PORTION_FILES_BYTES_MAX })
+    const firstSeq = this.#nextSeq
+    this.#nextSeq += found.length
+    try {
+      await atOnce(found, ({ name }, i) => this.#claimOne(name, firstSeq + i))
+    } finally {
+      this.#ready.sort((a, b) => a.seq - b.seq)
     }
-    return least
+    return found.length > 0
   }
 
-  async #resting(nowMs: number): Promise<string[]> {
-    const names = await this.#matching()
-    this.waiting = names.length
-    const observable = names.slice(0, SCAN_STABLE_MAX)
-    const present = new Set(observable)
-    for (const name of this.#observed.keys()) if (!present.has(name)) this.#observed.delete(name)
-    const resting: string[] = []
-    for (const name of observable) {
-      const stats = await lookAt(join(this.path, name))
-      if (stats === null) {
-        this.waiting -= 1
-        continue
-      }
-      const look = lookOf(stats)
-      const before = this.#observed.get(name)
-      if (before?.look !== look) this.#observed.set(name, { look, sinceMs: nowMs })
-      if (nowMs - (this.#observed.get(name)?.sinceMs ?? nowMs) >= this.#stableMs) resting.push(name)
-    }
-    return resting
-  }
-
-  async #matching(): Promise<string[]> {
-    const names: string[] = []
-    let seen = 0
-    for await (const entry of await opendir(this.path)) {
-      seen += 1
-      // Links are not followed: they could name any file of this machine.
-      const never = entry.isDirectory() || entry.isSymbolicLink()
-      if (!never && this.#matches(entry.name)) names.push(entry.name)
-      if (seen >= SCAN_NAMES_MAX) break
-    }
-    return names.sort()
-  }
-
-  async #tryClaim(name: string): Promise<Claimed | null> {
-    const seq = this.#nextSeq
+  async #claimOne(name: string, seq: number): Promise<void> {
     const folder = join(this.#claimedPath, String(seq).padStart(12, '0'))
-    const claimed: Claimed = { seq, name, folder }
     await mkdir(folder, { recursive: true })
     try {
-      await rename(join(this.path, name), pathOf(claimed))
+      await rename(join(this.path, name), join(folder, name))
     } catch (error) {
+      await rmdir(folder).catch(() => undefined)
       // Another agent was first, or whoever dropped the file took it back.
-      if (errorCode(error) === 'ENOENT') return null
+      if (errorCode(error) === 'ENOENT') return
       throw error
     }
-    this.#nextSeq = seq + 1
-    this.#observed.delete(name)
-    await flushFolder(folder)
+    const claimed = { seq, name, folder }
+    this.#ready.push(claimed)
+    this.#unflushed.push(claimed)
+  }
+
+  async #flush(): Promise<void> {
+    if (this.#unflushed.length === 0) return
+    await atOnce(this.#unflushed, ({ folder }) => flushFolder(folder))
     await flushFolder(this.#claimedPath)
     await flushFolder(this.path)
-    return claimed
+    this.#unflushed = []
   }
 
   /** Notes durably that the whole file goes to bad/, before the position passes it. */
@@ -183,23 +154,38 @@ export class DropFolder {
    * next ones need, so that after a failure or a crash in between it is called again.
    */
   async settle(claimed: Claimed): Promise<void> {
-    const bad = join(this.path, 'bad')
-    const condemned = await exists(reasonPathOf(claimed))
-    if (await exists(rowsPathOf(claimed))) {
-      if (!condemned && !(await exists(summaryPathOf(claimed)))) {
-        await replaceFile(summaryPathOf(claimed), reasonText(claimed.name, await tallyOf(rowsPathOf(claimed))))
-      }
-      await moveInto(rowsPathOf(claimed), bad, `${claimed.name}.rows.jsonl`)
+    const { name, folder } = claimed
+    const there = new Set(await namesIn(folder))
+    const condemned = there.has(REASON)
+    if (there.has(ROWS) && !condemned && !there.has(SUMMARY)) {
+      await replaceFile(summaryPathOf(claimed), reasonText(name, await tallyOf(rowsPathOf(claimed))))
+      there.add(SUMMARY)
     }
-    const summary = condemned ? reasonPathOf(claimed) : summaryPathOf(claimed)
-    const target = condemned ? bad : join(this.path, 'done')
-    if (await exists(pathOf(claimed))) await moveInto(pathOf(claimed), target, claimed.name)
-    if (await exists(summary)) await moveInto(summary, bad, `${claimed.name}.reason.txt`)
-    await this.#removeFolder(claimed.folder)
+    const summary = condemned ? REASON : SUMMARY
+    if (there.has(ROWS)) await this.#move(rowsPathOf(claimed), 'bad', `${name}${ROWS}`)
+    if (there.has(name)) await this.#move(pathOf(claimed), condemned ? 'bad' : 'done', name)
+    if (there.has(summary)) await this.#move(join(folder, summary), 'bad', `${name}.reason.txt`)
+    await this.#removeFolder(folder, there)
   }
 
-  async #removeFolder(folder: string): Promise<void> {
-    for (const name of ['.reason.txt.tmp', '.summary.txt.tmp']) await removeIfThere(join(folder, name))
+  /** Under a free name, on disk. */
+  async #move(path: string, target: 'done' | 'bad', name: string): Promise<void> {
+    const folder = join(this.path, target)
+    await moveToFree(path, folder, (n) => pointedName(name, n))
+    await flushFolder(folder)
+  }
+
+  /** A claim without its file: what a crash, or someone's deleting the file, has left. */
+  async #clear(seq: number, folder: string, names: readonly string[]): Promise<void> {
+    for (const name of [ROWS, SUMMARY, REASON]) {
+      if (names.includes(name)) await this.#move(join(folder, name), 'bad', `claimed-${seq}${name}`)
+    }
+    await this.#removeFolder(folder, new Set(names))
+  }
+
+  async #removeFolder(folder: string, there: ReadonlySet<string>): Promise<void> {
+    for (const name of there)
+      if (name.endsWith('.txt.tmp') && name.startsWith('.')) await removeIfThere(join(folder, name))
     try {
       await rmdir(folder)
     } catch (error) {
@@ -211,7 +197,7 @@ export class DropFolder {
   async noteVanished(name: string, reason: string): Promise<void> {
     const note = join(this.#claimedPath, '.vanished.txt')
     await replaceFile(note, reason)
-    await moveInto(note, join(this.path, 'bad'), `${basename(name)}.reason.txt`)
+    await this.#move(note, 'bad', `${basename(name)}.reason.txt`)
   }
 }
 
@@ -226,18 +212,14 @@ export async function claimOwner(dataDir: string, known: string | null): Promise
   return owner
 }
 
-async function lookAt(path: string): Promise<Stats | null> {
+/** Nothing of a folder that is gone. */
+async function namesIn(folder: string): Promise<string[]> {
   try {
-    const stats = await lstat(path)
-    return stats.isFile() ? stats : null
+    return await readdir(folder)
   } catch (error) {
-    if (errorCode(error) === 'ENOENT') return null
+    if (errorCode(error) === 'ENOENT') return []
     throw error
   }
-}
-
-function lookOf(stats: Stats): string {
-  return `${stats.ino} ${stats.size} ${stats.mtimeMs}`
 }
 
 async function tallyOf(path: string): Promise<Tally> {

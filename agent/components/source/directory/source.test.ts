@@ -1,6 +1,10 @@
+import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
 import {
+  closeSync,
   existsSync,
   mkdirSync,
+  openSync,
   readdirSync,
   readFileSync,
   renameSync,
@@ -12,9 +16,12 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
+import { cannotMount } from '#hub/store/testing.ts'
 import { componentFault } from '../../faults.ts'
 import { encodeText } from '../../formats/mod.ts'
 import { codeOf, drain, rowsOf, settingsOf, testContext } from '../../support/testing.ts'
+import { DropScan } from './drop-scan.ts'
+import { DropFolder } from './folder.ts'
 import { compileGlob, globProblem } from './glob.ts'
 import { DirectorySource, directorySourceSettings } from './mod.ts'
 
@@ -318,3 +325,81 @@ t.test('a failure that passes loses nothing: the same calls again give the rest'
   t.equal(read('bad', 'x.csv.rows.jsonl').split('\n').length, 2)
   t.match(read('bad', 'x.csv.reason.txt'), /1 row\(s\) of x\.csv/)
 })
+
+t.test('many files: a name is read once, and few looks follow', async (t) => {
+  const { root, path } = setUp(t)
+  const files = 3000
+  for (let i = 0; i < files; i++) writeFileSync(join(path, `${i}.csv`), '')
+  const context = testContext(root)
+  const settings = settingsOf(directorySourceSettings, { path, stableMs: 0, pollMs: 86_400_000 })
+  const scan = new DropScan(path, settings, context)
+  const folder = await DropFolder.open(path, { dataDir: context.dataDir, scan, knownOwner: null })
+  scan.begin()
+  const names: string[] = []
+  for (let claimed = await folder.claim(); claimed !== null; claimed = await folder.claim()) {
+    names.push(claimed.name)
+    await folder.settle(claimed)
+  }
+  await scan.close()
+  t.strictSame(names, Array.from({ length: files }, (_, i) => `${i}.csv`).sort())
+  // The folder again at its end, when it is empty but for done/, bad/ and what is claimed.
+  t.ok(scan.namesRead < files + 20, `${scan.namesRead} names read`)
+})
+
+t.test('files claimed beside one that cannot be are given, in their order', { skip: cannotMount() }, async (t) => {
+  const { root, path, drop, source, list } = setUp(t)
+  for (const name of ['a.csv', 'b.csv', 'c.csv']) drop(name, `id\n${name}\n`)
+  writeFileSync(join(root, 'other'), 'id\n')
+  // What something is mounted on cannot be moved.
+  t.equal(spawnSync('mount', ['--bind', join(root, 'other'), join(path, 'b.csv')]).status, 0)
+  const live = source()
+  try {
+    await live.open(null)
+    t.equal(await codeOf(() => live.next(signal)), 'DIRECTORY_IO')
+  } finally {
+    spawnSync('umount', ['-l', join(path, 'b.csv')])
+  }
+  t.strictSame(
+    rowsOf(await drain(live)).map(({ id }) => id),
+    ['a.csv', 'c.csv', 'b.csv'],
+  )
+  await live.close()
+  t.strictSame(list('done'), ['a.csv', 'b.csv', 'c.csv'])
+})
+
+const noLimits = spawnSync('prlimit', ['--version']).status === 0 ? false : 'there is no prlimit'
+
+t.test('claims that could not be flushed are given when they are', { skip: noLimits }, async (t) => {
+  const { drop, source, list } = setUp(t)
+  // The last one is claimed by itself.
+  for (let i = 10; i <= 74; i++) drop(`${i}.csv`, `id\n${i}\n`)
+  const live = source()
+  await live.open(null)
+  for (let i = 10; i < 74; i++) await live.committed((await live.next(signal))?.cursor ?? '')
+  t.equal(list('done').length, 64)
+  const limited = await withoutFiles()
+  const code = await codeOf(() => live.next(signal))
+  await limited.end()
+  t.equal(code, 'DIRECTORY_IO')
+  t.strictSame(rowsOf(await drain(live)), [{ id: '74' }])
+  await live.close()
+  t.equal(list('done').length, 65)
+})
+
+/** This process can open no file until it ends. */
+async function withoutFiles() {
+  const set = (limit: string) => `prlimit --pid ${process.pid} --nofile=${limit}:`
+  const before = spawnSync('sh', ['-c', 'ulimit -Sn']).stdout.toString().trim()
+  const child = spawn('sh', ['-c', `read limit; ${set('$limit')}; echo; read again; ${set(before)}`])
+  const closed = once(child, 'close')
+  const free = openSync('/dev/null', 'r')
+  closeSync(free)
+  child.stdin.write(`${free}\n`)
+  await once(child.stdout, 'data')
+  return {
+    end: async () => {
+      child.stdin.end('\n')
+      await closed
+    },
+  }
+}

@@ -11,7 +11,6 @@ import { Fault } from '#protocol/base/mod.ts'
 import type { ComponentContext, Cursor, Item, Portion, Reject, Source } from '../../contract.ts'
 import { componentFault } from '../../faults.ts'
 import { type RecordFormat, RecordReader, type Records } from '../../formats/mod.ts'
-import { WATCH_SETTLE_MS } from '../../limits.ts'
 import {
   boundedText,
   csvOptions,
@@ -20,14 +19,12 @@ import {
   type RejectEntry,
   RejectFile,
   reasonOf,
-  waitFor,
 } from '../../support/mod.ts'
+import { DropScan } from './drop-scan.ts'
 import { type Claimed, DropFolder, pathOf, rowsPathOf } from './folder.ts'
-import { compileGlob } from './glob.ts'
 import { decodePosition, encodePosition, type Position } from './position.ts'
 import { fileReasonText } from './reason.ts'
 import type { DirectorySourceSettings } from './settings.ts'
-import { FolderWatch } from './watch.ts'
 
 /** A file being read, or read and not yet committed: kept open so that refused rows can be quoted from it. */
 type OpenFile = {
@@ -50,7 +47,7 @@ export class DirectorySource implements Source {
   readonly #path: string
   readonly #format: RecordFormat
   #folder: DropFolder | null = null
-  readonly #watch: FolderWatch
+  readonly #scan: DropScan
   /** Claimed and not yet read, oldest first. */
   #queue: Claimed[] = []
   /** Read to some point and not yet settled, oldest first; the last one is being read unless `#reading` is null. */
@@ -69,7 +66,7 @@ export class DirectorySource implements Source {
     this.#settings = settings
     this.#context = context
     this.#path = context.resolvePath(settings.path)
-    this.#watch = new FolderWatch(this.#path, context)
+    this.#scan = new DropScan(this.#path, settings, context)
     this.#format = {
       kind: settings.format === 'jsonl' ? 'jsonl' : 'csv',
       encoding: settings.encoding,
@@ -84,8 +81,7 @@ export class DirectorySource implements Source {
     try {
       this.#folder = await DropFolder.open(this.#path, {
         dataDir: this.#context.dataDir,
-        matches: compileGlob(this.#settings.pattern),
-        stableMs: this.#settings.stableMs,
+        scan: this.#scan,
         knownOwner: resume?.owner ?? null,
       })
       if (resume !== null && resume.owner !== this.#folder.owner) {
@@ -95,7 +91,7 @@ export class DirectorySource implements Source {
     } catch (error) {
       throw fileFault(error, this.#path)
     }
-    this.#watch.begin()
+    this.#scan.begin()
   }
 
   async next(signal: AbortSignal): Promise<Portion | null> {
@@ -109,6 +105,7 @@ export class DirectorySource implements Source {
       }
       return null
     } catch (error) {
+      this.#scan.lookAgain()
       throw fileFault(error, this.#path)
     }
   }
@@ -117,14 +114,8 @@ export class DirectorySource implements Source {
     return this.#ended
   }
 
-  async idle(signal: AbortSignal): Promise<void> {
-    const rests = this.#folder?.restsInMs(performance.now()) ?? null
-    const waitMs = Math.max(WATCH_SETTLE_MS, Math.min(rests ?? this.#settings.pollMs, this.#settings.pollMs))
-    await this.#watch.wait(waitMs, signal)
-    if (!this.#watch.changed) return
-    // Changes come in bursts: one scan for all of them.
-    await waitFor(WATCH_SETTLE_MS, signal)
-    this.#watch.changed = false
+  idle(signal: AbortSignal): Promise<void> {
+    return this.#scan.idle(signal)
   }
 
   async reject(rejects: readonly Reject[]): Promise<void> {
@@ -165,7 +156,7 @@ export class DirectorySource implements Source {
   }
 
   async close(): Promise<void> {
-    this.#watch.close()
+    await this.#scan.close()
     const files = this.#files
     this.#files = []
     this.#reading = null
@@ -202,9 +193,9 @@ export class DirectorySource implements Source {
   async #begin(): Promise<OpenFile | null> {
     const folder = this.#folder
     if (folder === null) throw new Error('the source is not open')
-    const claimed = this.#queue[0] ?? (await folder.claim(performance.now()))
+    const claimed = this.#queue[0] ?? (await folder.claim())
     if (claimed === null) {
-      this.#ended = this.#settings.once && folder.waiting === 0
+      this.#ended = this.#settings.once && folder.isEmpty
       return null
     }
     // It leaves the queue when it is opened or condemned; a failure that may pass leaves it there.
