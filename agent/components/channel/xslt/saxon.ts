@@ -14,7 +14,7 @@ import type { Parameters, Stylesheet, StylesheetSource, XsltEngine } from './eng
 import { xsltFault } from './faults.ts'
 import { type Operation, refuseReaching, refuseStatic } from './guard.ts'
 import { COMPILED_BYTES_MAX, MESSAGE_CHARS_MAX, MODULES_MAX, STYLESHEET_BYTES_MAX } from './limits.ts'
-import { numberWarnings } from './numbers.ts'
+import { decimalText, isVersion1, numberWarnings } from './numbers.ts'
 
 /** Loads SaxonJS (some 200 ms) on first use. `readTree` is `treeReader()`'s. */
 export function saxonEngine(readTree: ReadTree): XsltEngine {
@@ -36,6 +36,7 @@ type Saxon = {
   XS: {
     QName: { fromParts(prefix: string, uri: string, local: string): unknown }
     untypedAtomic: { fromString(text: string): unknown }
+    double: { fromNumber(value: number): SaxonDouble }
   }
   XPath: { sefToJSON(node: SaxonNode, flag: boolean): Operation }
   checkOptions(options: object): Options
@@ -44,6 +45,8 @@ type Saxon = {
   serialize(node: unknown, properties?: object): string
 }
 
+type SaxonDouble = { readonly value: number; toString(): string }
+
 type SaxonError = Error & {
   readonly code?: string
   readonly xsltLineNr?: string | null
@@ -51,6 +54,8 @@ type SaxonError = Error & {
 }
 
 let loaded: { readonly saxon: Saxon; readonly platform: Platform; readonly compiler: Operation } | null = null
+/** While a stylesheet of version 1.0 runs. */
+let writesDecimals = false
 /** Reads modules, while one stylesheet is compiled. */
 let modules: ((uri: string) => string) | null = null
 
@@ -74,17 +79,29 @@ function engine(): NonNullable<typeof loaded> {
     globalObject: Object.create(null),
   }
   saxon.setPlatform(platform)
+  writeNumbers(saxon)
   const compiler = platform.resource('compiler')
   linkParents(compiler)
   loaded = { saxon, platform, compiler }
   return loaded
 }
 
+/** All that becomes text goes through `toString`: in a tree, in an attribute, in string() and concat(). */
+function writeNumbers(saxon: Saxon): void {
+  const prototype = Object.getPrototypeOf(saxon.XS.double.fromNumber(1)) as SaxonDouble
+  const written = prototype.toString
+  prototype.toString = function (this: SaxonDouble): string {
+    return writesDecimals ? decimalText(this.value) : written.call(this)
+  }
+}
+
 function compile(source: StylesheetSource, readTree: ReadTree): Stylesheet {
   const { saxon } = engine()
-  const warnings: string[] = []
-  const compiled = source.compiled ? compiledFrom(source) : compiledOf(source, readTree, warnings)
+  const { compiled, warnings, isVersion1 } = source.compiled
+    ? { compiled: compiledFrom(source), warnings: [], isVersion1: false }
+    : compiledOf(source, readTree)
   refuseReaching(compiled)
+  atomizeNumbers(compiled)
   const output = outputOf(compiled)
   // The result is a text here, and UTF-8 when it becomes bytes, whatever it says; `convert` writes other encodings.
   for (const each of output) if (each.name === 'encoding') each.value = 'UTF-8'
@@ -94,7 +111,14 @@ function compile(source: StylesheetSource, readTree: ReadTree): Stylesheet {
     method: stated('method'),
     mediaType: stated('media-type'),
     warnings,
-    transform: (document, parameters) => transform(saxon, compiled, document, parameters),
+    transform(document, parameters) {
+      writesDecimals = isVersion1
+      try {
+        return transform(saxon, compiled, document, parameters)
+      } finally {
+        writesDecimals = false
+      }
+    },
   }
 }
 
@@ -112,13 +136,18 @@ function compiledFrom({ text, path }: StylesheetSource): Operation {
   })
 }
 
-function compiledOf({ text, path }: StylesheetSource, readTree: ReadTree, warnings: string[]): Operation {
+type Compiled = { readonly compiled: Operation; readonly warnings: readonly string[]; readonly isVersion1: boolean }
+
+function compiledOf({ text, path }: StylesheetSource, readTree: ReadTree): Compiled {
   const { saxon, platform, compiler } = engine()
+  const warnings: string[] = []
+  let allVersion1 = true
   const checked = (moduleText: string, where: string | null): string => {
     if (moduleText.length > STYLESHEET_BYTES_MAX) throw tooLarge(where, STYLESHEET_BYTES_MAX)
     try {
       const tree = readTree(moduleText)
       refuseStatic(tree)
+      allVersion1 &&= isVersion1(tree)
       warnings.push(...numberWarnings(tree).map((warning) => (where === null ? warning : `${where}: ${warning}`)))
     } catch (error) {
       throw error instanceof Fault ? located(error, where) : error
@@ -153,7 +182,8 @@ function compiledOf({ text, path }: StylesheetSource, readTree: ReadTree, warnin
     saxon.internalTransform(compiler, document, options)
     const result = Array.isArray(options.principalResult) ? options.principalResult[0] : options.principalResult
     if (result === undefined) throw new Error('the compiler gave nothing')
-    return saxon.XPath.sefToJSON(result.firstChild, false)
+    const compiled = saxon.XPath.sefToJSON(result.firstChild, false)
+    return { compiled, warnings: allVersion1 ? [] : warnings, isVersion1: allVersion1 }
   } catch (error) {
     throw refused ?? staticFault(error as SaxonError, path)
   } finally {
@@ -286,6 +316,20 @@ type Property = { name: string; value: string }
 function outputOf(compiled: Operation): Property[] {
   const found = compiled.C?.find(({ N }) => N === 'output')
   return (found?.C ?? []).filter(({ N }) => N === 'property') as unknown as Property[]
+}
+
+/**
+ * What SaxonJS's compiler makes of `floor(a)`, `round(a)`, `format-number(a, …)` and `substring(s, a)` in stylesheets of version 1.0 is a
+ * number() that is given the node itself, and is NaN; number(a) as somebody writes it is given the node's value.
+ */
+function atomizeNumbers(compiled: Operation): void {
+  const open = [compiled]
+  for (let next = open.pop(); next !== undefined; next = open.pop()) {
+    const [argument] = next.C ?? []
+    if (next.N === 'fn' && next.name === 'number' && argument !== undefined && argument.N !== 'atomSing')
+      Object.assign(next, { C: [{ N: 'atomSing', diag: '0|0||number', card: '?', C: [argument] }] })
+    for (const each of next.C ?? []) if (each !== null) open.push(each)
+  }
 }
 
 function linkParents(operation: Operation): void {
