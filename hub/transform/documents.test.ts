@@ -154,7 +154,8 @@ t.test('what is too large or not there is refused; what is not whole is waited f
   scene.nowMs += 1
   await t.rejects(session.lend(idOf(2)), { code: 'DOCUMENT_NOT_WHOLE' }, 'something came of it')
   scene.nowMs += STALL_MS
-  await t.rejects(session.lend(idOf(2)), { code: 'DOCUMENT_LATE', details: { retry: undefined } })
+  for (let asked = 0; asked < 2; asked++)
+    await t.rejects(session.lend(idOf(2)), { code: 'DOCUMENT_LATE', details: { retry: undefined } })
   await scene.send(idOf(2), bytes)
   t.ok((await session.lend(idOf(2))).bytes.equals(bytes))
 })

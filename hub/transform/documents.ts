@@ -212,14 +212,15 @@ export class Documents {
     const bytes = contents.store.get(id)?.bytes ?? 0
     const before = this.late.get(id)
     const late = before?.bytes === bytes ? before : { bytes, sinceMs: nowMs() }
+    // Also of one that is late: all who ask are told so.
     this.late.delete(id)
-    const about = { where: `content ${id}`, why: `${bytes} of ${list.size} bytes are here` }
-    if (nowMs() - late.sinceMs >= stallMs) throw transformFault('DOCUMENT_LATE', about)
     this.late.set(id, late)
     for (const oldest of this.late.keys()) {
       if (this.late.size <= LATE_MAX) break
       this.late.delete(oldest)
     }
+    const about = { where: `content ${id}`, why: `${bytes} of ${list.size} bytes are here` }
+    if (nowMs() - late.sinceMs >= stallMs) throw transformFault('DOCUMENT_LATE', about)
     throw transformFault('DOCUMENT_NOT_WHOLE', { ...about, retry: true, content: id })
   }
 

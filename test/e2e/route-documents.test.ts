@@ -14,7 +14,7 @@ import { eventually, localHub, nextOf } from './support.ts'
 
 const MIB = 2 ** 20
 const hub = await localHub(t, {
-  config: { queues: ['made', 'small', 'passed', 'north'].map((name) => ({ name })), routing: { stallMs: '2s' } },
+  config: { queues: ['made', 'small', 'passed', 'north'].map((name) => ({ name })), routing: { stallMs: '3s' } },
 })
 const office = await hub.client('office')
 const centre = await hub.client('centre', { publish: [], consume: ['made', 'small', 'passed', 'north'] })
@@ -184,6 +184,46 @@ t.test('a document that is not one is dead, and its neighbours pass', async (t) 
   t.match((await taken('made')).text, /area="south"/)
   await eventually('dead', () => hub.queue('$dead').depth === before + 1)
   t.match((await peeked('$dead')).at(-1)?.reason, /XML_\w+: rule mapped, step 1 mapping.*line \d+/)
+  await Promise.all([taken('small'), taken('passed'), taken('passed')])
+})
+
+t.test('content that is still being sent is waited for, and others pass meanwhile', async (t) => {
+  const path = join(hub.dir, 'slow.xml')
+  // Random, or it would travel encoded.
+  writeFileSync(path, `${register('slow')}<!-- ${randomBytes(2 * MIB).toString('base64')} -->`)
+  let rate = 100_000
+  const sending = office.upload({ path, mediaType: 'application/xml', bytesPerSecondMax: () => rate })
+  await sending.opened
+  await refer('registers/8', sending.id)
+  const others = office.publisher({ stream: 'others' })
+  const done = await upload('quick.xml', register('quick'))
+  await others.publish({ topic: 'registers/9', body: Buffer.from('{}'), contents: [done] })
+  t.match((await taken('made')).text, /area="quick"/)
+  t.not(sending.progress.state, 'sealed')
+  rate = 0
+  await sending.sealed
+  t.match((await taken('made')).text, /area="slow"/)
+  await Promise.all([taken('small'), taken('small'), taken('passed'), taken('passed')])
+})
+
+t.test('content of which nothing comes any more is not waited for; its message can be sent back', async (t) => {
+  const before = hub.queue('$dead').depth
+  const path = join(hub.dir, 'left.xml')
+  writeFileSync(path, register('left'))
+  const id = randomBytes(16).toString('hex')
+  const leaving = office.upload({ path, id, mediaType: 'application/xml', bytesPerSecondMax: 100_000 })
+  await leaving.opened
+  await leaving.leave()
+  await refer('registers/10', id)
+  await eventually('dead', () => hub.queue('$dead').depth === before + 1)
+  t.match(
+    (await peeked('$dead')).at(-1)?.reason,
+    /DOCUMENT_LATE: rule north.*routing\.stallMs.*DOCUMENT_LATE: rule mapped/,
+  )
+  t.equal(hub.queue('passed').depth, 1, 'who looks at headers alone gets it all the same')
+  await office.upload({ path, id, mediaType: 'application/xml' }).sealed
+  t.match(await run('hub', ['redrive', '$dead', '--topic', 'registers/10', '--data', hub.dataDir]), { code: 0 })
+  t.match((await taken('made')).text, /area="left"/)
   await Promise.all([taken('small'), taken('passed'), taken('passed')])
 })
 
