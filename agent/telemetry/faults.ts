@@ -12,7 +12,7 @@ export const agentFault = declareFaults('agent', {
   },
   AGENT_NOT_RUNNING: {
     meaning: 'no agent runs on this data folder',
-    remedy: 'Start it: causeway-agent start --data FOLDER',
+    remedy: 'Start it, or name the folder of the one you mean: causeway-agent start --data FOLDER',
   },
   STATUS_UNWRITABLE: {
     meaning: 'status.json cannot be written, so that status and monitors see nothing new',

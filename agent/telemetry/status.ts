@@ -1,6 +1,6 @@
 // What an agent tells about itself: status.json in its data folder, replaced whole twice a second.
 
-import { existsSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Client, TransferReport } from '#agent/client/mod.ts'
 import type { Outbox } from '#agent/components/mod.ts'
@@ -101,8 +101,10 @@ export function statusOf(parts: {
 export function readStatus(dataDir: string): AgentStatus {
   const path = join(dataDir, 'status.json')
   const fault = (why: string) => agentFault('AGENT_NOT_RUNNING', { where: dataDir, why })
-  if (!existsSync(path)) throw fault('there is no status.json')
-  const ageMs = Date.now() - statSync(path).mtimeMs
+  // One that may not be seen is another matter: the system's own error says so.
+  const written = statSync(path, { throwIfNoEntry: false })
+  if (written === undefined) throw fault('there is no status.json')
+  const ageMs = Date.now() - written.mtimeMs
   const status = JSON.parse(readFileSync(path, 'utf8')) as AgentStatus
   if (!isAlive(status.pid))
     throw fault(`process ${status.pid} is gone; it was last seen ${Math.round(ageMs / 1000)} s ago`)

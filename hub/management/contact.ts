@@ -6,6 +6,7 @@ import type { HubStatus } from '#hub/telemetry/mod.ts'
 import { Fault } from '#protocol/base/mod.ts'
 import type { AdminRequest } from './admin.ts'
 import { managementFault } from './faults.ts'
+import { checkDataFolder } from './folder.ts'
 import { LINE_LENGTH_MAX, SILENCE_MS_MAX } from './limits.ts'
 
 const STATUS_TIMEOUT_MS = 5000
@@ -31,7 +32,7 @@ export class HubFaults extends Error {
   }
 }
 
-/** Asks the hub that runs on `dataDir`. Faults: `HUB_NOT_RUNNING`. */
+/** Asks the hub that runs on `dataDir`. Faults: `HUB_NOT_RUNNING`, `DATA_FOLDER_MISSING`. */
 export async function fetchStatus(dataDir: string): Promise<HubStatus> {
   const { url, token } = readContact(dataDir)
   try {
@@ -48,7 +49,7 @@ export async function fetchStatus(dataDir: string): Promise<HubStatus> {
 
 /**
  * Has the hub do something and gives its result; `T` is what the hub of the same version answers to that command.
- * Throws `HubFaults`; faults: `HUB_NOT_RUNNING`, `HUB_ANSWER_BROKEN`.
+ * Throws `HubFaults`; faults: `HUB_NOT_RUNNING`, `DATA_FOLDER_MISSING`, `HUB_ANSWER_BROKEN`.
  */
 export async function askHub<T>(dataDir: string, request: AdminRequest, onProgress?: OnProgress): Promise<T> {
   const { url, token } = readContact(dataDir)
@@ -76,6 +77,9 @@ function readContact(dataDir: string): Contact {
   try {
     contact = JSON.parse(readFileSync(contactPath(dataDir), 'utf8'))
   } catch (cause) {
+    // Not there, or not to be seen: the folder may be none of a hub, or not ours.
+    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') checkDataFolder(dataDir)
+    else if (!(cause instanceof SyntaxError)) throw cause
     throw managementFault('HUB_NOT_RUNNING', { where: dataDir, cause })
   }
   const { url, token, processId } = objectOf(contact)

@@ -11,7 +11,7 @@ export const managementFault = declareFaults('management', {
   },
   DATA_FOLDER_MISSING: {
     meaning: 'this is not the data folder of a hub',
-    remedy: 'Make one with causeway-hub init --data FOLDER --name NAME',
+    remedy: 'Name the folder with --data, or make one with causeway-hub init --data FOLDER --name NAME',
   },
   RIGHTS_MISSING: {
     meaning: 'an agent without any right could do nothing',

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { askHub, contactPath, HubFaults } from './contact.ts'
 import { managementFault } from './faults.ts'
+import { configPath } from './folder.ts'
 import { OPERATIONS_MAX, REQUEST_BYTES_MAX } from './limits.ts'
 import { formatId, idProblem, parseId } from './message-id.ts'
 import type { Progress } from './operator.ts'
@@ -246,6 +247,8 @@ t.test('a hub that ends in the middle, or is none', async (t) => {
   )
   await begun.promise
   await t.rejects(working, { code: 'HUB_ANSWER_BROKEN' })
+  await t.rejects(askHub(dataDir, { command: 'queues' }), { code: 'DATA_FOLDER_MISSING' })
+  writeFileSync(configPath(dataDir), '')
   await t.rejects(askHub(dataDir, { command: 'queues' }), { code: 'HUB_NOT_RUNNING' })
   for (const text of ['', 'null', '{"url":"file:///etc"}', '{"url":"http://127.0.0.1:1"}']) {
     writeFileSync(contactPath(dataDir), text)

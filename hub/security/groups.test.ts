@@ -101,5 +101,5 @@ t.test('who follows is told of every agent, then of changes by whomever', async 
   t.same(since(), ['b south'], 'what could not be read is read again')
   rmSync(folder, { recursive: true })
   t.same([since(), since()], [[], []])
-  t.same(failed, ['INTERNAL'], 'that the folder is gone is told once')
+  t.same(failed, ['SYSTEM_REFUSED'], 'that the folder is gone is told once')
 })

@@ -73,11 +73,20 @@ export function declaredFaults(): ReadonlyMap<string, FaultEntry & { readonly ar
   return declared
 }
 
-/** Any thrown value as a fault: faults pass through, everything else becomes `INTERNAL` with its cause kept. */
+/**
+ * Any thrown value as a fault: faults pass through; what the operating system refused is `SYSTEM_REFUSED` at its path;
+ * everything else becomes `INTERNAL` with its cause kept.
+ */
 export function asFault(error: unknown, where?: string): Fault {
   if (error instanceof Fault) return error
-  const why = error instanceof Error ? error.message : String(error)
-  return baseFault('INTERNAL', { why, cause: error, ...(where === undefined ? {} : { where }) })
+  const at = where === undefined ? {} : { where }
+  if (!(error instanceof Error)) return baseFault('INTERNAL', { why: String(error), cause: error, ...at })
+  const { code, syscall, path, message } = error as Error & { code?: string; syscall?: string; path?: string }
+  const todo = typeof syscall === 'string' ? SYSTEM_REMEDIES.get(String(code)) : undefined
+  if (todo === undefined) return baseFault('INTERNAL', { why: message, cause: error, ...at })
+  // Node's message ends with the call and the paths: `EACCES: permission denied, mkdir '/a'`.
+  const why = message.split(`, ${syscall}`, 1)[0] ?? message
+  return baseFault('SYSTEM_REFUSED', { why, todo, cause: error, ...(path === undefined ? at : { where: path }) })
 }
 
 const baseFault = declareFaults('base', {
@@ -85,7 +94,32 @@ const baseFault = declareFaults('base', {
     meaning: 'an unexpected failure inside Causeway',
     remedy: 'Keep the log and report it; nothing that was acknowledged is lost',
   },
+  SYSTEM_REFUSED: {
+    meaning: 'the operating system refused',
+    remedy: 'Mend what it names, then try again',
+  },
 })
+
+const NOT_THAT_KIND = 'Check the path: a file stands where a folder is needed, or a folder where a file is'
+const NOT_ALLOWED = 'Run this as the user it belongs to, or give the user who runs it the right to it'
+
+/** What to do about an error of the operating system, by its code. Any other code is a mistake of ours. */
+const SYSTEM_REMEDIES: ReadonlyMap<string, string> = new Map([
+  ['EACCES', NOT_ALLOWED],
+  ['EPERM', NOT_ALLOWED],
+  ['EROFS', 'Its file system can only be read: mount it for writing, or choose another folder'],
+  ['ENOENT', 'Check the path: it, or a folder on the way to it, is not there'],
+  ['ENOTDIR', NOT_THAT_KIND],
+  ['EISDIR', NOT_THAT_KIND],
+  ['EEXIST', NOT_THAT_KIND],
+  ['ENAMETOOLONG', 'Choose a shorter path'],
+  ['ELOOP', 'Mend the links on the way: they lead in a circle'],
+  ['ENOSPC', 'Free space on that disk'],
+  ['EDQUOT', 'Free space, or ask for a greater quota'],
+  ['EMFILE', 'Let the process open more files: ulimit -n, or LimitNOFILE in the systemd unit'],
+  ['ENFILE', 'Let the machine open more files: fs.file-max'],
+  ['EIO', 'Look at the disk: the system log tells more'],
+])
 
 function sentence(text: string): string {
   return /[.!?。]$/.test(text) ? text : `${text}.`

@@ -1,7 +1,7 @@
 // causeway-hub as an operator meets it, and the management port beside it.
 
 import { once } from 'node:events'
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -44,8 +44,15 @@ t.test('mistakes: exit code 2 for how it was called, 1 for what is not there', a
   t.match(missing, { code: 1, stderr: /DATA_FOLDER_MISSING.*causeway-hub init/s })
   t.equal(absent.code, 1)
   t.match(JSON.parse(absent.stderr), { faults: [{ code: /AGENT_UNKNOWN/ }] })
-  t.match(status, { code: 1, stderr: /HUB_NOT_RUNNING.*causeway-hub start/s })
+  t.match(status, { code: 1, stderr: /DATA_FOLDER_MISSING.*--data/s }, 'a forgotten --data is no stopped hub')
   t.notOk(existsSync(data), 'nothing was made')
+  // As a folder of another user: what may not be seen is not missing.
+  const loop = join(hub.dir, 'loop')
+  symlinkSync(loop, loop)
+  for (const args of [['status'], ['start'], ['init', '--name', 'x'], ['queues', '--json']]) {
+    const hidden = await (args[0] === 'start' ? run : ask)('hub', [...args, '--data', loop])
+    t.match(hidden, { code: 1, stderr: /SYSTEM_REFUSED.*loop/ }, args.join(' '))
+  }
 })
 
 t.test('from an empty folder to a running hub, and down again', async (t) => {

@@ -120,7 +120,7 @@ t.test('mistakes', async (t) => {
     [1, /^QUEUE_NOT_RETAINED/],
     [1, /^QUEUE_NOT_OWNED/],
     [1, /^MESSAGE_MISSING/],
-    [1, /^HUB_NOT_RUNNING/],
+    [1, /^DATA_FOLDER_MISSING/],
   ]
   for (const [i, [code, stderr]] of wanted.entries()) t.match(all[i], { code, stderr, stdout: '' }, String(stderr))
 })

@@ -4,8 +4,9 @@ import { openAuthority } from '#hub/security/mod.ts'
 import { patternProblem } from '#protocol/codec/mod.ts'
 import { command, EXIT_OK, EXIT_USAGE, f } from '#protocol/fields/mod.ts'
 import { managementFault } from '../faults.ts'
+import { securityPath } from '../folder.ts'
 import { grid } from '../show.ts'
-import { agentName as agent, configOf, data, json, securityPath } from './settings.ts'
+import { agentName as agent, configOf, data, json } from './settings.ts'
 
 const DAY_MS = 86_400_000
 const AGENTS_NAMED_MAX = 1000

@@ -9,8 +9,9 @@ import { systemClock } from '#protocol/base/mod.ts'
 import { attributesOf, checkTopic, encodeHeaders, HEADER_CONTENT } from '#protocol/codec/mod.ts'
 import { command, EXIT_OK, EXIT_USAGE, f, formatBytes } from '#protocol/fields/mod.ts'
 import { managementFault } from '../faults.ts'
+import { securityPath } from '../folder.ts'
 import { age, count, grid, printable, time, WIDTH, wrapped } from '../show.ts'
-import { configOf, data, json, misused, securityPath } from './settings.ts'
+import { configOf, data, json, misused } from './settings.ts'
 
 const MINUTE_MS = 60_000
 const DAY_MS = 86_400_000

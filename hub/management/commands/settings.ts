@@ -1,13 +1,11 @@
-// Settings that several commands share, and where things lie in a data folder.
+// What several commands share.
 
-import { existsSync } from 'node:fs'
-import { join } from 'node:path'
 import { type HubConfig, loadHubConfig } from '#hub/config/mod.ts'
 import type { Fault } from '#protocol/base/mod.ts'
 import { EXIT_FAILED, EXIT_OK, EXIT_USAGE, f, faultsText } from '#protocol/fields/mod.ts'
 import type { AdminRequest } from '../admin.ts'
 import { askHub, HubFaults, type OnProgress } from '../contact.ts'
-import { managementFault } from '../faults.ts'
+import { checkDataFolder, configPath } from '../folder.ts'
 import { messages as messagesText } from '../show.ts'
 
 export const data = f.text({ doc: "the hub's data folder", maxLength: 4096, default: './hub-data' })
@@ -18,12 +16,9 @@ export const agentName = f.text({
   example: 'tax-office',
 })
 
-export const configPath = (dataDir: string): string => join(dataDir, 'hub.yaml')
-export const securityPath = (dataDir: string): string => join(dataDir, 'security')
-
 /** The configuration of a data folder, or what is wrong with it (already worded). */
 export async function configOf(dataDir: string, asJson: boolean): Promise<HubConfig | null> {
-  if (!existsSync(configPath(dataDir))) throw managementFault('DATA_FOLDER_MISSING', { where: dataDir })
+  checkDataFolder(dataDir)
   const loaded = await loadHubConfig(configPath(dataDir))
   if (loaded.ok) return loaded.value
   console.error(faultsText(loaded.fault, { json: asJson }))

@@ -1,7 +1,7 @@
 // Making a hub, and finding out what is wrong with one.
 
 import { X509Certificate } from 'node:crypto'
-import { existsSync, mkdirSync, statfsSync, writeFileSync } from 'node:fs'
+import { mkdirSync, statfsSync, writeFileSync } from 'node:fs'
 import { isIP } from 'node:net'
 import { hostname } from 'node:os'
 import { defaultHubConfigText, loadHubConfig } from '#hub/config/mod.ts'
@@ -10,7 +10,8 @@ import { asFault } from '#protocol/base/mod.ts'
 import { command, EXIT_FAILED, EXIT_OK, f, faultsText, formatBytes } from '#protocol/fields/mod.ts'
 import { fetchStatus } from '../contact.ts'
 import { managementFault } from '../faults.ts'
-import { configPath, data, json, securityPath } from './settings.ts'
+import { checkDataFolder, configPath, isThere, securityPath } from '../folder.ts'
+import { data, json } from './settings.ts'
 
 const FREE_BYTES_MIN = 1024 ** 3
 
@@ -18,7 +19,12 @@ export const init = command({
   summary: 'make a hub: data folder, hub.yaml, identity, certificate authority',
   spec: f.object({
     data,
-    name: f.text({ doc: 'name of the hub', default: 'hub', pattern: /^[a-z0-9](?:[a-z0-9.-]{0,61}[a-z0-9])?$/ }),
+    name: f.text({
+      doc: 'name of the hub',
+      default: 'hub',
+      pattern: /^[a-z0-9](?:[a-z0-9.-]{0,61}[a-z0-9])?$/,
+      example: 'hub-1',
+    }),
     host: f.list(f.text({ doc: 'host name or address' }), {
       doc: 'names and addresses agents reach it by, for its TLS certificate; may be repeated',
       min: 0,
@@ -28,7 +34,7 @@ export const init = command({
     json,
   }),
   run: async (settings) => {
-    if (existsSync(configPath(settings.data))) throw managementFault('DATA_FOLDER_EXISTS', { where: settings.data })
+    if (isThere(configPath(settings.data))) throw managementFault('DATA_FOLDER_EXISTS', { where: settings.data })
     mkdirSync(settings.data, { recursive: true, mode: 0o700 })
     const machine = hostname()
     const named = isIP(machine) === 0 && /^[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*$/.test(machine) ? [machine] : []
@@ -82,7 +88,7 @@ async function examine(dataDir: string): Promise<Finding[]> {
     }
   }
   await check('settings', async () => {
-    if (!existsSync(configPath(dataDir))) throw managementFault('DATA_FOLDER_MISSING', { where: dataDir })
+    checkDataFolder(dataDir)
     const loaded = await loadHubConfig(configPath(dataDir))
     if (!loaded.ok) throw loaded.fault[0]
     return `${configPath(dataDir)}, ${loaded.value.queues.length} queues`
