@@ -53,10 +53,37 @@ t.test('XML documents by a schema of several files, with lines of what is wrong'
   t.match(rejects[0]?.fault.toJSON(), {
     code: 'VALIDATE_INVALID',
     line: 3,
-    where: '/reg/org[2], line 3',
+    column: 1,
+    where: '/reg/org[2], line 3, column 1',
     count: 2,
-    violations: [{ at: '/reg/org[2]', line: 3, message: /'x' is not accepted by the pattern/ }, { line: 4 }],
+    violations: [
+      { at: '/reg/org[2]', line: 3, column: 1, message: /'x' is not accepted by the pattern/ },
+      { line: 4, column: 1 },
+    ],
   })
+  await channel.close()
+})
+
+t.test('the place of an element among others, in namespaces, beside comments and long tags', async (t) => {
+  const xsd = `<xs:schema xmlns:xs="http://www.w3.org/2001/XMLSchema" targetNamespace="urn:n" elementFormDefault="qualified"><xs:element name="r"><xs:complexType mixed="true"><xs:sequence maxOccurs="unbounded"><xs:element name="n" type="xs:int"/></xs:sequence></xs:complexType></xs:element></xs:schema>`
+  const channel = make(t.testdir({}), { xsd })
+  const place = async (document: string) => {
+    const { rejects, reject } = collector()
+    await channel.process([fileOf(document)], reject)
+    const details = rejects[0]?.fault.details as
+      | { violations: { at: string; line: number; column: number }[] }
+      | undefined
+    const { at, line, column } = details?.violations[0] ?? {}
+    return [at, line, column]
+  }
+  t.same(await place('<r xmlns="urn:n"><n>1</n><!-- 表 --> 𠮷<n>x</n></r>'), ['/*/*[2]', 1, 38])
+  t.same(await place('<p:r xmlns:p="urn:n"><p:n>1</p:n>\r\n <p:n\n>x</p:n><q:n xmlns:q="urn:n">2</q:n></p:r>'), [
+    '/p:r/p:n[2]',
+    2,
+    2,
+  ])
+  t.same(await place('<p:r xmlns:p="urn:n"><q:n xmlns:q="urn:n">1</q:n><p:n>y</p:n></p:r>'), ['/p:r/p:n', 1, 50])
+  t.same(await place('<x/>'), ['/x', 1, 1])
   await channel.close()
 })
 

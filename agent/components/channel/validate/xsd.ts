@@ -3,9 +3,10 @@
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { Fault } from '#protocol/base/mod.ts'
 import { compileXsd, loadLibxml2, type Problem, parseLibxml, problemsOf, type XsdSchema } from '../../libxml/mod.ts'
-import { decodeXml, XmlParser, xmlFault } from '../../xml/mod.ts'
+import { decodeXml, placeIn, XmlParser, type XmlTree, xmlFault } from '../../xml/mod.ts'
 import { validateFault } from './faults.ts'
 import type { SchemaFiles } from './files.ts'
+import { VIOLATIONS_MAX } from './limits.ts'
 import { invalid } from './violation.ts'
 
 export class XsdValidation {
@@ -56,12 +57,17 @@ export class XsdValidation {
   /** Throws VALIDATE_INVALID and the faults of XML. */
   check(bytes: Buffer): void {
     const text = decodeXml(bytes)
-    this.#parser.parse(text)
+    const tree = this.#parser.parse(text)
     using document = parsed(text)
     const problems = this.#schema.validate(document)
     if (problems.length === 0) return
     throw invalid(
-      problems.map(({ message, line, path }) => ({ message, at: path ?? '', ...(line > 0 ? { line } : {}) })),
+      problems.map(({ message, line, path }, i) => {
+        const at = path ?? ''
+        const element = i < VIOLATIONS_MAX ? elementAt(tree, at) : -1
+        if (element >= 0) return { message, at, ...placeIn(tree.source, tree.from[element] as number) }
+        return { message, at, ...(line > 0 ? { line } : {}) }
+      }),
     )
   }
 
@@ -69,6 +75,35 @@ export class XsdValidation {
     this.#schema.dispose()
   }
 }
+
+/**
+ * The element that libxml2 names by a path (`/a/p:b[2]/*[3]`), of which it knows the line alone; -1 when it is not found. Names are as
+ * written; `*` stands for one in a default namespace, and counts all.
+ */
+function elementAt(tree: XmlTree, path: string): number {
+  let element = 0
+  for (const step of path.split('/').slice(1)) {
+    const [, name, index = '1'] = /^([^[@(]+)(?:\[(\d+)\])?$/.exec(step) ?? []
+    if (name === undefined) return element > 0 ? element : -1
+    const end = tree.end[element] as number
+    let left = Number(index)
+    let found = -1
+    for (let child = element + 1; child < end && found < 0; child = tree.end[child] as number) {
+      if ((tree.name[child] as number) < 0 || (name !== '*' && name !== nameWritten(tree, child))) continue
+      left -= 1
+      if (left === 0) found = child
+    }
+    if (found < 0) return -1
+    element = found
+  }
+  return element > 0 ? element : -1
+}
+
+function nameWritten({ source, from }: XmlTree, element: number): string {
+  TAG_NAME.lastIndex = from[element] as number
+  return TAG_NAME.exec(source)?.[1] ?? ''
+}
+const TAG_NAME = /<([^\s/>]+)/y
 
 /** libxml2 has bounds of its own, such as 10 MB for one text. */
 function parsed(text: string) {
