@@ -1,6 +1,7 @@
 // The crash test for as long as one likes: `make soak ROUNDS=500`, with CRASH_SEED= to repeat a choice of victims. Before
 // the rounds other long tests run, each a stage: STAGES=rounds asks for some of them, FUZZ_INPUTS=, SIM_SEEDS=,
-// TRANSFER_KILLS= and ROUTE_KILLS= for more or less of them. The last line is the ledger's.
+// TRANSFER_KILLS=, ROUTE_KILLS=, FILES= and FILES_KILLS= for more or less of them. The last lines are the counts: of stages that
+// count, and the ledger's.
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -32,6 +33,8 @@ const {
   SIM_SEEDS = '500',
   TRANSFER_KILLS = '20',
   ROUTE_KILLS = '100',
+  FILES = '200000',
+  FILES_KILLS = '20',
 } = process.env
 /** Each on a core of its own, with seeds of its own. */
 const FUZZERS = Math.min(4, availableParallelism())
@@ -47,6 +50,7 @@ const stages: Readonly<Record<string, Stage>> = {
   'disk-full': [{ file: 'test/crash/disk-full.test.ts', env: { CRASH_SEED } }],
   transfer: [{ file: 'test/crash/transfer-kill.test.ts', env: { CRASH_SEED, TRANSFER_KILLS } }],
   route: [{ file: 'test/crash/route-kill.test.ts', env: { CRASH_SEED, ROUTE_KILLS } }],
+  files: [{ file: 'test/crash/small-files.test.ts', env: { CRASH_SEED, FILES, FILES_KILLS } }],
   'bit-flip': [{ file: 'test/crash/bit-flip.test.ts', env: { CRASH_SEED } }],
 }
 const chosen = STAGES === undefined ? [...Object.keys(stages), 'rounds'] : STAGES.split(/[ ,]+/)
@@ -58,17 +62,20 @@ if (unknown.length > 0) {
 
 console.log(`soak: CRASH_SEED=${seed} STAGES=${chosen.join(',')}`)
 let sound = true
+const counts: string[] = []
 for (const [name, stage] of Object.entries(stages)) {
   if (!chosen.includes(name)) continue
   if (stage.length === 0) say(`${name}: skipped: its tests are not here`)
   const passed = await Promise.all(stage.map(({ file, env }) => runTest(name, file, env)))
   if (passed.includes(false)) sound = false
 }
-const result = chosen.includes('rounds') ? await soakRounds() : { lost: 0, duplicated: 0, reordered: 0 }
+const ledger = chosen.includes('rounds') ? await soakRounds() : { lost: 0, duplicated: 0, reordered: 0 }
 if (!sound) process.exitCode = 1
-const { lost, duplicated, reordered } = result
+const { lost, duplicated, reordered } = ledger
 const done = chosen.includes('rounds') ? rounds : 0
-console.log(`soak: rounds=${done} lost=${lost} duplicated=${duplicated} reordered=${reordered}`)
+if (done > 0 || counts.length === 0)
+  counts.push(`rounds=${done} lost=${lost} duplicated=${duplicated} reordered=${reordered}`)
+for (const line of counts) console.log(`soak: ${line}`)
 
 /** Runs a test file by itself; what it reports is shown, and that it is still at it. */
 async function runTest(name: string, file: string, env: Env): Promise<boolean> {
@@ -89,6 +96,7 @@ async function runTest(name: string, file: string, env: Env): Promise<boolean> {
   createInterface({ input: child.stdout }).on('line', (line) => {
     const text = line.trim()
     if (text.startsWith('not ok')) failures.push(text)
+    if (text.startsWith('# files=')) counts.push(text.slice(2))
     if (/^(not ok|#)/.test(text) || /# SKIP/i.test(text)) say(`${name}: ${text}`)
   })
   const timer = setInterval(() => say(`${name}: at it for ${seconds(beganMs)}`), PROGRESS_MS)

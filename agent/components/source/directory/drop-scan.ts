@@ -46,6 +46,11 @@ export class DropScan {
     return this.#scan.passed && this.#scan.waiting === 0
   }
 
+  /** Files known and not taken: a measure of the memory. */
+  get held(): number {
+    return this.#scan.waiting
+  }
+
   /** A measure of the work; see `FileScan`. */
   get namesRead(): number {
     return this.#scan.namesRead

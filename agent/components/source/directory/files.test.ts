@@ -22,6 +22,7 @@ import { componentFault } from '../../faults.ts'
 import { OBSERVED_FILES_MAX } from '../../limits.ts'
 import { codeOf, drain, rowsOf, settingsOf, testContext } from '../../support/testing.ts'
 import { FileClaims } from './claims.ts'
+import { DropScan } from './drop-scan.ts'
 import { DirectoryFilesSource, directorySourceSettings } from './mod.ts'
 import { FileScan } from './scan.ts'
 
@@ -239,6 +240,44 @@ t.test('any number of folders: one of each depth is open, and each name is read 
   }
   t.equal(found, folders)
   t.equal(scan.namesRead, 50 + 2 * folders)
+})
+
+t.test('twenty thousand files: few are known at a time, each name is read once', async (t) => {
+  const { root, path, list, claims: left } = setUp(t)
+  const [files, folders] = [20_000, 200]
+  for (let i = 0; i < folders; i++) mkdirSync(join(path, String(i)))
+  for (let i = 0; i < files; i++)
+    writeFileSync(join(path, i % 2 === 0 ? '' : String(i % folders), String(i + folders)), '')
+  const context = testContext(root)
+  const settings = settingsOf(directorySourceSettings, {
+    path,
+    format: 'file',
+    subfolders: true,
+    stableMs: 0,
+    pollMs: 86_400_000,
+  })
+  const scan = new DropScan(path, settings, context)
+  const claims = await FileClaims.open(path, { dataDir: context.dataDir, knownOwner: null, onDenied: () => t.fail() })
+  scan.begin()
+  let taken = 0
+  for (;;) {
+    const found = await scan.take({ filesMax: 5000, bytesMax: 1 })
+    if (found.length === 0) break
+    t.ok(scan.held < OBSERVED_FILES_MAX + 1024, `${scan.held} held`)
+    const claim = await claims.claim(found)
+    if (claim === null) return t.fail('all are there')
+    taken += claim.files.length
+    await claims.settle(claim)
+  }
+  await scan.close()
+  t.equal(taken, files)
+  t.strictSame(left(), [])
+  const done = readdirSync(join(path, 'done'), { recursive: true, withFileTypes: true }).filter((each) => each.isFile())
+  t.equal(new Set(done.map(({ name }) => name)).size, files)
+  t.equal(done.length, files)
+  // The folders stay, and are read again at the end, when nothing rests any more.
+  t.ok(scan.namesRead < files + 3 * folders, `${scan.namesRead} names read`)
+  t.equal(list().length, folders + 3)
 })
 
 t.test('a file that changes is not taken until it rests', async (t) => {
