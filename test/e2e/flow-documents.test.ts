@@ -18,10 +18,13 @@ const csv = (area: string): Buffer =>
 /** Some 5 MB of XML. */
 const toXml = { convert: { from: { csv: { header: true } }, to: { xml: { path: '/orgs/org' } } } }
 
-async function flowOf(agent: string, flow: Record<string, unknown>): Promise<string> {
+async function flowOf(
+  agent: string,
+  flow: { readonly flow: string; readonly [setting: string]: unknown },
+): Promise<string> {
   if (!existsSync(hub.identityFolder(agent))) await hub.enroll(agent)
   mkdirSync(agents.dataOf(agent), { recursive: true })
-  agents.writeFlow(agent, { retry, ...flow } as { flow: string } & object)
+  agents.writeFlow(agent, Object.assign({ retry }, flow))
   return agents.dataOf(agent)
 }
 

@@ -112,3 +112,50 @@ t.test('what came otherwise', async (t) => {
   t.match(missing?.differences, [{ what: 'case' }])
   t.match(fewer?.differences, [{ what: 'documents', expected: '1', got: '0' }])
 })
+
+t.test('a file larger than a message is large content', async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'causeway-cases-'))
+  const pool = new IsolatedPool()
+  t.teardown(async () => {
+    await pool.close()
+    await rm(folder, { recursive: true, force: true })
+  })
+  const rows = Array.from({ length: 40_000 }, (_, i) => `<row><n>${i}</n><text>some text of it</text></row>`).join('')
+  await writeFile(join(folder, 'large.xml'), `<rows>${rows}</rows>`)
+  await writeFile(join(folder, 'large.json'), JSON.stringify({ text: 'x'.repeat(2 ** 21) }))
+  const rules = (bound: string) => `
+documentBytesMax: ${bound}
+rules:
+  - { name: counted, topics: x, pipeline: count, to: counts }
+  - { name: passed, topics: x, pipeline: pass, to: all }
+  - { name: many, topics: x, when: { xpath: count(/rows/row) > 100 }, to: many }
+pipelines:
+  count: { steps: [{ convert: { from: { xml: { path: /rows/row } }, to: { csv: {} } } }] }
+  pass: { steps: [{ filter: { where: size > 1 } }] }
+cases:
+  - name: large
+    input: { topic: x, file: large.xml, contentType: application/xml }
+    expect: ${
+      bound === '16MiB'
+        ? '{ rules: [counted, passed, many], queues: [all, counts, many] }'
+        : '{ rules: [counted, passed], queues: [all], reason: DOCUMENT_TOO_LARGE, documents: { queue: all, file: large.xml } }'
+    }
+`
+  const more = `
+  - name: a document, not a row
+    input: { topic: x, file: large.json, contentType: application/json }
+    expect: { queues: [all], reason: XML_NOT_WELL_FORMED, documents: { file: large.json } }
+`
+  for (const text of [rules('16MiB') + more, rules('1MiB')]) {
+    const parsed = parseRuleSet(text, { file: 'rules.yaml' })
+    if (!parsed.ok) throw parsed.fault[0]
+    const options = {
+      folder,
+      dataDir: folder,
+      clock: systemClock,
+      pool,
+      readFile: (path: string) => readFile(join(folder, path)),
+    }
+    for await (const { name, differences } of runCases(parsed.value, options)) t.same(differences, [], name)
+  }
+})

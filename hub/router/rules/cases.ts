@@ -1,12 +1,15 @@
 // Runs the cases of a rule set: what rules say of a sample, and what their pipelines make of it, against what is expected. Every case
-// begins anew: a pipeline that keeps something (merge, deduplicate) has seen nothing before.
+// begins anew: a pipeline that keeps something (merge, deduplicate) has seen nothing before. A sample larger than a message takes is large
+// content, to which the message refers.
 
 import { differenceOf } from '#agent/components/cases/mod.ts'
-import type { Item } from '#agent/components/mod.ts'
+import { DOCUMENT_BYTES_DEFAULT } from '#agent/components/limits.ts'
+import { componentFault, type Item } from '#agent/components/mod.ts'
 import type { Predicates } from '#agent/components/predicates/mod.ts'
-import { itemOf, messageOf } from '#hub/transform/messages.ts'
+import { type ContentOf, itemOf, messageOf } from '#hub/transform/messages.ts'
 import { asFault, Fault } from '#protocol/base/mod.ts'
-import { HEADER_CONTENT_TYPE } from '#protocol/codec/mod.ts'
+import { HEADER_CONTENT, HEADER_CONTENT_TYPE } from '#protocol/codec/mod.ts'
+import { BODY_BYTES_MAX } from '#protocol/frame/mod.ts'
 import { type CompiledRules, topicOf, type Way } from './compile.ts'
 import { bodyOf, type ReadFile, type Sample, sampleOf } from './sample.ts'
 import type { RouteCase } from './spec.ts'
@@ -65,7 +68,11 @@ async function cameOf(rules: CompiledRules, sample: Sample, options: CaseOptions
   const { envelope, key, contentType } = sample
   const body = sample.body ?? Buffer.alloc(0)
   const match = rules.match(envelope)
-  const verdicts = match.wanted.length === 0 ? [] : await options.predicates.test(body, contentType, match.wanted)
+  const over = overBound(body, rules)
+  const verdicts =
+    over !== null || match.wanted.length === 0
+      ? match.wanted.map(() => over as Fault)
+      : await options.predicates.test(body, contentType, match.wanted)
   const decision = rules.decide<Fault>(match, verdicts)
   const reasons = decision.failures.map(({ fault }) => reasonFrom(fault))
   if (decision.because === 'nothing') reasons.push({ code: 'NO_ROUTE', text: 'NO_ROUTE: no rule fits' })
@@ -73,7 +80,7 @@ async function cameOf(rules: CompiledRules, sample: Sample, options: CaseOptions
   const made: Made[] = []
   for (const way of decision.ways) {
     const refused =
-      way.pipeline === null ? null : await through(way, { ...sample, body, key, envelope }, { options, made })
+      way.pipeline === null ? null : await through(way, { ...sample, body, key, envelope }, { options, made, over })
     if (refused !== null) reasons.push(reasonFrom(refused))
     else if (way.pipeline === null) for (const queue of way.queues) queues.add(queue)
   }
@@ -84,11 +91,12 @@ async function cameOf(rules: CompiledRules, sample: Sample, options: CaseOptions
 /** Adds what a way's pipeline makes of a message; gives the fault with which it refuses. */
 async function through(
   { pipeline, topic, queues }: Way,
-  { envelope, key, body }: Sample & { readonly body: Buffer },
-  { options, made }: { readonly options: CaseOptions; readonly made: Made[] },
+  { envelope, key, body, contentType }: Sample & { readonly body: Buffer },
+  { options, made, over }: { readonly options: CaseOptions; readonly made: Made[]; readonly over: Fault | null },
 ): Promise<Fault | null> {
-  const message = { envelope, key, body }
-  const item = itemOf(message, 0)
+  const headers = body.length > BODY_BYTES_MAX ? { ...envelope.headers, [HEADER_CONTENT]: LARGE } : envelope.headers
+  const message = { envelope: { topic: envelope.topic, headers }, key, body }
+  const item = itemOf(message, 0, () => largeOf(body, contentType, over))
   if (item instanceof Fault) return item
   const { items, refused } = await options.run(pipeline as string, item)
   if (refused !== null) return refused
@@ -96,10 +104,31 @@ async function through(
     const original = { message, expiresAtMs: 0 }
     const to = topicOf(topic ?? '{topic}', envelope)
     const { headers, body } = messageOf(one, { topic: to, original, nowMs: options.nowMs })
-    const mediaType = String(headers[HEADER_CONTENT_TYPE] ?? '')
+    const isPassedOn = headers[HEADER_CONTENT] === LARGE
+    const mediaType = isPassedOn ? contentType : String(headers[HEADER_CONTENT_TYPE] ?? '')
     made.push({ queues, topic: to, mediaType, body: typeof body === 'string' ? Buffer.from(body) : Buffer.from(body) })
   }
   return null
+}
+
+/** The id of the large content that a sample is. */
+const LARGE = '0'.repeat(32)
+
+/** Why conditions and pipelines do not get so large a sample. */
+function overBound(body: Buffer, { set }: CompiledRules): Fault | null {
+  const limitBytes = set.documentBytesMax ?? DOCUMENT_BYTES_DEFAULT
+  if (body.length <= BODY_BYTES_MAX || body.length <= limitBytes) return null
+  return componentFault('DOCUMENT_TOO_LARGE', { why: `${body.length} bytes`, limitBytes })
+}
+
+function largeOf(body: Buffer, mediaType: string, over: Fault | null): ReturnType<ContentOf> {
+  const refused = () => Promise.reject(componentFault('DOCUMENT_AT_HUB'))
+  const read = async () => {
+    if (over !== null) throw over
+    return { bytes: body, release: () => undefined }
+  }
+  const known = { name: '', mediaType, size: body.length }
+  return { known, content: { kind: 'hub', id: LARGE, size: body.length, download: refused, read } }
 }
 
 const reasonFrom = (fault: Fault) => ({ code: fault.code, text: fault.describe() })
