@@ -2,7 +2,16 @@
 
 import { join } from 'node:path'
 import type { Fault } from '#protocol/base/mod.ts'
-import { command, EXIT_OK, EXIT_USAGE, f, faultsText, runProgram } from '#protocol/fields/mod.ts'
+import {
+  command,
+  EXIT_FAILED,
+  EXIT_OK,
+  EXIT_USAGE,
+  f,
+  faultsText,
+  mindOutput,
+  runProgram,
+} from '#protocol/fields/mod.ts'
 import { commands, data, json, spoolBytes } from './cli/commands.ts'
 import { flowPaths, readFlow, startAgent } from './compose.ts'
 import { agentFault, openLog } from './telemetry/mod.ts'
@@ -65,7 +74,14 @@ function pathsOf(flowsDir: string): string[] {
   }
 }
 
-process.exitCode = await runProgram('causeway-agent', { ...commands, start }, process.argv.slice(2), {
+mindOutput(process.stdout, (fault) => {
+  process.exitCode = EXIT_FAILED
+  console.error(faultsText([fault], { json: process.argv.includes('--json') }))
+})
+mindOutput(process.stderr, () => undefined)
+
+const code = await runProgram('causeway-agent', { ...commands, start }, process.argv.slice(2), {
   out: (text) => console.log(text),
   err: (text) => console.error(text),
 })
+process.exitCode ||= code

@@ -1,6 +1,15 @@
 // causeway-hub: argv, env and signals only.
 
-import { command, EXIT_OK, EXIT_USAGE, f, runProgram } from '#protocol/fields/mod.ts'
+import {
+  command,
+  EXIT_FAILED,
+  EXIT_OK,
+  EXIT_USAGE,
+  f,
+  faultsText,
+  mindOutput,
+  runProgram,
+} from '#protocol/fields/mod.ts'
 import { startHub } from './compose.ts'
 import { commands, configOf, data, json } from './management/mod.ts'
 import { openLog } from './telemetry/mod.ts'
@@ -22,7 +31,14 @@ const start = command({
   },
 })
 
-process.exitCode = await runProgram('causeway-hub', { ...commands, start }, process.argv.slice(2), {
+mindOutput(process.stdout, (fault) => {
+  process.exitCode = EXIT_FAILED
+  console.error(faultsText([fault], { json: process.argv.includes('--json') }))
+})
+mindOutput(process.stderr, () => undefined)
+
+const code = await runProgram('causeway-hub', { ...commands, start }, process.argv.slice(2), {
   out: (text) => console.log(text),
   err: (text) => console.error(text),
 })
+process.exitCode ||= code

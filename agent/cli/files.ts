@@ -199,7 +199,7 @@ export const receiveFile = command({
     const source = { ...settings, where: {}, retain: 0, replay: 0 }
     const wrong = receiveProblem(source)
     if (wrong !== null) {
-      console.error(wrong)
+      console.error(faultsText([wrong], settings))
       return EXIT_USAGE
     }
     const folder = resolve(settings.to)
@@ -237,7 +237,7 @@ export const receiveFile = command({
 })
 
 /** What is wrong here, not with the content: the message is not at fault, and stays in its queue. */
-const OUR_FAULTS = /^(?:TARGET_|DOWNLOAD_|CLIENT_CLOSED$|TRANSFERS_UNSUPPORTED$|INTERNAL$)/
+const OUR_FAULTS = /^(?:TARGET_|DOWNLOAD_|CLIENT_CLOSED$|TRANSFERS_UNSUPPORTED$|INTERNAL$|SYSTEM_REFUSED$)/
 
 class Receiver {
   /** Messages the files of which are here. */

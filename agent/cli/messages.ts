@@ -2,7 +2,7 @@
 
 import { createInterface } from 'node:readline'
 import type { Client, Delivery, Publisher, ReceiptFacts, SubscribeOptions } from '#agent/client/mod.ts'
-import { asFault } from '#protocol/base/mod.ts'
+import { asFault, type Fault } from '#protocol/base/mod.ts'
 import { ATTRIBUTE_MS_MAX, patternProblem } from '#protocol/codec/mod.ts'
 import { command, EXIT_FAILED, EXIT_OK, EXIT_USAGE, f, faultsText, formatDuration } from '#protocol/fields/mod.ts'
 import { agentFault } from '../telemetry/mod.ts'
@@ -203,7 +203,7 @@ export const receive = command({
   run: async (settings) => {
     const wrong = receiveProblem(settings)
     if (wrong !== null) {
-      console.error(wrong)
+      console.error(faultsText([wrong], settings))
       return EXIT_USAGE
     }
     const client = await connect(settings.data)
@@ -219,8 +219,11 @@ export const receive = command({
         if (timer !== null) clearTimeout(timer)
         // More than was asked for goes back to the queue when the subscription closes.
         const taken = settings.count > 0 ? Math.min(delivery.count, settings.count - received) : delivery.count
-        for (let i = 0; i < taken; i++) print(delivery, i)
-        received += taken
+        let printed = 0
+        while (printed < taken && (await print(delivery, printed))) printed++
+        received += printed
+        // Nobody reads any more: what was not printed stays in the queue.
+        if (printed < taken) break
         if (settings.count > 0 && received >= settings.count) break
         timer = armed(settings.timeout, stop)
       }
@@ -242,11 +245,11 @@ type ReceiveSettings = {
   readonly replay: number
 }
 
-export function receiveProblem({ queue, inbox, name, topic, retain, replay }: ReceiveSettings): string | null {
+export function receiveProblem({ queue, inbox, name, topic, retain, replay }: ReceiveSettings): Fault | null {
   const sources = [queue !== undefined, inbox, topic.length > 0].filter((given) => given).length
-  if (sources !== 1) return 'Give either --queue or --topic or --inbox.'
+  if (sources !== 1) return agentFault('RECEIVE_SOURCE_UNCLEAR')
   const durable = topic.length > 0 && name !== undefined
-  return (retain > 0 || replay > 0) && !durable ? 'Give --name and --topic with --retain and --replay.' : null
+  return (retain > 0 || replay > 0) && !durable ? agentFault('RECEIVE_NAME_MISSING') : null
 }
 
 export function sourceOf(
@@ -259,8 +262,12 @@ export function sourceOf(
   return retain > 0 ? { ...own, policy: { retainMs: retain } } : own
 }
 
-/** Prints message `i` and settles it; one that cannot be read is rejected. */
-function print(delivery: Delivery, i: number): void {
+/**
+ * Prints message `i`, and settles it when it is written; one that cannot be read is rejected. False: it cannot be written,
+ * which `mindOutput` tells, and is not settled.
+ */
+async function print(delivery: Delivery, i: number): Promise<boolean> {
+  let text: string
   try {
     const { envelope, key, body } = delivery.message(i)
     const line = {
@@ -275,14 +282,17 @@ function print(delivery: Delivery, i: number): void {
       ...(key.length > 0 ? { key: key.toString() } : {}),
       body: body.toString(),
     }
-    console.log(JSON.stringify(line))
+    text = JSON.stringify(line)
   } catch (error) {
     const fault = asFault(error)
     delivery.reject(`${fault.code}: ${fault.message}`, i, 1)
     console.error(faultsText([fault], { json: false }))
-    return
+    return true
   }
+  const failed = await new Promise((resolve) => process.stdout.write(`${text}\n`, resolve))
+  if (failed) return false
   delivery.settle(i, 1)
+  return true
 }
 
 async function* bodies(body: string | undefined): AsyncGenerator<string> {

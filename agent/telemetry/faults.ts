@@ -43,5 +43,13 @@ export const agentFault = declareFaults('agent', {
     meaning: 'the queue has so many messages without files that those with files do not get through',
     remedy: 'Take them out with causeway-agent receive, or give files a queue or topic of their own',
   },
+  RECEIVE_SOURCE_UNCLEAR: {
+    meaning: 'it must be said from where to receive',
+    remedy: 'Give either --queue or --topic or --inbox',
+  },
+  RECEIVE_NAME_MISSING: {
+    meaning: 'only a subscription with a name retains messages',
+    remedy: 'Give --name and --topic with --retain and --replay',
+  },
   INPUT_EMPTY: { meaning: 'there is nothing to send', remedy: 'Give --body, or lines on standard input' },
 })

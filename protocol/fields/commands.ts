@@ -94,6 +94,22 @@ export async function runProgram(
   }
 }
 
+/** A stream that results go to, such as `process.stdout`. */
+export type Sink = { on(event: 'error', listener: (error: Error & { readonly code?: string }) => void): unknown }
+
+/**
+ * Minds what becomes of what is printed, for the life of the process. A reader that goes away (`| head -1`) is no failure:
+ * the rest is not printed. For anything else, such as a full disk, `failed` is called, once.
+ */
+export function mindOutput(sink: Sink, failed: (fault: Fault) => void): void {
+  let told = false
+  sink.on('error', (cause) => {
+    if (told || cause.code === 'EPIPE' || cause.code === 'ERR_STREAM_DESTROYED') return
+    told = true
+    failed(fault('OUTPUT_FAILED', { why: cause.message, cause }))
+  })
+}
+
 function overview(program: string, commands: Readonly<Record<string, AnyCommand>>): string {
   const width = Math.max(...Object.keys(commands).map((name) => name.length))
   const rows = Object.entries(commands).map(([name, { summary }]) => `  ${name.padEnd(width)}  ${summary}`)

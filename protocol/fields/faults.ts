@@ -41,5 +41,9 @@ export const fault = declareFaults('fields', {
     remedy: 'Write --name VALUE or --name=VALUE',
   },
   ARG_DUPLICATE: { meaning: 'an option is given twice', remedy: 'Keep one of the two' },
+  OUTPUT_FAILED: {
+    meaning: 'what was printed could not be written',
+    remedy: 'Free space, or print elsewhere; what the command did stays done',
+  },
   ARG_TOO_LARGE: { meaning: 'too many or too long arguments', remedy: 'Put the values into a file' },
 })

@@ -3,7 +3,7 @@
 
 export type { ParsedArgs } from './args.ts'
 export { parseArgs } from './args.ts'
-export { command, EXIT_FAILED, EXIT_OK, EXIT_USAGE, faultsText, runProgram } from './commands.ts'
+export { command, EXIT_FAILED, EXIT_OK, EXIT_USAGE, faultsText, mindOutput, runProgram } from './commands.ts'
 export type { FieldRow } from './describe.ts'
 export { describeFields, fieldRows } from './describe.ts'
 export type { Field, FieldSpec, Infer, Json, Presence, Shape } from './field.ts'

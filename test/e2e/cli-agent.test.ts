@@ -1,9 +1,12 @@
 // causeway-agent as an operator meets it: enrolment, help, mistakes, exit codes, machine-readable output.
 
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { closeSync, existsSync, mkdirSync, openSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
 import t from 'tap'
-import { ask, run } from './cli.ts'
+import { ask, commandLine, run, start } from './cli.ts'
 import { eventually, localHub, nextOf } from './support.ts'
 
 const hub = await localHub(t, { queues: [{ name: 'cli', topics: ['cli'] }] })
@@ -51,7 +54,7 @@ t.test('mistakes on the command line: exit code 2, and what was meant', async (t
   t.match(command.stderr, /ARG_COMMAND.*did you mean "receive"/)
   t.match(option.stderr, /--topik.*--topic/s)
   t.match(missing.stderr, /ARG_MISSING at --topic/)
-  t.match(both.stderr, /either --queue or --topic/)
+  t.match(both.stderr, /RECEIVE_SOURCE_UNCLEAR.*either --queue or --topic/)
   t.match(JSON.parse(value.stderr), { faults: [{ where: '--count' }] })
 })
 
@@ -216,3 +219,44 @@ t.test('what arrived can be told from what did not: a message sent by the progra
   t.equal(delivery.message(0).body.toString(), '证')
   t.equal(delivery.message(0).key.toString(), 'k')
 })
+
+t.test('what nobody could read stays in the queue', async (t) => {
+  await hub.enroll('reader', { publish: ['cli'], consume: ['cli'] })
+  const as = ['--data', dirOf('reader')]
+  const count = 3000
+  const lines = Array.from({ length: count }, (_, i) => `${i} ${'x'.repeat(200)}`).join('\n')
+  t.match(await run('agent', ['send', '--topic', 'cli', ...as], lines), { code: 0 })
+  const receive = ['receive', '--queue', 'cli', '--timeout', '1s', ...as]
+  const child = start('agent', receive)
+  const complaints = text(child.stderr)
+  const ended = once(child, 'close')
+  await once(child.stdout, 'readable')
+  child.stdout.destroy()
+  const [code] = (await ended) as [number]
+  t.equal(await complaints, '', 'a reader that goes away is no failure, and no stack is shown')
+  t.equal(code, 0)
+  const rest = (await run('agent', receive)).stdout.trim().split('\n')
+  t.ok(rest.length > count / 2, `${rest.length} of ${count} are still there`)
+  t.equal(JSON.parse(rest.at(-1) ?? '').seq, count)
+})
+
+t.test(
+  'a disk without room for what is printed',
+  { skip: existsSync('/dev/full') ? false : 'no /dev/full' },
+  async (t) => {
+    await hub.enroll('printer', { publish: ['cli'], consume: ['cli'] })
+    const as = ['--data', dirOf('printer')]
+    t.match(await run('agent', ['send', '--topic', 'cli', '--body', 'precious', ...as]), { code: 0 })
+    const full = openSync('/dev/full', 'w')
+    t.teardown(() => closeSync(full))
+    const receive = ['receive', '--queue', 'cli', '--count', '1', '--timeout', '5s', ...as]
+    const child = spawn(process.execPath, commandLine('agent', receive), { stdio: ['ignore', full, 'pipe'] })
+    const [complaint, [code]] = await Promise.all([
+      text(child.stderr as NonNullable<typeof child.stderr>),
+      once(child, 'close'),
+    ])
+    t.match(complaint, /^OUTPUT_FAILED: .*ENOSPC/)
+    t.equal(code, 1)
+    t.match(await run('agent', receive), { code: 0, stdout: /precious/ }, 'it was not settled')
+  },
+)

@@ -40,6 +40,10 @@ export async function ask(program: 'hub' | 'agent', args: readonly string[]): Pr
 
 /** Starts it and leaves it running. The caller ends it. */
 export function start(program: 'hub' | 'agent', args: readonly string[]) {
-  const flags = ['--disable-warning=ExperimentalWarning']
-  return spawn(process.execPath, [...flags, join(root, program, 'main.ts'), ...args], { stdio: 'pipe' })
+  return spawn(process.execPath, commandLine(program, args), { stdio: 'pipe' })
+}
+
+/** What Node is started with. */
+export function commandLine(program: 'hub' | 'agent', args: readonly string[]): string[] {
+  return ['--disable-warning=ExperimentalWarning', join(root, program, 'main.ts'), ...args]
 }

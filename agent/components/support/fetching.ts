@@ -4,7 +4,7 @@ import { Fault } from '#protocol/base/mod.ts'
 import { componentFault } from '../faults.ts'
 
 /** What is wrong here or on the way, not with the content: it is tried again. */
-const PASSING = /^(?:TARGET_|DOWNLOAD_|CLIENT_CLOSED$|TRANSFERS_UNSUPPORTED$|INTERNAL$)/
+const PASSING = /^(?:TARGET_|DOWNLOAD_|CLIENT_CLOSED$|TRANSFERS_UNSUPPORTED$|INTERNAL$|SYSTEM_REFUSED$)/
 
 /** The fault for which an item is refused; anything else is thrown on: errors of the system are those of our disk. */
 export function fetchRefusal(error: unknown, where: string): Fault {
