@@ -3,7 +3,7 @@
 import { mkdirSync, readdirSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
-import { Client, type TransferLimits } from '#agent/client/mod.ts'
+import { Client, type TransferLimits, type TransferWishes } from '#agent/client/mod.ts'
 import {
   builtinComponents,
   type Carries,
@@ -37,7 +37,7 @@ import {
 } from '#agent/runtime/mod.ts'
 import { openSpool } from '#agent/spool/mod.ts'
 import { asFault, type Fault, systemClock } from '#protocol/base/mod.ts'
-import { type AgentStatus, agentFault, type Log, StatusFile, statusOf } from './telemetry/mod.ts'
+import { type AgentStatus, agentFault, type Log, StatusFile, statusOf, WishFolder } from './telemetry/mod.ts'
 
 /** The agent's folder: identity, spool, flows' own files, status.json. */
 export type AgentPaths = { readonly dataDir: string; readonly flowsDir: string }
@@ -112,7 +112,8 @@ export async function startAgent(options: {
   const spool = await openSpool({ path: join(paths.dataDir, 'spool'), bytesMax: options.spoolBytesMax })
   undo.defer(() => spool.close())
   const config = loadAgentConfig(paths.dataDir)
-  const client = startClient(identity, transferLimitsOf(config), log)
+  const limits = { transfers: transferLimitsOf(config), wishes: new WishFolder(paths.dataDir) }
+  const client = startClient(identity, limits, log)
   undo.defer(() => client.close())
   const outbox = new Outbox({ spool, client, wallMs: () => systemClock.wallMs(), log })
   const entries: Entries = [...builtinComponents, ...hubComponents({ client, outlet: outbox })]
@@ -159,10 +160,14 @@ export function flowPaths(flowsDir: string): string[] {
     .map((name) => join(flowsDir, name))
 }
 
-function startClient(identity: Identity, transfers: TransferLimits, log: Log): Client {
+function startClient(
+  identity: Identity,
+  limits: { transfers: TransferLimits; wishes: TransferWishes },
+  log: Log,
+): Client {
   return Client.start({
     identity,
-    transfers,
+    ...limits,
     onConnected: () => log('info', 'connected', { hub: identity.hubName }),
     onDisconnected: (fault) => log('warn', 'not connected', { fault: fault.toJSON() }),
     onUnproven: (fault) => log('error', 'not what its origin sealed', { fault: fault.toJSON() }),

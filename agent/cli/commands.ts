@@ -11,6 +11,7 @@ import { test } from './flow-test.ts'
 import { mappingImport, mappingXslt } from './mapping.ts'
 import { receive, send } from './messages.ts'
 import { status } from './status.ts'
+import { pause, prioritize, resume } from './transfer.ts'
 
 export { data, json }
 
@@ -119,6 +120,9 @@ export const commands = {
   receive,
   'send file': sendFile,
   'receive file': receiveFile,
+  'transfer prioritize': prioritize,
+  'transfer pause': pause,
+  'transfer resume': resume,
   'flow lint': lint,
   'flow test': test,
   'flow run': run,

@@ -5,7 +5,7 @@ import { Client } from '#agent/client/mod.ts'
 import { loadAgentConfig, transferLimitsOf } from '#agent/config/mod.ts'
 import { loadIdentity } from '#agent/identity/mod.ts'
 import { f } from '#protocol/fields/mod.ts'
-import { agentFault, isRunning, readCommands } from '../telemetry/mod.ts'
+import { agentFault, isRunning, readCommands, WishFolder } from '../telemetry/mod.ts'
 
 export const data = f.text({ doc: "the agent's data folder", maxLength: 4096, default: './agent-data' })
 export const json = f.boolean({ doc: 'print JSON for machines', default: false })
@@ -25,5 +25,5 @@ export function connect(dataDir: string): Promise<Client> {
     })
   }
   const transfers = transferLimitsOf(loadAgentConfig(dataDir))
-  return Client.connect({ identity: loadIdentity(identityPath(dataDir)), transfers })
+  return Client.connect({ identity: loadIdentity(identityPath(dataDir)), transfers, wishes: new WishFolder(dataDir) })
 }

@@ -37,7 +37,14 @@ import { ReceiptFeed } from './receipts.ts'
 import { Requester, type RequestOptions, respond } from './requests.ts'
 import { type BatchStore, ProducingCredit, type SenderEvents, StreamSender } from './sender.ts'
 import { type SubscribeOptions, Subscription } from './subscription.ts'
-import { type Direction, type Transfer, type TransferLimits, type TransferReport, Transfers } from './transfers.ts'
+import {
+  type Direction,
+  type Transfer,
+  type TransferLimits,
+  type TransferReport,
+  Transfers,
+  type TransferWishes,
+} from './transfers.ts'
 import { Upload, type UploadOptions } from './upload/mod.ts'
 
 export type ClientOptions = {
@@ -52,6 +59,8 @@ export type ClientOptions = {
   readonly dial?: Dial
   /** What all uploads, and all downloads, of this client together keep to. Messages do not count, and do not wait for them. */
   readonly transfers?: TransferLimits
+  /** What is wished of single transfers from outside, and kept over restarts; it goes before what they were begun with. */
+  readonly wishes?: TransferWishes
   readonly onConnected?: () => void
   /** The connection could not be made, or ended; the client tries again. */
   readonly onDisconnected?: (fault: Fault) => void
@@ -95,7 +104,7 @@ export class Client {
     this.options = options
     this.name = options.identity.name
     this.key = signingKey(options.identity.key)
-    this.transfers = new Transfers(options.transfers)
+    this.transfers = new Transfers(options.transfers, options.wishes)
     this.running = this.run()
   }
 
@@ -246,6 +255,16 @@ export class Client {
 
   transferLine(direction: Direction): Line {
     return this.transfers.line(direction)
+  }
+
+  /** One has arrived. */
+  transferDone(id: string): void {
+    this.transfers.done(id)
+  }
+
+  /** One goes on under another id: the file has changed. */
+  transferRenamed(id: string, to: string): void {
+    this.transfers.renamed(id, to)
   }
 
   /** Uploads and downloads that are not over. */

@@ -7,7 +7,7 @@ import { CHUNK_DATA_BYTES_MAX } from '#protocol/frame/mod.ts'
 import { Line, type Mover } from './line.ts'
 
 class TestMover extends EventEmitter implements Mover {
-  readonly priority: Priority
+  priority: Priority
   movedBytes = 0
   leftBytes: number
   windowChanges = 0
@@ -43,6 +43,30 @@ t.test('a line that is full stops, and an urgent one has nearly all of what it t
   t.ok(urgent > 0.92, `urgent ${urgent}`)
   for (const share of [normal, bulk]) t.ok(share > 0.02 && share < 0.04, `${share}`)
   t.equal(line.rate, 0)
+})
+
+t.test('one that has become urgent has nearly all of the line from the next turn on', async (t) => {
+  let roomBytes = 0
+  const movers = ([PRIORITY_URGENT, PRIORITY_BULK] as const).map((priority) => new TestMover(priority))
+  const [first, second] = movers as [TestMover, TestMover]
+  const line = new Line(0, () => first.movedBytes + second.movedBytes < roomBytes)
+  for (const mover of movers) line.add(mover)
+  const shareOfSecond = (pieces: number) => {
+    const [before, beforeBoth] = [second.movedBytes, first.movedBytes + second.movedBytes]
+    for (const end = roomBytes + pieces * CHUNK_DATA_BYTES_MAX; roomBytes < end; roomBytes += CHUNK_DATA_BYTES_MAX)
+      line.pump()
+    return (second.movedBytes - before) / (first.movedBytes + second.movedBytes - beforeBoth)
+  }
+  t.ok(shareOfSecond(200) < 0.05)
+  first.priority = PRIORITY_NORMAL
+  line.reorder(first)
+  second.priority = PRIORITY_URGENT
+  line.reorder(second)
+  t.ok(shareOfSecond(200) > 0.95)
+  line.delete(second)
+  second.priority = PRIORITY_BULK
+  line.reorder(second)
+  t.equal(shareOfSecond(10), 0, 'one that is over is not brought back')
 })
 
 t.test('all together keep to one rate', async (t) => {

@@ -43,6 +43,11 @@ export class Line {
     this.turns.add(mover, mover.priority)
   }
 
+  /** Its priority has changed: that holds from the next turn on. */
+  reorder(mover: Mover): void {
+    if (this.movers.has(mover)) this.turns.move(mover, mover.priority)
+  }
+
   delete(mover: Mover): void {
     this.movers.delete(mover)
     this.turns.delete(mover)

@@ -79,6 +79,21 @@ export type TransferReport = {
   readonly fault: Fault | null
 }
 
+/** What somebody wants of a transfer while it runs; what is not said stays as it is. */
+export type TransferWish = { readonly priority?: PriorityName; readonly paused?: boolean }
+
+/** Wishes that outlive the process. */
+export type TransferWishes = {
+  /** For the content with that id. */
+  of(id: string): TransferWish | null
+  /** It has arrived: nothing more is wished of it. */
+  over(id: string): void
+  /** What is sent has another id from now on. */
+  renamed(id: string, to: string): void
+  /** `changed` is called for each id of which another wish holds, until the result is called. */
+  watch(changed: (id: string) => void): () => void
+}
+
 /** What a transfer needs of its client. */
 export type TransferHost = {
   addTransfer(transfer: Transfer): void
@@ -86,6 +101,10 @@ export type TransferHost = {
   /** Asks the hub for it again, on the connection that stands. */
   beginTransfer(transfer: Transfer): void
   transferLine(direction: Direction): Line
+  /** The content is whole where it was to go. */
+  transferDone?(id: string): void
+  /** It goes on under another id. */
+  transferRenamed?(id: string, to: string): void
 }
 
 /** Faults: `UPLOAD_INVALID` and the like, as `refuse` makes them. */
@@ -108,6 +127,7 @@ export type Transfer = Mover & {
   /** The connection can take more: what waits for no turn is done. */
   pump(): void
   fail(fault: Fault): void
+  obey?(wish: TransferWish): void
   report(): TransferReport
   /** The answer to FETCH, as soon as it arrives, since CHUNKS may follow at once. */
   fetched?(fetched: Fetched): void
@@ -128,8 +148,15 @@ export class Transfers {
   private connection: HubConnection | null = null
   private origins: Origins | null = null
   private readonly lines: Readonly<Record<Direction, Line>>
+  private readonly wishes: TransferWishes | null
+  private readonly unwatch: () => void
 
-  constructor({ uploadBytesPerSecondMax = 0, downloadBytesPerSecondMax = 0 }: TransferLimits = {}) {
+  constructor(
+    { uploadBytesPerSecondMax = 0, downloadBytesPerSecondMax = 0 }: TransferLimits = {},
+    wishes: TransferWishes | null = null,
+  ) {
+    this.wishes = wishes
+    this.unwatch = wishes?.watch((id) => this.obey(id)) ?? (() => undefined)
     this.lines = {
       upload: new Line(uploadBytesPerSecondMax, () => this.connection?.bulkWritable === true),
       download: new Line(downloadBytesPerSecondMax, () => this.connection?.alive === true),
@@ -144,6 +171,8 @@ export class Transfers {
   add(transfer: Transfer): void {
     this.all.add(transfer)
     this.lines[transfer.direction].add(transfer)
+    const wish = this.wishes?.of(transfer.report().id) ?? null
+    if (wish !== null) transfer.obey?.(wish)
     this.begin(transfer)
   }
 
@@ -196,8 +225,25 @@ export class Transfers {
     return [...this.all].map((transfer) => transfer.report())
   }
 
+  /** A content is whole where it was to go. */
+  done(id: string): void {
+    this.wishes?.over(id)
+  }
+
+  /** One goes on under another id. */
+  renamed(id: string, to: string): void {
+    this.wishes?.renamed(id, to)
+  }
+
   close(fault: Fault): void {
+    this.unwatch()
     for (const transfer of [...this.all]) transfer.fail(fault)
+  }
+
+  private obey(id: string): void {
+    const wish = this.wishes?.of(id) ?? null
+    if (wish === null) return
+    for (const transfer of this.all) if (transfer.report().id === id) transfer.obey?.(wish)
   }
 
   private listen(connection: HubConnection): void {

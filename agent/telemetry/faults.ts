@@ -43,6 +43,15 @@ export const agentFault = declareFaults('agent', {
     meaning: 'the queue has so many messages without files that those with files do not get through',
     remedy: 'Take them out with causeway-agent receive, or give files a queue or topic of their own',
   },
+  TRANSFER_NOT_FOUND: {
+    meaning: 'nothing of that id or name is sent or received here at present',
+    remedy: 'See causeway-agent status --data FOLDER; give the id where several have one name',
+  },
+  WISH_NOT_FOLLOWED: {
+    meaning: 'the program that moves the file has not followed yet; it will as soon as it looks',
+    remedy:
+      'See causeway-agent status --data FOLDER; a program of an earlier version follows after it was started anew',
+  },
   RECEIVE_SOURCE_UNCLEAR: {
     meaning: 'it must be said from where to receive',
     remedy: 'Give either --queue or --topic or --inbox',

@@ -12,3 +12,4 @@ export {
   type TransferStatus,
   transfersOf,
 } from './status.ts'
+export { WishFolder } from './wishes.ts'

@@ -2,10 +2,10 @@
 
 import { setImmediate } from 'node:timers/promises'
 import t, { type Test } from 'tap'
-import { PRIORITY_BULK, PRIORITY_NORMAL, PRIORITY_URGENT } from '#protocol/codec/mod.ts'
+import { PRIORITY_BULK, PRIORITY_NORMAL, PRIORITY_URGENT, type Priority } from '#protocol/codec/mod.ts'
 import { FRAME_FETCH, FRAME_HEADER_BYTES, FRAME_WANT } from '#protocol/frame/mod.ts'
 import { encodeFetch, encodeWant } from '#protocol/schema/mod.ts'
-import { CHUNK_BYTES_MIN, parseChunkData } from '#protocol/transfer/mod.ts'
+import { CHUNK_BYTES_MIN, parseChunkData, priorityInWant } from '#protocol/transfer/mod.ts'
 import { BULK_QUEUED_BYTES_MAX } from './limits.ts'
 import { idOf, Stage } from './testing.ts'
 
@@ -48,6 +48,11 @@ async function session(t: Test, lineBytes: number) {
       )
       return number
     },
+    /** As an agent changes it. */
+    prioritize: (transfer: number, priority: Priority): void => {
+      const body = encodeWant({ transfer, ranges: [], part: null, priority: priorityInWant(priority) })
+      desk.frame(FRAME_WANT, body)
+    },
   }
 }
 
@@ -68,6 +73,19 @@ for (const [what, priority] of [
     while (came(slower) < SIZE) await turn()
   })
 }
+
+t.test('one that becomes urgent while it is sent has nearly all of the line from then on', async (t) => {
+  const { came, fetch, prioritize, turn } = await session(t, 256 * 1024)
+  const [one, other] = [await fetch(PRIORITY_URGENT), await fetch(PRIORITY_NORMAL)]
+  while (came(one) < SIZE / 4) await turn()
+  t.ok(came(other) <= SIZE / 16, `${came(other)} bytes`)
+  prioritize(one, PRIORITY_BULK)
+  prioritize(other, PRIORITY_URGENT)
+  const before = came(one)
+  while (came(other) < SIZE) await turn()
+  const meanwhile = came(one) - before
+  t.ok(meanwhile > 0 && meanwhile <= SIZE / 8, `${meanwhile} of ${SIZE} bytes meanwhile`)
+})
 
 t.test('what an agent says that knows more priorities counts as normal', async (t) => {
   const { came, fetch, turn } = await session(t, 256 * 1024)

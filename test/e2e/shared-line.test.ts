@@ -79,6 +79,41 @@ t.test('so does an urgent download, and the hub knows', async (t) => {
   await bulk.done
 })
 
+t.test('what becomes urgent while it is under way gets nearly all of the line from then on', async (t) => {
+  const sender = await overSlowLine(t, 32 * MIB)
+  const first = sender.upload({ path: fileOf('first.bin', 20 * MIB), priority: 'urgent' })
+  const second = sender.upload({ path: fileOf('second.bin', 16 * MIB), priority: 'bulk' })
+  await isSending(first, 2 * MIB)
+  t.throws(() => second.prioritize('asap' as 'urgent'), { code: 'UPLOAD_INVALID' })
+  first.prioritize('bulk')
+  second.prioritize('urgent')
+  t.strictSame(
+    sender.transferReports().map(({ priority }) => priority),
+    ['bulk', 'urgent'],
+  )
+  await isSending(second, 2 * MIB)
+  const sentBefore = first.progress.sentBytes
+  await isSending(second, 16 * MIB)
+  const sent = first.progress.sentBytes - sentBefore
+  t.ok(sent <= 14 * MIB * 0.15, `${(sent / MIB).toFixed(1)} MiB of the other one meanwhile`)
+  await Promise.all([first.sealed, second.sealed])
+  for (const { id } of [first, second]) await refer(sender, id)
+
+  const receiver = await agent({ transfers: { downloadBytesPerSecondMax: 16 * MIB } })
+  const one = receiver.download({ id: first.id, to: folder('changed'), priority: 'urgent' })
+  const other = receiver.download({ id: second.id, to: folder('changed'), priority: 'bulk' })
+  await isReceiving(one, 2 * MIB)
+  t.throws(() => other.prioritize('asap' as 'urgent'), { code: 'DOWNLOAD_INVALID' })
+  one.prioritize('normal')
+  other.prioritize('urgent')
+  const before = [one.progress.receivedBytes, other.progress.receivedBytes] as const
+  await isReceiving(other, before[1] + 12 * MIB)
+  const came = one.progress.receivedBytes - before[0]
+  // A quarter of a second's worth was allowed before.
+  t.ok(came <= 4 * MIB + 12 * MIB * 0.15, `${(came / MIB).toFixed(1)} MiB of the other one meanwhile`)
+  await Promise.all([one.done, other.done])
+})
+
 t.test('where the agent limits its downloads, the urgent one gets what is allowed', async (t) => {
   const [large, small] = [await atHub(fileOf('large-2.bin', 6 * MIB)), await atHub(fileOf('small-2.bin', 4 * MIB))]
   const client = await agent({ transfers: { downloadBytesPerSecondMax: 8 * MIB } })

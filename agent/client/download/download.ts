@@ -17,9 +17,17 @@ import {
 import { clientFault } from '../faults.ts'
 import { CREDIT_AHEAD_BYTES_MIN, CREDIT_AHEAD_SECONDS } from '../limits.ts'
 import type { Line } from '../line.ts'
+import { PRIORITY_NAMES, type PriorityName } from '../outgoing.ts'
 import { Pacer } from '../pace.ts'
 import { RateMeter, secondsLeft } from '../rate.ts'
-import { priorityOf, type Transfer, type TransferHost, type TransferLink, type TransferReport } from '../transfers.ts'
+import {
+  priorityOf,
+  type Transfer,
+  type TransferHost,
+  type TransferLink,
+  type TransferReport,
+  type TransferWish,
+} from '../transfers.ts'
 import { ChunkArena } from './arena.ts'
 import { downloadFault } from './faults.ts'
 import { PROGRESS_MS, RETRY_MS_FIRST, RETRY_MS_MAX } from './limits.ts'
@@ -35,7 +43,7 @@ export type DownloadHost = TransferHost
 
 export class Download implements Transfer {
   readonly direction = 'download'
-  readonly priority: Priority
+  priority: Priority
   /**
    * Faults: `DOWNLOAD_*`, `TARGET_*`, `CONTENT_*`, `CHUNK_DAMAGED`, `MANIFEST_*`, `TRANSFER_*`, `ORIGIN_UNKNOWN`,
    * `REQUEST_REFUSED`, `CLIENT_CLOSED`. What has arrived stays for another try.
@@ -59,7 +67,7 @@ export class Download implements Transfer {
   private opening: Promise<Work> | null = null
   private work: Work | null = null
   /** Asked for, not agreed: what the hub may send at first. */
-  private asking: { readonly link: TransferLink; readonly granted: number } | null = null
+  private asking: { readonly link: TransferLink; readonly granted: number; readonly priority: Priority } | null = null
   private session: Session | null = null
   /** Of the last session: the next one goes on there. */
   private left: LeftPart | null = null
@@ -82,7 +90,7 @@ export class Download implements Transfer {
     this.options = options
     this.host = host
     this.id = Buffer.from(options.id, 'hex')
-    this.priority = priorityOf(options.priority, (why) => downloadFault('DOWNLOAD_INVALID', { why }))
+    this.priority = checkedPriority(options.priority)
     this.line = host.transferLine(this.direction)
     this.pacer = new Pacer(options.bytesPerSecondMax ?? 0, () => this.line.pump())
     this.done = this.settle.promise
@@ -122,6 +130,14 @@ export class Download implements Transfer {
     this.line.pump()
   }
 
+  /** Among the downloads of this client, here and at the hub, from now on. Faults: `DOWNLOAD_INVALID`. */
+  prioritize(priority: PriorityName): void {
+    this.priority = checkedPriority(priority)
+    this.line.reorder(this)
+    this.session?.prioritize(this.priority)
+    this.line.pump()
+  }
+
   /** Gives it up: `done` rejects with `TRANSFER_CANCELLED`. What has arrived stays for another try, unless it is to be forgotten. */
   cancel({ forget = false }: { readonly forget?: boolean } = {}): void {
     this.end(clientFault('TRANSFER_CANCELLED', { where: this.options.id }), { forget })
@@ -133,10 +149,11 @@ export class Download implements Transfer {
     this.leave()
     // Where there is a limit nothing comes before this one's turn.
     const granted = this.isFree() ? WINDOW_BYTES : 0
-    const asking = { link, granted }
+    const { priority } = this
+    const asking = { link, granted, priority }
     this.asking = asking
     try {
-      await fetchContent(link, { content: this.id, creditBytes: granted, priority: this.priority })
+      await fetchContent(link, { content: this.id, creditBytes: granted, priority })
     } catch (error) {
       const fault = asFault(error)
       if (this.asking !== asking || !link.connection.alive) return
@@ -148,7 +165,7 @@ export class Download implements Transfer {
   /** @internal The hub has agreed: what it says of the content next may come at once. */
   fetched(fetched: Fetched): void {
     if (this.asking === null) return
-    const { link, granted } = this.asking
+    const { link, granted, priority } = this.asking
     this.asking = null
     try {
       this.checkFetched(fetched)
@@ -158,6 +175,8 @@ export class Download implements Transfer {
       const { arena, left } = this
       this.left = null
       this.session = new Session(link, fetched, { granted, credit, arena, left })
+      // It was changed while it was asked for.
+      if (priority !== this.priority) this.session.prioritize(this.priority)
     } catch (error) {
       const fault = asFault(error)
       endTransfer(link.connection, fetched.transfer, fault)
@@ -198,11 +217,18 @@ export class Download implements Transfer {
   }
 
   /** @internal */
+  obey({ priority, paused }: TransferWish): void {
+    if (priority !== undefined && PRIORITY_NAMES[this.priority] !== priority) this.prioritize(priority)
+    if (paused === true) this.pause()
+    else if (paused === false) this.resume()
+  }
+
+  /** @internal */
   report(): TransferReport {
     const { name, size, storedBytes: doneBytes, bytesPerSecond, secondsLeft, state, fault } = this.progress
     const progress = { name, size, doneBytes, bytesPerSecond, secondsLeft, state, fault }
-    const { id, priority = 'normal' } = this.options
-    return { direction: 'download', id, priority, ...progress }
+    const priority = PRIORITY_NAMES[this.priority] as PriorityName
+    return { direction: 'download', id: this.options.id, priority, ...progress }
   }
 
   /** @internal */
@@ -362,6 +388,7 @@ export class Download implements Transfer {
       this.tidy()
       this.arena?.release()
       const { size, name, mediaType, origin, root } = manifest
+      this.host.transferDone?.(this.options.id)
       this.settle.resolve({ path, size, name, mediaType, origin, root: root.toString('hex') })
     } catch (error) {
       this.end(asFault(error))
@@ -481,6 +508,9 @@ export class Download implements Transfer {
     onProgress(this.progress)
   }
 }
+
+const checkedPriority = (name: PriorityName | undefined): Priority =>
+  priorityOf(name, (why) => downloadFault('DOWNLOAD_INVALID', { why }))
 
 /** Begins a download. Faults: `DOWNLOAD_INVALID`, `CLIENT_CLOSED`. */
 export function startDownload(options: DownloadOptions, host: DownloadHost): Download {

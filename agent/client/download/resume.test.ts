@@ -36,7 +36,12 @@ t.test('a chunk goes on where the connection was cut, however often', async (t) 
   ])
   t.ok(right)
   t.equal(travelledBytes, bytes.length, 'nothing came twice')
-  t.match(progress, { wireBytes: bytes.length, receivedBytes: bytes.length, hashedAgainBytes: 0, storedBytes: bytes.length })
+  t.match(progress, {
+    wireBytes: bytes.length,
+    receivedBytes: bytes.length,
+    hashedAgainBytes: 0,
+    storedBytes: bytes.length,
+  })
 })
 
 t.test('an encoded one, too; in another form it comes from its beginning', async (t) => {

@@ -1,6 +1,7 @@
 // A download on one connection: its number there, what the hub has named, what it may send, what was asked for and acknowledged.
 
 import type { Fault } from '#protocol/base/mod.ts'
+import type { Priority } from '#protocol/codec/mod.ts'
 import { DIGEST_BYTES } from '#protocol/crypto/mod.ts'
 import {
   CHANNEL_CONTROL,
@@ -28,6 +29,7 @@ import {
   ChunkList,
   Incoming,
   type Part,
+  priorityInWant,
   RANGES_MAX,
   runsOf,
 } from '#protocol/transfer/mod.ts'
@@ -126,6 +128,12 @@ export class Session {
     this.incoming.damaged(chunk)
     this.ask([chunk])
     this.more()
+  }
+
+  /** Among what this session fetches, from now on. */
+  prioritize(priority: Priority): void {
+    const { transfer } = this
+    this.transmit(FRAME_WANT, encodeWant({ transfer, ranges: [], part: null, priority: priorityInWant(priority) }))
   }
 
   /** They are durable. */

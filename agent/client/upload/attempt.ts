@@ -37,7 +37,7 @@ import { clientFault } from '../faults.ts'
 import type { Line } from '../line.ts'
 import type { Pacer } from '../pace.ts'
 import type { RateMeter } from '../rate.ts'
-import type { Transfer, TransferHost, TransferLink, TransferReport } from '../transfers.ts'
+import type { Transfer, TransferHost, TransferLink, TransferReport, TransferWish } from '../transfers.ts'
 import { ChunkFeed } from './feed.ts'
 import type { Journal } from './journal.ts'
 import { REFUSED_MS_FIRST, REFUSED_MS_MAX } from './limits.ts'
@@ -76,6 +76,7 @@ export type AttemptParts = {
   readonly onOpened: () => void
   readonly onProgress: () => void
   readonly report: () => TransferReport
+  readonly obey: (wish: TransferWish) => void
 }
 
 /** After these the content will never be sent under its id. */
@@ -93,7 +94,7 @@ type Session = {
 
 export class Attempt implements Transfer {
   readonly direction = 'upload'
-  readonly priority: Priority
+  priority: Priority
   /** Resolves when the content is sealed at the hub. Faults: `TRANSFER_REFUSED`, `CONTENT_CHANGED`, `CONTENT_UNREADABLE` and others. */
   readonly done: Promise<void>
   private readonly parts: AttemptParts
@@ -170,6 +171,14 @@ export class Attempt implements Transfer {
     this.isPaused = isPaused
     if (isPaused) this.feed.rest()
     this.state()
+    this.schedule()
+  }
+
+  /** Among the uploads of its client, from the next piece on. */
+  prioritize(priority: Priority): void {
+    this.priority = priority
+    this.parts.memory.prioritize(priority)
+    this.line.reorder(this)
     this.schedule()
   }
 
@@ -252,6 +261,11 @@ export class Attempt implements Transfer {
   /** See `Transfer`. */
   report(): TransferReport {
     return this.parts.report()
+  }
+
+  /** See `Transfer`. */
+  obey(wish: TransferWish): void {
+    this.parts.obey(wish)
   }
 
   want({ ranges, part }: Want): void {

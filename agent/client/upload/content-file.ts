@@ -48,7 +48,11 @@ export class ContentFile {
   constructor(path: string) {
     this.path = path
     // Asked before: opening a pipe would wait for whoever writes into it.
-    if (!statSync(path).isFile()) throw new FileProblem('CONTENT_UNREADABLE', 'it is not a file')
+    const stat = statSync(path)
+    if (stat.isDirectory()) {
+      throw new FileProblem('CONTENT_UNREADABLE', 'it is a folder; a flow with `format: file` sends the files of one')
+    }
+    if (!stat.isFile()) throw new FileProblem('CONTENT_UNREADABLE', 'it is not a file')
     this.fd = openSync(path, 'r')
     this.stamp = stampOf(fstatSync(this.fd, { bigint: true }))
     const head = Buffer.alloc(MAGIC_BYTES)

@@ -35,6 +35,13 @@ export class ChunkMemory {
     return share
   }
 
+  /** For `MemoryShare`. */
+  resize(share: MemoryShare, parts: number): void {
+    this.parts += parts - share.parts
+    share.parts = parts
+    for (const one of this.shares) one.squeeze()
+  }
+
   /** For `MemoryShare`: bytes it may hold. */
   partOf(share: MemoryShare): number {
     return (this.bytesMax * share.parts) / this.parts
@@ -77,7 +84,7 @@ export class ChunkMemory {
 
 export class MemoryShare {
   readonly chunkBytes: number
-  readonly parts: number
+  parts: number
   heldBytes = 0
   /** Gives back memory that can be done without; false when there is none. */
   giveUp: () => boolean = () => false
@@ -93,6 +100,11 @@ export class MemoryShare {
   /** What it may hold; one chunk in any case. */
   get bytesMax(): number {
     return this.memory.partOf(this)
+  }
+
+  /** Another part of the memory, by another priority. */
+  prioritize(priority: Priority): void {
+    if (this.isOpen) this.memory.resize(this, MEMORY_PARTS[priority] as number)
   }
 
   /** Its part has become less. */

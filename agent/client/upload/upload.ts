@@ -7,10 +7,10 @@ import { asFault, type Fault } from '#protocol/base/mod.ts'
 import type { Priority } from '#protocol/codec/mod.ts'
 import { CONTENT_ID_BYTES, checkName, MEDIA_TYPE_LENGTH_MAX } from '#protocol/transfer/mod.ts'
 import { clientFault } from '../faults.ts'
-import type { PriorityName } from '../outgoing.ts'
+import { PRIORITY_NAMES, type PriorityName } from '../outgoing.ts'
 import { type BytesPerSecond, Pacer } from '../pace.ts'
 import { RateMeter, secondsLeft } from '../rate.ts'
-import { priorityOf, type TransferReport } from '../transfers.ts'
+import { priorityOf, type TransferReport, type TransferWish } from '../transfers.ts'
 import { Attempt, GIVEN_UP, type UploadHost } from './attempt.ts'
 import { type CutPlan, type CutWish, planCut } from './cutting.ts'
 import { earlierCut, noteCut } from './earlier.ts'
@@ -84,7 +84,7 @@ export class Upload {
   private readonly counters = newCounters()
   private readonly meter = new RateMeter(performance.now())
   private readonly pacer: Pacer
-  private readonly priority: Priority
+  private priority: Priority
   private readonly beganMs = performance.now()
   private readonly opening = Promise.withResolvers<void>()
   private readonly sealing = Promise.withResolvers<void>()
@@ -105,7 +105,7 @@ export class Upload {
     this.name = options.name ?? basename(this.path)
     checkName(this.name)
     this.contentId = options.id === undefined ? randomBytes(CONTENT_ID_BYTES) : Buffer.from(options.id, 'hex')
-    this.priority = priorityOf(options.priority, (why) => uploadFault('UPLOAD_INVALID', { why }))
+    this.priority = checkedPriority(options.priority)
     this.pacer = new Pacer(options.bytesPerSecondMax ?? 0, () => host.transferLine('upload').pump())
     this.opened = this.opening.promise
     this.sealed = this.sealing.promise
@@ -143,6 +143,13 @@ export class Upload {
     this.setPaused(false)
   }
 
+  /** Among the uploads of this client, from now on. Faults: `UPLOAD_INVALID`. */
+  prioritize(priority: PriorityName): void {
+    this.priority = checkedPriority(priority)
+    this.attempt?.prioritize(this.priority)
+    this.report()
+  }
+
   /** Gives it up, at the hub too if the hub can be told; resolves when file and journal are closed. After `sealed` without effect. */
   async cancel(): Promise<void> {
     if (this.counters.state === 'sealed') return
@@ -173,6 +180,11 @@ export class Upload {
     this.attempt?.pause(isPaused)
   }
 
+  private obey({ priority, paused }: TransferWish): void {
+    if (priority !== undefined) this.prioritize(priority)
+    if (paused !== undefined) this.setPaused(paused)
+  }
+
   private async run(): Promise<void> {
     const { options } = this
     const fixedId = options.id === undefined ? null : Buffer.from(options.id, 'hex')
@@ -182,10 +194,13 @@ export class Upload {
         if (changed === null) break
         if (restarts === RESTARTS_MAX) throw changed
         await this.wait(RESTART_MS_FIRST * 2 ** restarts)
+        const { id } = this
         this.contentId = randomBytes(CONTENT_ID_BYTES)
+        this.host.transferRenamed?.(id, this.id)
         options.onRestart?.(this.id, changed)
       }
       this.end('sealed')
+      this.host.transferDone?.(this.id)
       this.opening.resolve()
       this.sealing.resolve()
     } catch (error) {
@@ -229,6 +244,7 @@ export class Upload {
         onOpened: () => this.opening.resolve(),
         onProgress: () => this.report(),
         report: () => this.standing(),
+        obey: (wish) => this.obey(wish),
       })
       this.attempt = attempt
       if (this.isPaused) attempt.pause(true)
@@ -327,7 +343,7 @@ export class Upload {
   private standing(): TransferReport {
     const { name, size, storedBytes: doneBytes, bytesPerSecond, secondsLeft, state, fault } = this.progress
     const progress = { name, size, doneBytes, bytesPerSecond, secondsLeft, state, fault }
-    return { direction: 'upload', id: this.id, priority: this.options.priority ?? 'normal', ...progress }
+    return { direction: 'upload', id: this.id, priority: PRIORITY_NAMES[this.priority] as PriorityName, ...progress }
   }
 
   private end(state: UploadState): void {
@@ -352,6 +368,9 @@ export class Upload {
     }, PROGRESS_MS)
   }
 }
+
+const checkedPriority = (name: PriorityName | undefined): Priority =>
+  priorityOf(name, (why) => uploadFault('UPLOAD_INVALID', { why }))
 
 const expired = (where: string): Fault => clientFault('TRANSFER_EXPIRED', { where })
 const cancelled = (where: string): Fault => clientFault('TRANSFER_CANCELLED', { where })
