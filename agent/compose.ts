@@ -36,7 +36,8 @@ import {
   Supervisor,
 } from '#agent/runtime/mod.ts'
 import { openSpool } from '#agent/spool/mod.ts'
-import { asFault, type Fault, systemClock } from '#protocol/base/mod.ts'
+import { asFault, Fault, systemClock } from '#protocol/base/mod.ts'
+import { decodeText } from '#protocol/fields/mod.ts'
 import { type AgentStatus, agentFault, type Log, StatusFile, statusOf, WishFolder } from './telemetry/mod.ts'
 
 /** The agent's folder: identity, spool, flows' own files, status.json. */
@@ -81,13 +82,16 @@ export const lintEntries: Entries = [...builtinComponents, ...hubComponents(null
 
 /** A flow file from disk. Faults: `FLOW_FILE_UNREADABLE`, `FIELD_*`, `YAML_*`. */
 export async function readFlow(path: string): Promise<{ flow: FlowFile | null; faults: readonly Fault[] }> {
-  let text: string
+  let bytes: Buffer
   try {
-    text = await readFile(path, 'utf8')
+    bytes = await readFile(path)
   } catch (cause) {
-    return { flow: null, faults: [agentFault('FLOW_FILE_UNREADABLE', { where: path, cause })] }
+    const why = (cause as NodeJS.ErrnoException).code ?? 'unknown'
+    return { flow: null, faults: [agentFault('FLOW_FILE_UNREADABLE', { where: path, why, cause })] }
   }
-  const parsed = parseFlowFile(text, { file: path, registry: registryOf(lintEntries) })
+  const decoded = decodeText(bytes, { file: path })
+  if (!decoded.ok) return { flow: null, faults: decoded.fault }
+  const parsed = parseFlowFile(decoded.value, { file: path, registry: registryOf(lintEntries) })
   return parsed.ok ? { flow: parsed.value, faults: [] } : { flow: null, faults: parsed.fault }
 }
 
@@ -251,7 +255,9 @@ export function tryComponents(flow: FlowFile, path: string): Fault | null {
     componentsOf(flow, { entries: lintEntries.map(withoutServices), context, pool: null })
     return null
   } catch (error) {
-    return asFault(error, path)
+    const { code, message, remedy, where, cause, details } = asFault(error)
+    const at = where === null ? path : `${path}: ${where}`
+    return new Fault(code, { meaning: message, remedy }, { ...details, where: at, cause })
   }
 }
 

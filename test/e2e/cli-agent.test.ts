@@ -220,6 +220,32 @@ t.test('what arrived can be told from what did not: a message sent by the progra
   t.equal(delivery.message(0).key.toString(), 'k')
 })
 
+t.test('flow lint: encodings, topics, expressions, what cannot be read', async (t) => {
+  const file = (name: string, text: string | Buffer): string => {
+    const path = join(hub.dir, name)
+    writeFileSync(path, text)
+    return path
+  }
+  const flow = (topic: string, more = '') =>
+    `flow: a\nsource:\n  directory: { path: x }\n${more}destination:\n  hub: { topic: '${topic}' }\n`
+  const where = 'channels:\n  - filter: { where: "a != " }\n'
+  const gbk = Buffer.concat([Buffer.from('flow: a\n# '), Buffer.from([0xd5, 0xc5]), Buffer.from('\n')])
+  const cases: [string, RegExp][] = [
+    [file('gbk.yaml', gbk), /YAML_ENCODING at .*gbk\.yaml.*GBK/],
+    [file('pattern.yaml', flow('permits/#')), /FIELD_CHECK at .*pattern\.yaml:5:.* destination\.hub\.topic.*\+ #/],
+    [file('levels.yaml', flow('permits//{a}')), /FIELD_CHECK.*a level is empty/],
+    [file('where.yaml', flow('permits/{a}', where)), /EXPRESSION_SYNTAX at .*where\.yaml: filter/],
+    [join(hub.dir, 'none.yaml'), /FLOW_FILE_UNREADABLE at .*none\.yaml.*ENOENT/],
+    [hub.dir, /FLOW_FILE_UNREADABLE.*EISDIR/],
+  ]
+  const good = file('good.yaml', flow('{a}/{b}'))
+  const linted = await run('agent', ['flow', 'lint', good, ...cases.map(([path]) => path)])
+  t.equal(linted.code, 1)
+  const lines = linted.stderr.trim().split('\n')
+  t.equal(lines.length, cases.length, linted.stderr)
+  for (const [i, [, wanted]] of cases.entries()) t.match(lines[i], wanted)
+})
+
 t.test('what nobody could read stays in the queue', async (t) => {
   await hub.enroll('reader', { publish: ['cli'], consume: ['cli'] })
   const as = ['--data', dirOf('reader')]

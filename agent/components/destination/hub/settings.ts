@@ -1,6 +1,7 @@
 // Settings of the `hub` destination.
 
-import { ATTRIBUTE_MS_MAX } from '#protocol/codec/mod.ts'
+import { asFault } from '#protocol/base/mod.ts'
+import { ATTRIBUTE_MS_MAX, checkTopic } from '#protocol/codec/mod.ts'
 import { f, type Infer } from '#protocol/fields/mod.ts'
 import { BODY_BYTES_MAX } from '#protocol/frame/mod.ts'
 
@@ -11,6 +12,7 @@ export const hubDestinationSettings = f.object({
     doc: 'Topic of the messages; `{field}` stands for that field of the row',
     maxLength: 255,
     example: 'division/{level}',
+    check: topicProblem,
   }),
   key: f.text({
     doc: 'Field whose value identifies the record; becomes the message key',
@@ -50,3 +52,13 @@ export const hubDestinationSettings = f.object({
 })
 
 export type HubDestinationSettings = Infer<typeof hubDestinationSettings>
+
+/** A topic that no row could make one that the hub takes. */
+function topicProblem(template: string): string | null {
+  try {
+    checkTopic(template.replace(/\{[^{}]+\}/g, 'x'))
+    return null
+  } catch (error) {
+    return asFault(error).message
+  }
+}
