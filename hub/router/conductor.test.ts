@@ -364,3 +364,33 @@ t.test('what fails as a whole is tried again, in its order', async (t) => {
   )
   t.same(hub.faults, ['DIRECTORY_IO', 'DIRECTORY_IO', 'DIRECTORY_IO'])
 })
+
+t.test('what waits for a content, and all behind it, holds up no other lane, and goes on in its order', async (t) => {
+  const hub = await Hub.open(t, t.testdir())
+  const made = await hub.declare('made')
+  let isWhole = false
+  const calls: string[] = []
+  hub.pipe('p', (items) => {
+    calls.push(...items.map(({ row }) => String(row.n)))
+    const waits = !isWhole && items.some(({ row }) => row.n === 100 || row.n === 150)
+    if (waits) throw componentFault('DIRECTORY_IO', { retry: true, content: 'a'.repeat(32) })
+    return items
+  })
+  for (const n of upTo(100, 189)) await hub.send('a', [{ body: `{"n":${n}}`, headers: JSON_HEADERS }])
+  hub.conduct(() => ({ ways: [way('p', ['made'], 'p')] }))
+  for (const n of upTo(0, 19)) await hub.send('b', [{ body: `{"n":${n}}`, headers: JSON_HEADERS }])
+  while (made.depth < 20) await new Promise((resolve) => setImmediate(resolve))
+  const tries = calls.filter((n) => n === '100').length
+  while (calls.filter((n) => n === '100').length < tries + 2) await new Promise((resolve) => setImmediate(resolve))
+  t.same(
+    await hub.bodies('made'),
+    upTo(0, 19).map((n) => `{"n":${n}}`),
+  )
+  t.ok(calls.length < 1_000, 'nothing is made in vain again and again')
+  isWhole = true
+  await hub.routed()
+  t.same(
+    await hub.bodies('made'),
+    upTo(100, 189).map((n) => `{"n":${n}}`),
+  )
+})

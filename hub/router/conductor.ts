@@ -4,7 +4,8 @@
 //
 // Batches are worked on side by side, and conveyed lane by lane in their order: one stream's messages stay in theirs. Pipelines that
 // keep something see them in it, too. Whatever cannot be done for now (a full queue, a full store) is waited for; the router's
-// queue grows meanwhile, and its limits hold back the senders.
+// queue grows meanwhile, and its limits hold back the senders. Large content that is not whole is another matter: one sender has it, who may
+// never send the rest. Messages that want it go back, with what was taken behind them in their lane, and the lane rests.
 
 import type { HubStore, Lane, Lease, Leaving, MadePlacement, Placed, Queue, Target } from '#hub/store/mod.ts'
 import { placesOf } from '#hub/store/mod.ts'
@@ -47,10 +48,13 @@ export type ConductorOptions = {
   readonly onFault: (fault: Fault) => void
 }
 
-/** `before`: all before it in its lane is on its way to the disk. `onConveying`: it is itself. */
-type Turn = { readonly before: Promise<void>; readonly onConveying: () => void }
+/** `before`: all before it in its lane is on its way to the disk; false: it went back to the queue. `onConveying`: it is itself. */
+type Turn = { readonly before: Promise<boolean>; readonly onConveying: () => void }
 
-const AT_ONCE: Turn = { before: Promise.resolve(), onConveying: () => undefined }
+const AT_ONCE: Turn = { before: Promise.resolve(true), onConveying: () => undefined }
+
+/** What came before has gone back, and so does this. */
+class WentBack extends Error {}
 
 type Ready = {
   readonly plan: Plan
@@ -66,8 +70,10 @@ export class Conductor {
   private readonly options: ConductorOptions
   private readonly places: Places
   private readonly stopping = new AbortController()
-  /** Resolves when the last of each lane is on its way to the disk: the next waits for it. */
-  private readonly lanes = new Map<Lane, Promise<void>>()
+  /** Resolves when the last of each lane is on its way to the disk: the next waits for it. False: it went back. */
+  private readonly lanes = new Map<Lane, Promise<boolean>>()
+  /** Lanes whose next message waits for a content, and for how long the last time. */
+  private readonly resting = new Map<Lane, { readonly waitMs: number; readonly isOver: boolean }>()
   private readonly leases = new Set<Lease>()
   private bytes = 0
   private readonly running = new Set<Promise<void>>()
@@ -137,22 +143,28 @@ export class Conductor {
   private pump(): void {
     const { store, queue } = this.options
     while (!this.signal.aborted && store.readable && this.leases.size < LEASES_MAX && this.bytes < LEASES_BYTES_MAX) {
-      const lease = store.take(queue, LEASE_MESSAGES_MAX, this)
+      const lease = store.take(queue, LEASE_MESSAGES_MAX, this, (lane) => this.isOpen(lane))
       if (lease === null) return
       this.launch(lease)
     }
   }
 
+  /** Of a lane that has rested the first message goes alone: it may have to go back again. */
+  private isOpen(lane: Lane): boolean {
+    const rest = this.resting.get(lane)
+    return rest === undefined || (rest.isOver && !this.lanes.has(lane))
+  }
+
   private launch(lease: Lease): void {
     const { lane } = lease
-    const before = this.lanes.get(lane) ?? Promise.resolve()
+    const before = this.lanes.get(lane) ?? Promise.resolve(true)
     const { bytes } = lease.entry
     this.leases.add(lease)
     this.bytes += bytes
-    const turn = Promise.withResolvers<void>()
+    const turn = Promise.withResolvers<boolean>()
     this.lanes.set(lane, turn.promise)
-    void this.run(() => this.work(lease, { before, onConveying: turn.resolve })).finally(() => {
-      turn.resolve()
+    void this.run(() => this.work(lease, { before, onConveying: () => turn.resolve(true) })).finally(() => {
+      turn.resolve(false)
       this.leases.delete(lease)
       this.bytes -= bytes
       if (this.lanes.get(lane) === turn.promise) this.lanes.delete(lane)
@@ -182,24 +194,41 @@ export class Conductor {
         const ready = await this.prepare(lease, { before, uses, held })
         await this.commit(ready, turn)
         this.conveyed += lease.count
+        this.resting.delete(lease.lane)
         return
       } catch (error) {
-        if (this.signal.aborted) break
+        if (this.signal.aborted || error instanceof WentBack) break
         fault = asFault(error, `queue ${lease.lane.queue.info.name}`)
         this.options.onFault(fault)
       } finally {
         for (const use of uses) await use.end()
       }
-      await this.pause(waitMs, fault.details.content)
+      const { content } = fault.details
+      if (typeof content === 'string') {
+        void this.run(() => this.rest(lease.lane, content))
+        break
+      }
+      await this.pause(waitMs)
     }
     await before
     this.options.store.giveBack([{ ...lease, attempt: lease.attempt - 1 }], '')
   }
 
+  /** Nothing is taken of the lane until more may be there of a content. */
+  private async rest(lane: Lane, content: string): Promise<void> {
+    const before = this.resting.get(lane)
+    if (before?.isOver === false) return
+    const waitMs = before === undefined ? RETRY_MS_MIN : Math.min(2 * before.waitMs, RETRY_MS_MAX)
+    this.resting.set(lane, { waitMs, isOver: false })
+    await this.pause(waitMs, content)
+    this.resting.set(lane, { waitMs, isOver: true })
+    this.wake()
+  }
+
   /** What is to be conveyed; pipelines that are in use until it is are in `uses`. */
   private async prepare(
     lease: Lease,
-    { before, uses, held }: { readonly before: Promise<void>; readonly uses: Use[]; readonly held: DisposableStack },
+    { before, uses, held }: { readonly before: Promise<boolean>; readonly uses: Use[]; readonly held: DisposableStack },
   ): Promise<Ready> {
     const taken = this.open(lease)
     if (taken === null) return this.damaged(lease)
@@ -224,7 +253,7 @@ export class Conductor {
     }
     const states: { name: string; text: string }[] = []
     // One that keeps something sees the messages of a lane in their order, and all who use several of them take them in one order.
-    if (passages.some(({ pipeline }) => pipeline.keeps)) await before
+    if (passages.some(({ pipeline }) => pipeline.keeps)) await goneOn(before)
     for (const { passage, pipeline } of passages.toSorted((a, b) => (a.pipeline.name < b.pipeline.name ? -1 : 1))) {
       const use = await pipeline.use()
       if (pipeline.keeps) uses.push(use)
@@ -272,8 +301,7 @@ export class Conductor {
     const placed: Placed[] = []
     try {
       for (const draft of plan.drafts) placed.push(await this.keep(draft))
-      await before
-      // What came before has gone back to the queue, and so does this.
+      await goneOn(before)
       this.signal.throwIfAborted()
       const leaving = await this.whenAdmitted(() => plan.leaving.map((one) => this.admit(one, batch)))
       const made = await this.whenAdmitted(() => placed.map((one) => this.admitMade(one)))
@@ -368,7 +396,7 @@ export class Conductor {
   }
 
   /** Ends early when the hub stops, or more comes of a content that is waited for. */
-  private async pause(ms: number, content?: unknown): Promise<void> {
+  private async pause(ms: number, content?: string): Promise<void> {
     if (this.signal.aborted) return
     using following = new DisposableStack()
     await new Promise<void>((resolve) => {
@@ -379,10 +407,14 @@ export class Conductor {
       }
       const timer = setTimeout(done, ms)
       this.signal.addEventListener('abort', done)
-      if (typeof content === 'string' && this.options.documents !== undefined)
+      if (content !== undefined && this.options.documents !== undefined)
         following.use(this.options.documents.whenWhole(content, done))
     })
   }
+}
+
+async function goneOn(before: Promise<boolean>): Promise<void> {
+  if (!(await before)) throw new WentBack()
 }
 
 const isLimited = ({ info }: Queue): boolean => info.policy.messagesMax > 0 || info.policy.bytesMax > 0

@@ -38,6 +38,8 @@ export type QueueCounters = {
   redriven: number
 }
 
+const ANY = (): boolean => true
+
 export class Queue {
   readonly info: QueueInfo
   readonly lanes = new Map<number, Lane>()
@@ -114,16 +116,17 @@ export class Queue {
   }
 
   /**
-   * The next messages for `holder`, at most `messagesMax`, all of one batch; `null` when there are none for it now.
+   * The next messages for `holder`, at most `messagesMax`, all of one batch; `null` when there are none for it now. Lanes that are not
+   * `open` to it are passed over.
    */
-  take(messagesMax: number, holder: object, nowMs: number): Lease | null {
+  take(messagesMax: number, holder: object, nowMs: number, open: (lane: Lane) => boolean = ANY): Lease | null {
     if (this.forgotten) return null
     const urgentFirst = this.urgentRun < RUN_OF_ONE_PRIORITY
     const normalFirst = this.normalRun < RUN_OF_ONE_PRIORITY
     const later = normalFirst ? [PRIORITY_NORMAL, PRIORITY_BULK] : [PRIORITY_BULK, PRIORITY_NORMAL]
     const order = urgentFirst ? [PRIORITY_URGENT, ...later] : [...later, PRIORITY_URGENT]
     for (const priority of order) {
-      const lease = this.takeOf(priority, messagesMax, holder, nowMs)
+      const lease = this.takeOf(priority, (lane) => (open(lane) ? lane.take(messagesMax, holder, nowMs) : null))
       if (lease === null) continue
       this.urgentRun = priority === PRIORITY_URGENT ? this.urgentRun + 1 : 0
       if (priority !== PRIORITY_URGENT) this.normalRun = priority === PRIORITY_NORMAL ? this.normalRun + 1 : 0
@@ -152,11 +155,11 @@ export class Queue {
     return first
   }
 
-  private takeOf(priority: number, messagesMax: number, holder: object, nowMs: number): Lease | null {
+  private takeOf(priority: number, take: (lane: Lane) => Lease | null): Lease | null {
     const lanes = this.turns[priority] as Lane[]
     for (let tries = lanes.length; tries > 0; tries--) {
       const lane = lanes[0] as Lane
-      const lease = lane.hasReady ? lane.take(messagesMax, holder, nowMs) : null
+      const lease = lane.hasReady ? take(lane) : null
       // Lanes take turns; one alone needs none.
       if (lanes.length > 1) lanes.push(lanes.shift() as Lane)
       if (lease !== null) return lease

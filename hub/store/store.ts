@@ -23,7 +23,7 @@ import type { Engine, EngineOptions, GroupWritten, Work } from './engine.ts'
 import type { NewEntry, Selection } from './entry.ts'
 import { Fates } from './fates.ts'
 import { storeFault } from './faults.ts'
-import type { Lease } from './lane.ts'
+import type { Lane, Lease } from './lane.ts'
 import { LaneBook } from './lane-book.ts'
 import { APPEND_OVERHEAD_BYTES, ENTRY_OVERHEAD_BYTES, EXPIRED_PER_TAKE, TRACE_PLACES_MAX } from './limits.ts'
 import { encodeVersion, type MigrationProgress, openEngine, STORE_VERSION } from './migrate.ts'
@@ -372,10 +372,10 @@ export class HubStore {
   }
 
   /** The next messages of a queue for `holder`; what has expired meanwhile is taken away. */
-  take(queue: Queue, messagesMax: number, holder: object): Lease | null {
+  take(queue: Queue, messagesMax: number, holder: object, open?: (lane: Lane) => boolean): Lease | null {
     const nowMs = this.clock.wallMs()
     for (let expired = 1; ; expired++) {
-      const lease = queue.take(messagesMax, holder, nowMs)
+      const lease = queue.take(messagesMax, holder, nowMs, open)
       if (lease === null) return null
       if (lease.entry.expiresAtMs === 0 || lease.entry.expiresAtMs > nowMs) return lease
       // It was not delivered.
