@@ -226,7 +226,7 @@ export const builtinComponents: readonly ComponentEntry[] = [
   defineComponent({
     kind: 'channel',
     type: 'envelope',
-    doc: 'MIME multipart, SOAP 1.1 and 1.2, SOAP with attachments, MTOM/XOP: put around documents, or taken off',
+    doc: 'MIME multipart, web forms, SOAP 1.1 and 1.2, SOAP with attachments, MTOM/XOP: put around documents, or taken off',
     settings: envelopeSettings,
     turns: documentTurns,
     create: (settings, context) => new EnvelopeChannel(settings, context),

@@ -172,6 +172,13 @@ export const samples: readonly Sample[] = [
     bad: { id: '<a>' },
   },
   {
+    name: 'envelope form',
+    type: 'envelope',
+    settings: { format: 'form', direction: 'wrap', field: 'id', documentName: 'scan' },
+    good: { id: 'a', form: { n: 1 } },
+    bad: { id: 'a', form: { n: { m: 1 } } },
+  },
+  {
     name: 'script',
     type: 'script',
     settings: {

@@ -1,4 +1,4 @@
-// Channel `envelope`: MIME multiparts and SOAP messages around documents, put on and taken off.
+// Channel `envelope`: MIME multiparts, web forms and SOAP messages around documents, put on and taken off.
 //
 // Own code rather than a library for mail: those guess what a broken message may mean, and here two readers of one message must see the
 // same. Attachments are never opened themselves. Stateless; the same input gives the same output, boundaries and ids included.

@@ -21,6 +21,11 @@ export const envelopeFault = declareFaults('components', {
     meaning: 'a part is not in the transfer encoding or character set that it names',
     remedy: 'Have its sender correct the part, or what its headers say of it',
   },
+  FORM_VALUE_INVALID: {
+    meaning: 'a value of the row cannot be one of a form',
+    remedy:
+      'Give an object of texts, numbers, true or false by name, or lists of them, in the field that `formField` names',
+  },
   SOAP_INVALID: {
     meaning: 'the document is not a SOAP message',
     remedy: 'Have its sender correct it, or correct `format`',

@@ -28,6 +28,7 @@ const SNIPPETS = [
   'Content-Type: multipart/mixed; boundary=b\r\n',
   'Content-Transfer-Encoding: base64\r\n',
   'Content-ID: <x>\r\n',
+  'Content-Disposition: form-data; name="_charset_"; filename="a/b"\r\n',
   '<',
   '>',
   '</s:Body>',
@@ -58,12 +59,20 @@ async function samples(): Promise<{ settings: object; bytes: Buffer; row: Row }[
     { format: 'soap', soapVersion: '1.2' },
     { format: 'swa' },
     { format: 'mtom', extract: ['b'], headers: 'inside' },
+    { format: 'form' },
   ]) {
-    const row = wrap.format === 'soap' ? { soapHeaders } : { soapHeaders, attachments }
+    const row = wrap.format === 'soap' ? { soapHeaders } : { soapHeaders, attachments, form: { a: ['1', '甲'] } }
     const { items, fault } = await run({ ...wrap, direction: 'wrap' }, fileOf(document, row))
     t.equal(fault, '')
     const { format, headers = 'outside' } = wrap
-    const settings = { format, headers, direction: 'unwrap', nested: true, onFault: 'pass', lf: format === 'swa' }
+    const settings = {
+      format,
+      headers,
+      direction: 'unwrap',
+      nested: format !== 'form',
+      onFault: 'pass',
+      lf: format === 'swa',
+    }
     found.push({ settings, bytes: bytesOf(items[0]), row: items[0]?.row ?? {} })
   }
   return found

@@ -23,10 +23,13 @@ const SINGLE: ReadonlySet<string> = new Set([
 ])
 
 /** `block` is without the empty line at its end. Faults: `MIME_INVALID`, `MIME_LIMIT`, `MIME_ENCODING`. */
-export function parseHeaders(block: Buffer, { where, lf }: { readonly where: string; readonly lf: boolean }): Headers {
+export function parseHeaders(
+  block: Buffer,
+  { where, lf, charset = 'utf-8' }: { readonly where: string; readonly lf: boolean; readonly charset?: string },
+): Headers {
   const headers = new Map<string, string>()
   if (block.length === 0) return headers
-  const lines = decoded(block, 'utf-8', where).split(lf ? /\r?\n/ : '\r\n')
+  const lines = decoded(block, charset, where).split(lf ? /\r?\n/ : '\r\n')
   if (lines.at(-1) === '') lines.pop()
   let name = ''
   for (const line of lines) {
@@ -53,9 +56,14 @@ export function parseHeaders(block: Buffer, { where, lf }: { readonly where: str
 
 /**
  * `type/subtype; name=value; …` with RFC 2231: parameters in pieces (`name*0=`), in another character set (`name*=UTF-8''…`), or both.
- * The value comes in lower case. Faults: `MIME_INVALID`, `MIME_LIMIT`, `MIME_ENCODING`.
+ * The value comes in lower case. In a form (`asForm`) names have no pieces and character sets, and a backslash stands for itself unless it
+ * comes before another one or a quote: browsers write it as it is. Faults: `MIME_INVALID`, `MIME_LIMIT`, `MIME_ENCODING`.
  */
-export function parseParameterized(text: string, where: string): Parameterized {
+export function parseParameterized(
+  text: string,
+  where: string,
+  { asForm = false }: { readonly asForm?: boolean } = {},
+): Parameterized {
   const [, value = '', rest = ''] = /^([^;]*)(.*)$/s.exec(text) ?? []
   const given = new Map<string, string>()
   let at = 0
@@ -72,12 +80,13 @@ export function parseParameterized(text: string, where: string): Parameterized {
     }
     const name = (found[1] as string).toLowerCase()
     if (given.has(name)) throw invalid(where, `parameter ${name} is there twice`)
-    given.set(name, found[2] === undefined ? (found[3] as string) : found[2].replace(/\\(.)/gs, '$1'))
+    const quoted = asForm ? /\\(["\\])/g : /\\(.)/gs
+    given.set(name, found[2] === undefined ? (found[3] as string) : found[2].replace(quoted, '$1'))
     if (given.size > PARAMETERS_MAX)
       throw envelopeFault('MIME_LIMIT', { where, why: `more than ${PARAMETERS_MAX} parameters` })
     at += found[0].length
   }
-  return { value: value.trim().toLowerCase(), parameters: joined(given, where) }
+  return { value: value.trim().toLowerCase(), parameters: asForm ? given : joined(given, where) }
 }
 
 /** RFC 2231, sections 3 and 4. What says its character set goes before what does not. */

@@ -12,6 +12,9 @@ export const HEADERS_MAX = 64
 export const HEADER_BYTES_MAX = 16 * KIB
 /** Parameters of one header, pieces of RFC 2231 counted one by one. */
 export const PARAMETERS_MAX = 64
+/** Values of a form, which become a field of a row; files have the bound of the document. */
+export const FORM_VALUES_BYTES_MAX = 1024 * KIB
+export const FORM_NAME_CHARS_MAX = 1_000
 /** RFC 2046, section 5.1.1. */
 export const BOUNDARY_CHARS_MAX = 70
 /** RFC 2045, section 6.8. */

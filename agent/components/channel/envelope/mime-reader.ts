@@ -16,7 +16,12 @@ export type Part = {
   readonly contentId: string | null
   readonly name: string | null
   readonly bytes: Buffer
+  /** Of a file in a form. */
+  readonly formName?: string
 }
+
+/** What stands between two delimiters, in its transfer encoding. */
+export type Entity = { readonly headers: Headers; readonly body: Buffer; readonly where: string }
 
 export type MimeOptions = {
   readonly partsMax: number
@@ -51,6 +56,18 @@ export function parseMultipart(bytes: Buffer, type: Parameterized, options: Mime
     seen.add(contentId)
   }
   return parts
+}
+
+/** The same one level deep, and not decoded. `charset` is that of the headers. */
+export function parseEntities(
+  bytes: Buffer,
+  type: Parameterized,
+  { partsMax, lf, charset }: { readonly partsMax: number; readonly lf: boolean; readonly charset: string },
+): Entity[] {
+  return entitiesOf(bytes, boundaryOf(type), { where: 'the message', lf, partsMax }).map((entity, i) => {
+    const where = `part ${i + 1}`
+    return { ...splitEntity(entity, { where, lf, charset }), where }
+  })
 }
 
 type Collecting = MimeOptions & { readonly depth: number; readonly where: string; readonly parts: Part[] }
@@ -150,21 +167,21 @@ function partOf(entity: Buffer, { where, lf }: { readonly where: string; readonl
 /** Headers, an empty line, the body. Headers may be missing; without an empty line there is no body (RFC 2046, section 5.1.1). */
 function splitEntity(
   bytes: Buffer,
-  { where, lf }: { readonly where: string; readonly lf: boolean },
+  { where, lf, charset = 'utf-8' }: { readonly where: string; readonly lf: boolean; readonly charset?: string },
 ): { headers: Headers; body: Buffer } {
   let at = 0
   for (let end = bytes.indexOf(LF); end !== -1; end = bytes.indexOf(LF, at)) {
     const lineEnd = end > 0 && bytes[end - 1] === CR ? end - 1 : end
     if (lineEnd === end && !lf) throw invalid(where, 'a header ends in LF alone', end)
     if (lineEnd <= at)
-      return { headers: parseHeaders(bytes.subarray(0, at), { where, lf }), body: bytes.subarray(end + 1) }
+      return { headers: parseHeaders(bytes.subarray(0, at), { where, lf, charset }), body: bytes.subarray(end + 1) }
     at = end + 1
     if (at > HEADER_BYTES_MAX) break
   }
   if (bytes.length > HEADER_BYTES_MAX) {
     throw envelopeFault('MIME_LIMIT', { where, why: `headers longer than ${HEADER_BYTES_MAX} bytes` })
   }
-  return { headers: parseHeaders(bytes, { where, lf }), body: Buffer.alloc(0) }
+  return { headers: parseHeaders(bytes, { where, lf, charset }), body: Buffer.alloc(0) }
 }
 
 /** Without a Content-Transfer-Encoding bytes are as they are: HTTP has none. */

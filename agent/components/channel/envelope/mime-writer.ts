@@ -31,14 +31,21 @@ export function writeMultipart(
   readonly contentType: string
   readonly parameters: readonly (readonly [string, string])[]
 } {
-  const encoded = parts.map((part) => encodedPart(part, encoding))
-  const boundary = boundaryFor(encoded)
+  const { bytes, boundary } = enclosed(parts.map((part) => encodedPart(part, encoding)))
+  const all = [...parameters, ['boundary', boundary] as const]
+  return { bytes, contentType: parameterized(`multipart/${subtype}`, all), parameters: all }
+}
+
+/** As it stands between delimiters. */
+export type EncodedPart = { readonly head: Buffer; readonly body: Buffer }
+
+export function enclosed(parts: readonly EncodedPart[]): { readonly bytes: Buffer; readonly boundary: string } {
+  const boundary = boundaryFor(parts)
   const delimiter = Buffer.from(`--${boundary}\r\n`)
   const chunks: Buffer[] = []
-  for (const { head, body } of encoded) chunks.push(delimiter, head, body, LINE_BREAK)
+  for (const { head, body } of parts) chunks.push(delimiter, head, body, LINE_BREAK)
   chunks.push(Buffer.from(`--${boundary}--\r\n`))
-  const all = [...parameters, ['boundary', boundary] as const]
-  return { bytes: Buffer.concat(chunks), contentType: parameterized(`multipart/${subtype}`, all), parameters: all }
+  return { bytes: Buffer.concat(chunks), boundary }
 }
 
 /** An id that others of the same message do not have; the same for the same bytes in the same place. */
@@ -47,7 +54,7 @@ export const contentIdFor = (bytes: Uint8Array, number: number): string =>
 
 const LINE_BREAK = Buffer.from('\r\n')
 
-function encodedPart(part: PartToWrite, wanted: MultipartOptions['encoding']): { head: Buffer; body: Buffer } {
+function encodedPart(part: PartToWrite, wanted: MultipartOptions['encoding']): EncodedPart {
   const { mediaType, contentId, name, disposition, headers = [], bytes } = part
   const isText = /^text\/|[/+](?:xml|json)\b/.test(mediaType)
   const encoding = wanted === 'quoted-printable' && !isText ? 'base64' : wanted
@@ -76,7 +83,7 @@ function encodedBody(bytes: Buffer, encoding: MultipartOptions['encoding']): Buf
 }
 
 /** A boundary that occurs in no part, which chance alone makes true; looked for all the same. */
-function boundaryFor(parts: readonly { readonly head: Buffer; readonly body: Buffer }[]): string {
+function boundaryFor(parts: readonly EncodedPart[]): string {
   const hash = createHash('sha256')
   for (const { head, body } of parts) hash.update(`${head.length} ${body.length} `).update(head).update(body)
   const digest = hash.digest('hex')

@@ -3,15 +3,15 @@
 import { f, type Infer } from '#protocol/fields/mod.ts'
 import { documentSettings } from '../../document.ts'
 import { DOCUMENT_BYTES_MAX } from '../../limits.ts'
-import { EXTRACT_BYTES_DEFAULT, PARTS_DEFAULT, PARTS_MAX, SOAP_HEADERS_MAX } from './limits.ts'
+import { EXTRACT_BYTES_DEFAULT, FORM_NAME_CHARS_MAX, PARTS_DEFAULT, PARTS_MAX, SOAP_HEADERS_MAX } from './limits.ts'
 
 const fieldName = (doc: string, fallback: string) => f.text({ doc, maxLength: 200, default: fallback })
 const EXPANDED = /^\{[^{}\s]+\}[^{}\s:]+$/
 
 export const envelopeSettings = f.object(
   {
-    format: f.choice(['multipart', 'soap', 'swa', 'mtom'], {
-      doc: 'MIME multipart; SOAP 1.1 and 1.2; SOAP with attachments; SOAP with MTOM/XOP',
+    format: f.choice(['multipart', 'soap', 'swa', 'mtom', 'form'], {
+      doc: 'MIME multipart; SOAP 1.1 and 1.2; SOAP with attachments; SOAP with MTOM/XOP; a web form (multipart/form-data)',
     }),
     direction: f.choice(['wrap', 'unwrap'], { doc: 'put the envelope on, or take it off' }),
     ...documentSettings,
@@ -38,6 +38,16 @@ export const envelopeSettings = f.object(
     transferEncoding: f.choice(['binary', 'base64', 'quoted-printable'], {
       doc: 'wrap: Content-Transfer-Encoding of parts; quoted-printable for text, base64 for the others; mail needs one of these two',
       default: 'binary',
+    }),
+    formField: fieldName('form: field with its values by name; a list where a name comes several times', 'form'),
+    documentName: f.text({
+      doc: 'form: name of the part that is the document; left out: unwrap takes the first file, wrap names it file',
+      maxLength: FORM_NAME_CHARS_MAX,
+      optional: true,
+    }),
+    formCharset: f.choice(['utf-8', 'gb18030', 'big5', 'shift_jis', 'euc-kr', 'windows-1252'], {
+      doc: 'unwrap form: encoding of names, and of values that do not say theirs',
+      default: 'utf-8',
     }),
     soapVersion: f.choice(['1.1', '1.2'], { doc: 'wrap: version of SOAP; unwrap takes both', default: '1.1' }),
     action: f.text({
@@ -79,7 +89,9 @@ export const envelopeSettings = f.object(
     }),
   },
   {
-    check: ({ format, direction, field, attachments, extract }) => {
+    check: ({ format, direction, field, attachments, extract, transferEncoding, nested }) => {
+      if (format === 'form' && (transferEncoding !== 'binary' || nested))
+        return 'a form has neither transfer encodings nor multiparts inside'
       if (extract.length > 0 && (format !== 'mtom' || direction === 'unwrap'))
         return '`extract` is for wrapping in mtom'
       return field !== undefined && direction === 'unwrap' && format !== 'soap' && attachments === 'items'

@@ -5,6 +5,7 @@ import { documentOf, withDocument } from '../../document.ts'
 import { decodeXml, type XmlParser } from '../../xml/mod.ts'
 import { attachedValue } from '../attached.ts'
 import { envelopeFault } from './faults.ts'
+import { readForm } from './form-reader.ts'
 import { decoded, type Headers, type Parameterized, parseParameterized } from './header.ts'
 import { type Part, parseMultipart, splitMessage } from './mime-reader.ts'
 import type { EnvelopeSettings } from './settings.ts'
@@ -20,7 +21,35 @@ export async function unwrap(item: Item, settings: EnvelopeSettings, parser: Xml
     const { root, others } = partsOf(opened, settings)
     return itemsOf(item, { document: root.bytes, mediaType: root.mediaType, name: root.name, others }, settings)
   }
+  if (settings.format === 'form') return form(item, opened, settings)
   return soap(item, opened, { settings, parser })
+}
+
+/** The document is the file that `documentName` names, else the first; of a form without files its values, as JSON. */
+function form(item: Item, { type, body }: Opened, settings: EnvelopeSettings): readonly Item[] {
+  const { partsMax, lf, formCharset, formField, documentName } = settings
+  if (type === null) throw envelopeFault('CONTENT_TYPE_MISSING', {})
+  if (type.value !== 'multipart/form-data')
+    throw envelopeFault('CONTENT_TYPE_INVALID', { why: `${type.value} is no form` })
+  const { values, files } = readForm(body, type, { partsMax, lf, charset: formCharset })
+  const given = Object.fromEntries(
+    [...values].map(([name, texts]) => [name, texts.length === 1 ? texts[0] : texts]),
+  ) as Row
+  const root = documentName === undefined ? files[0] : files.find(({ formName }) => formName === documentName)
+  if (root === undefined && documentName !== undefined)
+    throw envelopeFault('MIME_INVALID', { why: `the form has no file named ${JSON.stringify(documentName)}` })
+  const {
+    bytes: document,
+    mediaType,
+    name,
+    formName,
+  } = root ?? {
+    bytes: Buffer.from(JSON.stringify(given)),
+    mediaType: 'application/json',
+    name: null,
+  }
+  const row: Row = { [formField]: given, ...(formName === undefined ? {} : { formName }) }
+  return itemsOf(item, { document, mediaType, name, others: files.filter((file) => file !== root), row }, settings)
 }
 
 function open(bytes: Buffer, row: Row, { headers, contentTypeField, lf }: EnvelopeSettings): Opened {
@@ -147,13 +176,20 @@ function itemsOf(
   }
   if (attachments === 'field' || settings.format === 'soap') {
     if (settings.format === 'soap') return [{ ...changed, row: root }]
-    return [{ ...changed, row: { ...root, [attachmentsField]: others.map(attachedValue) } }]
+    return [{ ...changed, row: { ...root, [attachmentsField]: others.map(partValue) } }]
   }
   const parts = others.length + 1
-  const files = others.map(({ name, mediaType, contentId, bytes }, i) => {
-    const numbered = { name: name ?? `part-${i + 2}`, mediaType, contentId, part: i + 2, parts }
-    const { row, ...rest } = withDocument(item, bytes, settings)
-    return { ...rest, row: { ...row, ...numbered } }
+  const files = others.map(({ name, mediaType, contentId, bytes, formName }, i) => {
+    const told =
+      formName === undefined ? { contentId } : { [settings.formField]: row[settings.formField] ?? null, formName }
+    const numbered = { name: name ?? `part-${i + 2}`, mediaType, ...told, part: i + 2, parts }
+    const { row: given, ...rest } = withDocument(item, bytes, settings)
+    return { ...rest, row: { ...given, ...numbered } }
   })
   return [{ ...changed, row: { ...root, part: 1, parts } }, ...files]
+}
+
+const partValue = (part: Part): Value => {
+  const value = attachedValue(part) as Row
+  return part.formName === undefined ? value : { ...value, formName: part.formName }
 }

@@ -1,13 +1,14 @@
-// Putting envelopes on: a document and its attachments → a MIME multipart, a SOAP message, or a SOAP message in a multipart.
+// Putting envelopes on: a document and its attachments → a MIME multipart, a form, a SOAP message, or a SOAP message in a multipart.
 
-import type { Item, Row } from '../../contract.ts'
+import type { Item, Row, Value } from '../../contract.ts'
 import { documentOf, withDocument } from '../../document.ts'
 import { componentFault } from '../../faults.ts'
 import { decodeXml, type XmlParser } from '../../xml/mod.ts'
 import { type Attached, attachedIn } from '../attached.ts'
 import { envelopeFault } from './faults.ts'
+import { type FormPart, writeForm } from './form-writer.ts'
 import { headerLine, parameterized, parseParameterized } from './header.ts'
-import { SOAP_HEADERS_MAX } from './limits.ts'
+import { FORM_NAME_CHARS_MAX, SOAP_HEADERS_MAX } from './limits.ts'
 import { contentIdFor, type PartToWrite, writeMultipart } from './mime-writer.ts'
 import type { EnvelopeSettings } from './settings.ts'
 import { headerElement, rootElement, SOAP_TYPES, wrapSoap } from './soap.ts'
@@ -31,9 +32,11 @@ export async function wrap(item: Item, settings: EnvelopeSettings, parser: XmlPa
   const wrapped =
     format === 'multipart'
       ? multipart(bytes, attached, item, settings)
-      : soap(bytes, attached, item.row, { settings, parser })
-  const { [attachmentsField]: _attached, [headersField]: _headers, ...rest } = item.row
-  const row: Row = format === 'multipart' ? withoutField(item.row, attachmentsField) : rest
+      : format === 'form'
+        ? form(bytes, attached, item, settings)
+        : soap(bytes, attached, item.row, { settings, parser })
+  const taken = format === 'multipart' ? [] : format === 'form' ? [settings.formField, 'formName'] : [headersField]
+  const row = withoutFields(item.row, [attachmentsField, ...taken])
   const content = headers === 'inside' ? Buffer.concat([headOf(wrapped), wrapped.bytes]) : wrapped.bytes
   const changed = withDocument(
     { ...item, row },
@@ -46,10 +49,8 @@ export async function wrap(item: Item, settings: EnvelopeSettings, parser: XmlPa
   return { ...changed, row: { ...changed.row, ...told, [contentTypeField]: contentType } }
 }
 
-function withoutField(row: Row, field: string): Row {
-  const { [field]: _gone, ...rest } = row
-  return rest
-}
+const withoutFields = (row: Row, fields: readonly string[]): Row =>
+  Object.fromEntries(Object.entries(row).filter(([name]) => !fields.includes(name)))
 
 function headOf({ type, parameters, headers }: Wrapped): Buffer {
   const lines = headers.map(([name, value]) => headerLine(name, value)).join('')
@@ -78,6 +79,70 @@ function multipart(bytes: Buffer, attached: readonly Attached[], { row }: Item, 
   const parts = [root, ...attached.map(attachedPart)]
   const written = writeMultipart(parts, { subtype, parameters, encoding: transferEncoding })
   return { bytes: written.bytes, type: `multipart/${subtype}`, parameters: written.parameters, headers: [] }
+}
+
+/** Values first, as forms with files are mostly laid out; then the document and the attachments, each a file. */
+function form(bytes: Buffer, attached: readonly Attached[], { row }: Item, settings: EnvelopeSettings): Wrapped {
+  const { field, documentName, attachmentsField } = settings
+  const isContent = field === undefined
+  const type = isContent && typeof row.mediaType === 'string' ? checkedType(row.mediaType, 'mediaType') : OCTETS
+  const names = row[attachmentsField] as readonly Row[] | undefined
+  const fileOf = (name: string | null, mediaType: string) => ({ name: lastName(name ?? '') || 'blob', mediaType })
+  const parts: FormPart[] = [
+    ...formValues(row, settings.formField),
+    {
+      name: formName(documentName ?? row.formName ?? 'file', 'field formName'),
+      file: fileOf(isContent && typeof row.name === 'string' ? row.name : null, type),
+      bytes,
+    },
+    ...attached.map(({ name, mediaType, bytes }, i) => {
+      const where = `field ${attachmentsField}[${i}]`
+      const given = mediaType === null ? OCTETS : checkedType(mediaType, where)
+      return { name: formName(names?.[i]?.formName ?? 'file', where), file: fileOf(name, given), bytes }
+    }),
+  ]
+  const written = writeForm(parts)
+  return {
+    bytes: written.bytes,
+    type: 'multipart/form-data',
+    parameters: [['boundary', written.boundary]],
+    headers: [],
+  }
+}
+
+/** Texts as they are; numbers, true and false as JSON has them; null is left out. */
+function formValues(row: Row, field: string): FormPart[] {
+  const values = Object.hasOwn(row, field) ? row[field] : null
+  if (values === null || values === undefined) return []
+  if (typeof values !== 'object' || Array.isArray(values) || values instanceof Uint8Array)
+    throw envelopeFault('FORM_VALUE_INVALID', { where: `field ${field}`, why: 'it is no object of values by name' })
+  return Object.entries(values as Row).flatMap(([key, value]) => {
+    const where = `field ${field}.${key.slice(0, 80)}`
+    const name = formName(key, where)
+    return (Array.isArray(value) ? value : [value]).flatMap((each: Value) => {
+      if (each === null) return []
+      if (typeof each === 'object' || (typeof each === 'string' && !each.isWellFormed()))
+        throw envelopeFault('FORM_VALUE_INVALID', {
+          where,
+          why: 'it is no text, number or truth value, nor a list of those',
+        })
+      return [{ name, file: null, bytes: Buffer.from(String(each)) }]
+    })
+  })
+}
+
+function formName(name: unknown, where: string): string {
+  if (
+    typeof name === 'string' &&
+    name.length <= FORM_NAME_CHARS_MAX &&
+    name.isWellFormed() &&
+    !/[\p{Cc}\\]/u.test(name)
+  )
+    return name
+  throw envelopeFault('FORM_VALUE_INVALID', {
+    where,
+    why: `it has no name of ${FORM_NAME_CHARS_MAX} characters at most`,
+  })
 }
 
 function soap(
@@ -143,7 +208,7 @@ function attachedPart({ name, mediaType, contentId, bytes }: Attached, i: number
   }
 }
 
-const lastName = (path: string): string => path.slice(path.lastIndexOf('/') + 1)
+const lastName = (path: string): string => path.slice(Math.max(path.lastIndexOf('/'), path.lastIndexOf('\\')) + 1)
 
 /** A Content-Type that can stand in a header as it is. */
 function checkedType(text: string, where: string): string {
