@@ -1,5 +1,6 @@
 // causeway-agent: argv, env and signals only.
 
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Fault } from '#protocol/base/mod.ts'
 import {
@@ -80,8 +81,10 @@ mindOutput(process.stdout, (fault) => {
 })
 mindOutput(process.stderr, () => undefined)
 
-const code = await runProgram('causeway-agent', { ...commands, start }, process.argv.slice(2), {
+const { enroll, ...others } = commands
+const code = await runProgram('causeway-agent', { enroll, start, ...others }, process.argv.slice(2), {
   out: (text) => console.log(text),
   err: (text) => console.error(text),
+  version: () => String(JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')).version),
 })
 process.exitCode ||= code

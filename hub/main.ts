@@ -1,5 +1,6 @@
 // causeway-hub: argv, env and signals only.
 
+import { readFileSync } from 'node:fs'
 import {
   command,
   EXIT_FAILED,
@@ -37,8 +38,10 @@ mindOutput(process.stdout, (fault) => {
 })
 mindOutput(process.stderr, () => undefined)
 
-const code = await runProgram('causeway-hub', { ...commands, start }, process.argv.slice(2), {
+const { init, ...others } = commands
+const code = await runProgram('causeway-hub', { init, start, ...others }, process.argv.slice(2), {
   out: (text) => console.log(text),
   err: (text) => console.error(text),
+  version: () => String(JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')).version),
 })
 process.exitCode ||= code

@@ -110,8 +110,7 @@ class CommandLine {
     const inline = equals < 0 ? undefined : arg.slice(equals + 1)
     const option = arg.startsWith('--') ? this.#byName.get(typed.slice(2)) : undefined
     if (option === undefined) {
-      this.#negatedOrUnknown(typed, inline)
-      return 0
+      return this.#negatedOrUnknown(typed, inline, next)
     }
     if (option.field.shape.kind === 'boolean') {
       this.#give(option, inline ?? 'true')
@@ -131,12 +130,13 @@ class CommandLine {
     return 1
   }
 
-  #negatedOrUnknown(typed: string, inline: string | undefined): void {
+  /** Gives how many arguments behind it were its value. */
+  #negatedOrUnknown(typed: string, inline: string | undefined, next: string | undefined): 0 | 1 {
     const negated = typed.startsWith('--no-') ? this.#byName.get(typed.slice(5)) : undefined
     if (negated?.field.shape.kind === 'boolean') {
       if (inline === undefined) this.#give(negated, 'false')
       else this.#fail('ARG_VALUE', typed, `${typed} takes no value`, `Write ${typed}, or --${negated.name}=true`)
-      return
+      return 0
     }
     // `--token:secret` is meant to be `--token=secret`: what stands behind the colon is not shown.
     const name = typed.split(':', 1)[0] ?? ''
@@ -152,6 +152,10 @@ class CommandLine {
       `there is no option ${quoted(typed === name ? name : `${name}:…`)}`,
       `${asked}Known here: ${known}`,
     )
+    // What stands behind the option that was meant is its value, not one argument too many.
+    const meant = suggestion === null ? undefined : this.#byName.get(suggestion)
+    const takesValue = meant !== undefined && meant.field.shape.kind !== 'boolean' && inline === undefined
+    return takesValue && name === typed && next !== undefined && !next.startsWith('-') ? 1 : 0
   }
 
   #argument(arg: string, waiting: Option[]): void {

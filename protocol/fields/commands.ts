@@ -5,8 +5,10 @@ import { asFault, type Fault, unreachable } from '#protocol/base/mod.ts'
 import { parseArgs } from './args.ts'
 import { fault } from './faults.ts'
 import type { Field } from './field.ts'
+import { table } from './layout.ts'
 import { describeArgs } from './options.ts'
-import { nearest } from './spelling.ts'
+import { quoted } from './show.ts'
+import { listNames, nearest } from './spelling.ts'
 
 /** A command: its settings as a spec, and what it does. `run` gives the exit code. */
 export type Command<T> = {
@@ -42,26 +44,43 @@ export function command<T>(definition: Command<T>): AnyCommand {
   }
 }
 
-/** Finds the command in `argv` (without the program's own name); command names may have two words (`flow lint`). */
-export function chooseCommand(
-  program: string,
-  commands: Readonly<Record<string, AnyCommand>>,
-  argv: readonly string[],
-): Choice {
-  const two = argv.slice(0, 2).join(' ')
-  const name = two in commands ? two : (argv[0] ?? '')
+type Commands = Readonly<Record<string, AnyCommand>>
+
+/**
+ * Finds the command in `argv` (without the program's own name). Names may have two words (`flow lint`): the first one
+ * alone, and `help` before any, tells of those that begin so.
+ */
+export function chooseCommand(program: string, commands: Commands, argv: readonly string[]): Choice {
+  const [first = '', second = ''] = argv
+  if (first === 'help' && second !== '') return chooseCommand(program, commands, [...argv.slice(1), '--help'])
+  if (first === '' || first === 'help' || HELP.has(first)) return { kind: 'help', text: overview(program, commands) }
+  const two = `${first} ${second}`
+  const name = Object.hasOwn(commands, two) ? two : first
   const chosen = Object.hasOwn(commands, name) ? commands[name] : undefined
-  if (chosen !== undefined) return chosen.choose(`${program} ${name}`, argv.slice(name.split(' ').length))
-  if (name === '' || name === '--help' || name === '-h' || name === 'help') {
-    return { kind: 'help', text: overview(program, commands) }
-  }
-  const near = nearest(name, Object.keys(commands))
-  const why = `"${name}" is none of them${near === null ? '' : `; did you mean "${near}"?`}`
-  return { kind: 'faults', faults: [fault('ARG_COMMAND', { where: program, why })] }
+  const choice = chosen?.choose(`${program} ${name}`, argv.slice(name.split(' ').length))
+  if (choice !== undefined && (choice.kind !== 'faults' || second.startsWith('-'))) return choice
+  const group = Object.fromEntries(Object.entries(commands).filter(([other]) => other.startsWith(`${first} `)))
+  if (HELP.has(second) && Object.keys(group).length > 0) return { kind: 'help', text: overview(program, group) }
+  const near = second === '' ? null : nearest(two, Object.keys(choice === undefined ? commands : group))
+  if (choice !== undefined && (near === null || name === two)) return choice
+  return { kind: 'faults', faults: [fault('ARG_COMMAND', { where: program, ...unknown(argv, near, commands) })] }
 }
 
-/** Where a program writes: results to `out`, faults to `err`. */
-export type Output = { out(text: string): void; err(text: string): void }
+const HELP: ReadonlySet<string> = new Set(['--help', '-h'])
+
+/** Why there is no such command, and which one may be meant. */
+function unknown([first = '', second = '']: readonly string[], near: string | null, commands: Commands) {
+  const names = Object.keys(commands)
+  const group = names.filter((name) => name.startsWith(`${first} `))
+  const typed = quoted(group.length > 0 && second !== '' ? `${first} ${second}` : first)
+  const meant = near?.includes(' ') || group.length > 0 ? near : nearest(first, names)
+  if (meant !== null) return { why: `${typed} is none of them; did you mean "${meant}"?` }
+  if (group.length === 0) return { why: `${typed} is none of them` }
+  return { why: `${typed} is none of them`, todo: `Give one of ${listNames(group, 'and')}` }
+}
+
+/** Where a program writes: results to `out`, faults to `err`; and which version it is. */
+export type Output = { out(text: string): void; err(text: string): void; readonly version?: () => string }
 
 /**
  * Does what `argv` says and gives the exit code. Faults are told as text, or as JSON when `--json` is among the arguments.
@@ -69,11 +88,15 @@ export type Output = { out(text: string): void; err(text: string): void }
  */
 export async function runProgram(
   program: string,
-  commands: Readonly<Record<string, AnyCommand>>,
+  commands: Commands,
   argv: readonly string[],
   output: Output,
 ): Promise<number> {
   const json = argv.includes('--json')
+  if (output.version !== undefined && (argv[0] === '--version' || argv[0] === 'version')) {
+    output.out(json ? JSON.stringify({ version: output.version() }) : `${program} ${output.version()}`)
+    return EXIT_OK
+  }
   const choice = chooseCommand(program, commands, argv)
   switch (choice.kind) {
     case 'help':
@@ -110,12 +133,10 @@ export function mindOutput(sink: Sink, failed: (fault: Fault) => void): void {
   })
 }
 
-function overview(program: string, commands: Readonly<Record<string, AnyCommand>>): string {
-  const width = Math.max(...Object.keys(commands).map((name) => name.length))
-  const rows = Object.entries(commands).map(([name, { summary }]) => `  ${name.padEnd(width)}  ${summary}`)
-  return [`Usage: ${program} <command> [options]`, '', ...rows, '', `${program} <command> --help tells more.`].join(
-    '\n',
-  )
+function overview(program: string, commands: Commands): string {
+  const rows = Object.entries(commands).map(([name, { summary }]) => [`  ${name}`, summary])
+  const known = table(rows, { width: 80, cellMax: 30 })
+  return `Usage: ${program} <command> [options]\n\n${known}\n\n${program} <command> --help tells more.`
 }
 
 /** Faults as a program tells them: a paragraph each for people, one JSON object for machines. */

@@ -80,7 +80,9 @@ export class Reader {
     if (shape.kind === 'object' && mayBeEmpty(shape)) return this.#object(shape, { kind: 'map', at, entries: [] }, path)
     const name = this.#origin.named(path)
     const doc = shape.doc === '' ? '' : `: ${shape.doc}`
-    const todo = `Add ${name}, ${expected(shape)}${doc}`
+    // How a list is written in a file is of no use on a command line.
+    const kind = shape.kind === 'list' && this.#origin.missing === 'ARG_MISSING' ? '' : `, ${expected(shape)}`
+    const todo = `Add ${name}${kind}${doc}`
     return this.#fail(this.#origin.missing, at, path, `${name} is required`, todo)
   }
 

@@ -44,7 +44,7 @@ export function expected(shape: Shape): string {
     case 'any':
       return 'any value'
     case 'list':
-      return `a list of ${shape.item.shape.kind} values, in [ ] or each on a line after "- "`
+      return `a list of ${shape.item.shape.kind === 'object' ? 'map' : shape.item.shape.kind} values, in [ ] or each on a line after "- "`
     case 'record':
       return `a map of names to ${shape.item.shape.kind} values, such as { name: value }`
     case 'object':
