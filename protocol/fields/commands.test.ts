@@ -52,6 +52,7 @@ t.test('commands nobody knows', async (t) => {
     [['inti'], /"inti" is none of them; did you mean "init"\?/],
     [['flo', 'lint', 'x'], /"flo" is none of them; did you mean "flow lint"\?/],
     [['flow', 'lnt', 'x'], /"flow lnt" is none of them; did you mean "flow lint"\?/],
+    [['flwo'], /"flwo" is none of them; did you mean "flow"\?/],
     [['flow'], /"flow" is none of them\. Give one of flow lint and flow run\.$/],
     [['flow', 'delete'], /"flow delete" is none of them\. Give one of flow lint and flow run\.$/],
     [['groups', 'ad', 'x'], /"groups ad" is none of them; did you mean "groups add"\?/],

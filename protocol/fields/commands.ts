@@ -73,7 +73,8 @@ function unknown([first = '', second = '']: readonly string[], near: string | nu
   const names = Object.keys(commands)
   const group = names.filter((name) => name.startsWith(`${first} `))
   const typed = quoted(group.length > 0 && second !== '' ? `${first} ${second}` : first)
-  const meant = near?.includes(' ') || group.length > 0 ? near : nearest(first, names)
+  const firsts = names.map((name) => name.split(' ', 1)[0] ?? '')
+  const meant = near?.includes(' ') || group.length > 0 ? near : nearest(first, [...names, ...firsts])
   if (meant !== null) return { why: `${typed} is none of them; did you mean "${meant}"?` }
   if (group.length === 0) return { why: `${typed} is none of them` }
   return { why: `${typed} is none of them`, todo: `Give one of ${listNames(group, 'and')}` }
