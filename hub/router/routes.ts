@@ -6,7 +6,7 @@ import { configurationOf, IsolatedPool, type PoolLimits, unpackFault } from '#ag
 import type { ComponentContext } from '#agent/components/mod.ts'
 import { compilePredicates } from '#agent/components/predicates/mod.ts'
 import type { HubStore, Queue } from '#hub/store/mod.ts'
-import { type Documents, type Pipeline, PipelineBook, type PipelineWanted } from '#hub/transform/mod.ts'
+import { contentIn, type Documents, type Pipeline, PipelineBook, type PipelineWanted } from '#hub/transform/mod.ts'
 import { asFault, assert, type Clock, type Fault } from '#protocol/base/mod.ts'
 import type { SigningKey } from '#protocol/crypto/mod.ts'
 import { Conductor } from './conductor.ts'
@@ -66,6 +66,7 @@ export class RulesRefused extends Error {
   }
 }
 
+const UNENDING = new AbortController().signal
 const EMPTY_CONFIGURATION = configurationOf('')
 const PREPARE = new URL('./prepare-work.ts', import.meta.url).href
 /** What the state of a pipeline is kept with: the version that has its steps. */
@@ -157,15 +158,24 @@ export class Routes {
     })
   }
 
-  /** What the rules that count say of a message, and why; nothing is sent. Faults: `RULES_NONE`. */
+  /**
+   * What the rules that count say of a message, and why; nothing is sent. One without a body that refers to a content is that. Faults:
+   * `RULES_NONE`, those of reading a content.
+   */
   async explain(sample: Sample, only: string | null = null): Promise<Explanation> {
     const { current } = this
     if (current === null) throw routerFault('RULES_NONE')
+    const id = sample.body === null ? contentIn(sample.envelope.headers) : null
+    using documents = this.options.documents.session({ bytesMax: current.documentBytesMax, signal: UNENDING })
+    const lent = id === null ? null : await documents.lend(id)
     const predicates = compilePredicates(current.rules.predicates, { lazily: true })
     try {
-      return await explain(current.rules, sample, { predicates, only })
+      const contentType = id === null ? '' : (documents.content(id).known?.mediaType ?? '')
+      const seen = lent === null ? sample : { ...sample, body: lent.bytes, contentType }
+      return await explain(current.rules, seen, { predicates, only })
     } finally {
       predicates.dispose()
+      lent?.release()
     }
   }
 

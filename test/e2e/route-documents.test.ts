@@ -227,6 +227,40 @@ t.test('content of which nothing comes any more is not waited for; its message c
   await Promise.all([taken('small'), taken('passed'), taken('passed')])
 })
 
+t.test('a dry run looks at the content that a message would refer to', async (t) => {
+  const dryRun = async (id: string) =>
+    run('hub', ['route', 'dry-run', '--topic', 'registers/1', '--header', `:content=${id}`, '--data', hub.dataDir])
+  t.match(await dryRun(await upload('dry-north.xml', register('north'))), { code: 0, stdout: /north fits/ })
+  t.match(await dryRun(await upload('dry-south.xml', register('south'))), { code: 0, stdout: /north does not fit/ })
+  t.match(await dryRun('0'.repeat(32)), { code: 1, stderr: /CONTENT_ABSENT/ })
+})
+
+t.test('a pipeline that keeps large documents gives one, and refuses what stays alone, large as it is', async (t) => {
+  const merge = (more: object) => ({
+    steps: [{ merge: { key: 'topic', count: 2, as: { xml: { element: 'all' } }, ...more } }],
+  })
+  await deploy({
+    rules: [
+      { name: 'pairs', topics: 'pairs/#', pipeline: 'pairs', to: 'made' },
+      { name: 'alone', topics: 'alone', pipeline: 'late', topic: 'late', to: 'made' },
+    ],
+    pipelines: { pairs: merge({}), late: merge({ afterMs: '200ms', incomplete: 'reject' }) },
+  })
+  const [a, b] = [await upload('pair-a.xml', register('a')), await upload('pair-b.xml', register('b'))]
+  await refer('pairs/1', a)
+  await eventually('it is taken', () => hub.queue('$routing').depth === 0)
+  await refer('pairs/1', b)
+  t.match(
+    (await taken('made')).text,
+    /^[^<]*(?:<\?[^<]*)?<all>\s*<register area="a">.*<register area="b">.*<\/all>\s*$/s,
+  )
+  const before = hub.queue('$dead').depth
+  await refer('alone', a)
+  await eventually('it is refused', () => hub.queue('$dead').depth === before + 1)
+  const dead = (await peeked('$dead')).at(-1) as MessageView
+  t.match(dead, { topic: 'late', reason: /MERGE_INCOMPLETE: rule alone/, headers: { ':content': /^[0-9a-f]{32}$/ } })
+})
+
 t.test('memory of documents is given back', async (t) => {
   const view = await askHub<RoutesView>(hub.dataDir, { command: 'routes' })
   t.equal(view.documentBytes, 0)

@@ -46,16 +46,20 @@ export class Lending {
   async put(items: readonly Item[]): Promise<readonly Item[]> {
     this.check()
     const documents = this.#documents
-    const isOver = ({ content }: Item): boolean =>
-      documents !== null && content?.kind === 'bytes' && content.bytes.byteLength > documents.inlineBytesMax
-    if (documents === null || !items.some(isOver)) return items
+    if (documents === null || !this.isOver(items)) return items
     const out: Item[] = []
     for (const item of items) {
       const { content } = item
-      if (content?.kind !== 'bytes' || !isOver(item)) out.push(item)
+      if (content?.kind !== 'bytes' || content.bytes.byteLength <= documents.inlineBytesMax) out.push(item)
       else out.push({ ...item, content: this.lent(await documents.put(content.bytes, item, this.#signal)) })
     }
     return out
+  }
+
+  /** Whether any is too large to be kept at hand. */
+  isOver(items: readonly Item[]): boolean {
+    const bytesMax = this.#documents?.inlineBytesMax ?? Number.MAX_SAFE_INTEGER
+    return items.some(({ content }) => content?.kind === 'bytes' && content.bytes.byteLength > bytesMax)
   }
 
   /** The step is done: it holds no document any more. */

@@ -59,7 +59,11 @@ export class ThreadSegment {
   async process(items: readonly Item[], call: Call): Promise<readonly Item[]> {
     const outcomes = await this.#run(items, call.signal)
     const came: Came[] = []
-    for (const [i, outcome] of outcomes.entries()) came.push(await this.#came(outcome, items[i] as Item, call))
+    for (const [i, outcome] of outcomes.entries()) {
+      const item = items[i] as Item
+      const each = this.#read(outcome, item)
+      came.push(isAsking(each) || call.large.isOver(each.items) ? await this.#completed(each, item, call) : each)
+    }
     // By steps, as if these had run one after the other.
     for (const [at, step] of this.steps.entries()) {
       for (const [i, { refused }] of came.entries()) {
@@ -79,12 +83,12 @@ export class ThreadSegment {
     retire(this.#configuration)
   }
 
-  /** What came of an item; of one whose document a step asked for, when that has been given. */
-  async #came(outcome: Outcome, item: Item, call: Call): Promise<Came> {
+  /** Gives a step the document it asked for; puts away what is too large. */
+  async #completed(first: Came, item: Item, call: Call): Promise<Came> {
     try {
-      let came = this.#read(outcome, item)
-      if (came.refused?.fault.code === 'DOCUMENT_AT_HUB' && item.content?.kind === 'hub')
-        came = await this.#lent(came, { item, content: item.content, call })
+      const { content } = item
+      const isLent = isAsking(first) && content?.kind === 'hub'
+      const came = isLent ? await this.#lent(first, { item, content, call }) : first
       return { ...came, items: await call.large.put(came.items) }
     } finally {
       call.large.release()
@@ -191,6 +195,8 @@ export class ThreadSegment {
     }
   }
 }
+
+const isAsking = ({ refused }: Came): boolean => refused?.fault.code === 'DOCUMENT_AT_HUB'
 
 function putBack(content: Content | undefined, id: string): Content {
   if (content?.kind === 'hub' && content.id === id) return content
