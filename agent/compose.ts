@@ -36,7 +36,7 @@ import {
   Supervisor,
 } from '#agent/runtime/mod.ts'
 import { openSpool } from '#agent/spool/mod.ts'
-import { asFault, Fault, systemClock } from '#protocol/base/mod.ts'
+import { asFault, type Fault, faultIn, systemClock } from '#protocol/base/mod.ts'
 import { decodeText } from '#protocol/fields/mod.ts'
 import { type AgentStatus, agentFault, type Log, StatusFile, statusOf, WishFolder } from './telemetry/mod.ts'
 
@@ -255,9 +255,7 @@ export function tryComponents(flow: FlowFile, path: string): Fault | null {
     componentsOf(flow, { entries: lintEntries.map(withoutServices), context, pool: null })
     return null
   } catch (error) {
-    const { code, message, remedy, where, cause, details } = asFault(error)
-    const at = where === null ? path : `${path}: ${where}`
-    return new Fault(code, { meaning: message, remedy }, { ...details, where: at, cause })
+    return faultIn(path, error)
   }
 }
 

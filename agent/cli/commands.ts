@@ -91,7 +91,7 @@ const run = command({
       paths: { dataDir: settings.data, flowsDir: '' },
       flows: [{ path: settings.file, flow }],
       spoolBytesMax: settings.spoolBytes,
-      log: openLog(flow.name, settings.json ? 'info' : 'warn'),
+      log: openLog(flow.name, settings.json ? 'info' : 'warn', 'beside'),
     })
     try {
       const stop = () => void agent.supervisor.stopFlow(flow.name)

@@ -36,6 +36,12 @@ t.test('mapping xslt, mapping import', async (t) => {
     out: '',
     err: /^XSLT_NO_MAPPING at .*n\.xsl:\d+: .*string-length/,
   })
-  const { out } = await run('mapping', 'import', join(root, 'none.xsl'), '--json')
-  t.match(out, /XSLT_STYLESHEET_UNREADABLE/)
+  const none = await run('mapping', 'import', join(root, 'none.xsl'), '--json')
+  t.match(none, { code: 1, out: '', err: /XSLT_STYLESHEET_UNREADABLE/ })
+  const [m, x] = [join(root, 'm.yaml'), join(root, 'm.xsl')]
+  t.match(await run('mapping', 'import', m), { code: 1, err: new RegExp(`^XSLT_STYLESHEET_INVALID at ${m}`) })
+  t.match(await run('mapping', 'xslt', x), { code: 1, err: new RegExp(`at ${x}`) })
+  writeFileSync(m, MAPPING.replace('forEach', 'foreach'))
+  const typo = new RegExp(`^MAPPING_INVALID at ${m}: .*foreach.*did you mean \\$forEach`)
+  t.match(await run('mapping', 'xslt', m), { code: 1, err: typo })
 })

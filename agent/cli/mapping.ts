@@ -6,7 +6,7 @@ import { loadMapping, writeMapping } from '#agent/components/channel/mapping/mod
 import { generateXslt, importXslt, treeReader } from '#agent/components/channel/mapping/xslt/mod.ts'
 import { xsltFault } from '#agent/components/channel/xslt/mod.ts'
 import { decodeXml } from '#agent/components/xml/mod.ts'
-import { asFault, Fault } from '#protocol/base/mod.ts'
+import { Fault, faultIn } from '#protocol/base/mod.ts'
 import { command, EXIT_FAILED, EXIT_OK, f, faultsText, TEXT_BYTES_MAX } from '#protocol/fields/mod.ts'
 import { json } from './common.ts'
 
@@ -61,9 +61,7 @@ async function printed(
     else process.stdout.write(text)
     return EXIT_OK
   } catch (error) {
-    const text = faultsText([asFault(error, file)], { json: asJson })
-    if (asJson) console.log(text)
-    else console.error(text)
+    console.error(faultsText([faultIn(file, error)], { json: asJson }))
     return EXIT_FAILED
   }
 }

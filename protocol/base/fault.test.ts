@@ -5,7 +5,7 @@ import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
-import { asFault } from './mod.ts'
+import { asFault, Fault, faultIn } from './mod.ts'
 
 const dir = mkdtempSync(join(tmpdir(), 'causeway-fault-'))
 t.teardown(() => rmSync(dir, { recursive: true }))
@@ -33,6 +33,25 @@ t.test('what the operating system refuses is no failure inside, and names its pa
     t.match(fault, { code: 'SYSTEM_REFUSED', where })
     t.match(fault.describe(), text)
     t.equal(fault.message.includes(dir), false, 'the path stands in one place')
+  }
+})
+
+t.test('a fault in a file names the file, once', async (t) => {
+  const fault = (where?: string) =>
+    new Fault('A', { meaning: 'm', remedy: 'r' }, { ...(where === undefined ? {} : { where }), line: 3 })
+  for (const [where, told] of [
+    [undefined, 'a.yaml'],
+    ['a.yaml', 'a.yaml'],
+    ['a.yaml:3', 'a.yaml:3'],
+    ['root/b', 'a.yaml: root/b'],
+  ] as const) {
+    t.match(faultIn('a.yaml', fault(where)), {
+      code: 'A',
+      where: told,
+      message: 'm',
+      remedy: 'r',
+      details: { line: 3 },
+    })
   }
 })
 

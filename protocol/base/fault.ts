@@ -89,6 +89,13 @@ export function asFault(error: unknown, where?: string): Fault {
   return baseFault('SYSTEM_REFUSED', { why, todo, cause: error, ...(path === undefined ? at : { where: path }) })
 }
 
+/** The same with `place` before its own place: the file in which a fault's line or setting stands. */
+export function faultIn(place: string, error: unknown): Fault {
+  const { code, message, remedy, where, cause, details } = asFault(error)
+  const at = where === null || where === place ? place : where.startsWith(`${place}:`) ? where : `${place}: ${where}`
+  return new Fault(code, { meaning: message, remedy }, { ...details, where: at, cause })
+}
+
 const baseFault = declareFaults('base', {
   INTERNAL: {
     meaning: 'an unexpected failure inside Causeway',

@@ -2,7 +2,7 @@
 
 export { type Backoff, jitteredBackoff } from './backoff.ts'
 export type { FaultDetails, FaultEntry, FaultTable } from './fault.ts'
-export { asFault, declaredFaults, declareFaults, Fault } from './fault.ts'
+export { asFault, declaredFaults, declareFaults, Fault, faultIn } from './fault.ts'
 
 declare const unit: unique symbol
 

@@ -113,7 +113,7 @@ t.test('a stylesheet in a thread: a loop is stopped, its neighbours land', async
     destination: to(file('out.db'), 'id', { id: 'INTEGER', doc: 'TEXT' }),
   } as { flow: string })
   const ran = await run('agent', ['flow', 'run', path, '--data', agents.dataOf('threads'), '--json'])
-  const said = JSON.parse(ran.stdout.trim().split('\n').at(-1) as string)
+  const said = JSON.parse(ran.stdout)
   t.match(said, { rowsIn: 5, rowsOut: 4, rejected: 1, lastFault: null })
   const rows = rowsOf<{ id: number; doc: string }>(file('out.db'), 'select id, doc from rows order by id')
   t.same(

@@ -22,7 +22,7 @@ import { NotInSubset } from '../xslt/subset.ts'
 import { type Scope, XPathReader } from '../xslt/xpath.ts'
 import { datePieces } from './dates.ts'
 import type { WrittenMapping } from './fields.ts'
-import { NotationError } from './mistake.ts'
+import { NotationError, unknownCondition, unknownKey } from './mistake.ts'
 
 /** Throws MAPPING_INVALID. */
 export function readMapping(written: WrittenMapping): Mapping {
@@ -291,7 +291,7 @@ class Reader {
         takes()
         return { kind: 'position' }
       default:
-        return this.#fail(`there is no ${operator}`)
+        return this.#fail(unknownKey(operator))
     }
   }
 
@@ -403,7 +403,7 @@ class Reader {
         if (!Array.isArray(value)) return this.#fail('a list of conditions must stand here')
         return { kind: operator === 'all' ? 'and' : 'or', of: value.map((one) => this.#condition(one)) }
       default:
-        return this.#fail(`there is no condition ${operator}`)
+        return this.#fail(unknownCondition(operator))
     }
   }
 
