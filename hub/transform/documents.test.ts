@@ -121,6 +121,15 @@ t.test('what is made is read again, whoever made it and whenever', async (t) => 
   )
 })
 
+t.test('what one step makes the next can read, however small the bound for what comes in', async (t) => {
+  const scene = new Scene(t)
+  using session = scene.session(10)
+  const bytes = random(2 * MIB)
+  const made = await session.put(bytes, itemOf())
+  t.ok((await made.read()).bytes.equals(bytes))
+  await t.rejects(session.lend(made.id), { code: 'DOCUMENT_TOO_LARGE' })
+})
+
 t.test('while it is held nobody removes it, then it goes as any other', async (t) => {
   const scene = new Scene(t)
   const session = scene.session()

@@ -293,7 +293,9 @@ export class DocumentSession implements LargeDocuments, Disposable {
   async put(bytes: Uint8Array, item: Item): Promise<LentContent> {
     const { buffer, byteOffset, byteLength } = bytes
     const id = await this.documents.make(Buffer.from(buffer, byteOffset, byteLength), labelOf(item), this.held)
-    return this.content(id).content
+    // Who makes it bounds it: the next step may ask for it, however large it is.
+    const read = () => this.documents.read(id, { ...this.options, bytesMax: byteLength })
+    return { ...this.content(id).content, read }
   }
 
   [Symbol.dispose](): void {
