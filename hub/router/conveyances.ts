@@ -295,7 +295,7 @@ export function dueDrafts(
 /** For the trace; nothing when there are none. */
 function contentsOf(items: readonly Item[], made: readonly Item[]): Pick<RuleSteps, 'contents'> {
   const idsOf = (all: readonly Item[]) => [
-    ...new Set(all.flatMap(({ content }) => (content?.kind === 'hub' ? [content.id] : []))),
+    ...new Set(all.flatMap(({ content }) => (content?.kind === 'hub' ? content.id.split(' ') : []))),
   ]
   const contents = { in: idsOf(items), out: idsOf(made) }
   return contents.in.length + contents.out.length === 0 ? {} : { contents }
