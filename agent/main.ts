@@ -53,7 +53,13 @@ const start = command({
 async function readFlows(flowsDir: string) {
   const flows: { path: string; flow: NonNullable<Awaited<ReturnType<typeof readFlow>>['flow']> }[] = []
   const faults: Fault[] = []
-  for (const path of pathsOf(flowsDir)) {
+  let paths: string[] = []
+  try {
+    paths = flowPaths(flowsDir)
+  } catch (cause) {
+    faults.push(agentFault('FLOWS_MISSING', { where: flowsDir, cause }))
+  }
+  for (const path of paths) {
     const read = await readFlow(path)
     faults.push(...read.faults)
     if (read.flow === null) continue
@@ -65,14 +71,6 @@ async function readFlows(flowsDir: string) {
   }
   if (flows.length + faults.length === 0) faults.push(agentFault('FLOWS_MISSING', { where: flowsDir }))
   return { flows, faults }
-}
-
-function pathsOf(flowsDir: string): string[] {
-  try {
-    return flowPaths(flowsDir)
-  } catch (cause) {
-    throw agentFault('FLOWS_MISSING', { where: flowsDir, cause })
-  }
 }
 
 mindOutput(process.stdout, (fault) => {

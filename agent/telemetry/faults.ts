@@ -20,7 +20,7 @@ export const agentFault = declareFaults('agent', {
   },
   FLOW_FILE_UNREADABLE: { meaning: 'a flow file cannot be read', remedy: 'Check the path and its rights' },
   FLOW_NAME_TWICE: {
-    meaning: 'two flow files have the same name in flow:',
+    meaning: 'two flow files give the same name',
     remedy: 'Give each flow a name of its own',
   },
   FLOW_CASES_FAILED: {

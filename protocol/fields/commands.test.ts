@@ -1,7 +1,7 @@
 // Which command is meant, and what is said when none is.
 
 import t from 'tap'
-import { columns, command, f, runProgram } from './mod.ts'
+import { columns, command, f, parseFields, runProgram } from './mod.ts'
 
 const spec = f.object({ json: f.boolean({ doc: 'print JSON', default: false }) })
 const plain = (summary: string) => command({ summary, spec, run: async () => 0 })
@@ -11,6 +11,15 @@ const commands = {
   groups: plain('list the groups'),
   'groups add': plain('add to a group'),
   'flow lint': command({ summary: 'check', spec: f.object({ file }), positionals: ['file'], run: async () => 0 }),
+  strict: command({
+    summary: 'read settings on the way',
+    spec,
+    run: async () => {
+      const read = parseFields(spec, 'jsno: true', { file: 'a.yaml' })
+      if (!read.ok) throw read.fault[0]
+      return 0
+    },
+  }),
   'flow run': plain(`run, which takes ${'many words '.repeat(12)}to say`),
 }
 
@@ -68,4 +77,8 @@ t.test('options and arguments nobody knows, and those that are missing', async (
   t.match(missing, [2, '', /^ARG_MISSING at <file>: .* Add <file>: flow files\.$/])
   t.match(await run('flow', 'lint', '--fiel', 'a'), [2, '', /^ARG_UNKNOWN at --fiel:/])
   t.notMatch((await run('flow', 'lint', '--fiel', 'a'))[2], /ARG_EXTRA/, 'its value is no argument too many')
+})
+
+t.test('wrong settings that a command reads on the way: exit code 2', async (t) => {
+  t.match(await run('strict'), [2, '', /^FIELD_UNKNOWN at a\.yaml:1:1 jsno: .*Did you mean json\?/])
 })

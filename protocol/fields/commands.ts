@@ -1,7 +1,7 @@
 // Programs with commands: `causeway-hub init --data …`. Chooses the command, reads its arguments, words the help. Pure: the
 // program prints what comes back and sets the exit code.
 
-import { asFault, type Fault, unreachable } from '#protocol/base/mod.ts'
+import { asFault, declaredFaults, type Fault, unreachable } from '#protocol/base/mod.ts'
 import { parseArgs } from './args.ts'
 import { fault } from './faults.ts'
 import type { Field } from './field.ts'
@@ -110,8 +110,10 @@ export async function runProgram(
       try {
         return await choice.run()
       } catch (error) {
-        output.err(faultsText([asFault(error)], { json }))
-        return EXIT_FAILED
+        const fault = asFault(error)
+        output.err(faultsText([fault], { json }))
+        // Of settings that are read on the way, such as agent.yaml.
+        return declaredFaults().get(fault.code)?.area === 'fields' ? EXIT_USAGE : EXIT_FAILED
       }
     default:
       return unreachable(choice)

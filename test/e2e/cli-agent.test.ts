@@ -68,7 +68,7 @@ t.test('without an identity, a running agent or a flow: exit code 1 or 2, with w
   ])
   t.match(send, { code: 1, stderr: /IDENTITY_MISSING.*enroll/s })
   t.match(status, { code: 1, stderr: /AGENT_NOT_RUNNING.*causeway-agent start/s })
-  t.equal(start.code, 1)
+  t.equal(start.code, 2)
   t.match(JSON.parse(start.stderr), { faults: [{ code: 'FLOWS_MISSING' }] })
   t.match(flow, { code: 2, stderr: /FLOW_FILE_UNREADABLE/ })
 })
