@@ -305,10 +305,8 @@ export class Conductor {
       this.signal.throwIfAborted()
       const leaving = await this.whenAdmitted(() => plan.leaving.map((one) => this.admit(one, batch)))
       const made = await this.whenAdmitted(() => placed.map((one) => this.admitMade(one)))
-      const conveyed = store.conveying.convey({ leaving, made, states })
-      // They come to the disk in the order they are given: the next need not wait for it.
-      onConveying()
-      await conveyed
+      // They come to the disk in the order they are taken: the next need not wait for it.
+      await store.conveying.convey({ leaving, made, states }, onConveying)
     } catch (error) {
       await store.conveying.drop(placed.map(({ made }) => made))
       throw error

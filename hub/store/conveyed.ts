@@ -25,39 +25,48 @@ export type Ends = Pick<Conveyed, 'by' | 'reason' | 'detail'> & {
   readonly isDead: boolean
   readonly isOver: boolean
   readonly places: number[]
-  readonly to: readonly Copies[]
+  readonly to: Iterable<Copies>
 }
 
-/** What parts of a lease come to, each kind together. */
+/**
+ * What parts of a lease come to, each kind together; but in one lane nothing comes before what lay before it, so that what differs
+ * there is apart, in its order.
+ */
 export function sorted(
   { entry }: Lease,
   parts: readonly Conveyed[],
 ): { copies: Iterable<Copies>; ends: Iterable<Ends> } {
-  const copies = new Map<string, Copies>()
-  const ends = new Map<string, Ends>()
+  const copies: Copies[] = []
+  /** The last of each lane. */
+  const last = new Map<string, { readonly key: string; readonly copy: Copies }>()
+  const ends = new Map<string, Ends & { readonly to: Set<Copies> }>()
   for (const { from, count, to, by, reason, detail } of parts) {
     const places = placesOf(entry, from - entry.position, count)
     const isDead = to.length > 0 && to.every(({ note }) => note !== undefined)
     const went = to.map((target, i) => {
       // One copy goes on as the one whose end is told.
-      const told = i === 0 && !isDead
+      const told = i === 0 && !isDead && entry.receiptFlags !== 0
       const { queue, lane, note } = target
-      const key = `${queue.info.id} ${lane} ${told} ${note === undefined ? '' : `:${note}`}`
-      let copy = copies.get(key)
-      if (copy === undefined) {
-        copy = { target, told, places: [] }
-        copies.set(key, copy)
+      const at = `${queue.info.id} ${lane}`
+      const key = `${at} ${told} ${note === undefined ? '' : `:${note}`}`
+      let went = last.get(at)
+      if (went?.key !== key) {
+        went = { key, copy: { target, told, places: [] } }
+        last.set(at, went)
+        copies.push(went.copy)
       }
-      copy.places.push(...places)
-      return { key, copy }
+      went.copy.places.push(...places)
+      return went
     })
     const key = JSON.stringify([went.map((one) => one.key), by, reason, detail])
     const end = ends.get(key)
-    if (end !== undefined) end.places.push(...places)
-    else {
-      const all = went.map(({ copy }) => copy)
-      ends.set(key, { isDead, isOver: to.length === 0, by, reason, detail, places: [...places], to: all })
+    const all = went.map(({ copy }) => copy)
+    if (end === undefined) {
+      ends.set(key, { isDead, isOver: to.length === 0, by, reason, detail, places: [...places], to: new Set(all) })
+      continue
     }
+    end.places.push(...places)
+    for (const copy of all) end.to.add(copy)
   }
-  return { copies: copies.values(), ends: ends.values() }
+  return { copies, ends: ends.values() }
 }

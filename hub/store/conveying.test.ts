@@ -1,6 +1,8 @@
 // Messages that go on as they are or as others, with crashes and failing disks at each step.
 
 import t from 'tap'
+import type { Target } from './conveyed.ts'
+import type { Engine } from './engine.ts'
 import type { Lease } from './lane.ts'
 import { failureOf, Scene } from './scene.testing.ts'
 import { placement, sealed } from './testing.ts'
@@ -131,4 +133,87 @@ t.test('a disk that fails: keeping is refused, conveying is repeated', async (t)
   t.equal(scene.failing, 0)
   await scene.check(t)
   t.same([scene.named('work').depth, scene.named('a').depth], [0, 1])
+})
+
+t.test('what goes to one lane keeps its order there, however differently its neighbours leave', async (t) => {
+  const scene = await Scene.open(t)
+  const [work, a, b] = [await scene.queue('work'), await scene.queue('a'), await scene.queue('b')]
+  await scene.append([work], { count: 6, receipts: 'final' })
+  const lease = scene.take(work) as Lease
+  const [toA, toB] = [a, b].map((queue) => ({ queue, lane: 0 })) as [Target, Target]
+  const dead = (note: string) => ({ queue: scene.store.queues.dead, lane: 0, note })
+  const leaving = [[toB], [toA, toB], [toB], [dead('x')], [dead('y')], [dead('x')]].map((to, i) => {
+    return { lease, from: lease.from + i, count: 1, to, by: '', reason: '' }
+  })
+  await scene.store.conveying.convey({ leaving, made: [] })
+  t.same(await scene.drain(a), [2])
+  t.same(await scene.drain(b), [1, 2, 3])
+  t.same(await scene.drain(scene.store.queues.dead), [4, 5, 6])
+  const told = await scene.receipts()
+  t.equal(
+    told.reduce((sum, { from, to }) => sum + to - from + 1, 0),
+    6,
+    'the end of each is told once',
+  )
+  t.match(scene.admin().trace({ origin: 'agent', stream: 's', seq: 3 })?.copies, [{ queue: 'work' }, { queue: 'b' }])
+  t.equal((await scene.contents(t)).batches.size, 0)
+})
+
+t.test('a queue that is forgotten before anything comes into it: nothing happens, and it goes elsewhere', async (t) => {
+  const scene = await Scene.open(t)
+  const [work, sub] = [await scene.queue('work'), await scene.queue('agent:sub', {}, 'agent')]
+  await scene.append([work], { count: 2 })
+  const lease = scene.take(work) as Lease
+  const { stream, batch } = made(scene, 1)
+  const kept = await scene.store.conveying.keep(stream, batch)
+  await scene.store.queues.forget(sub)
+  const leaving = { lease, from: lease.from, count: 2, by: '', reason: '' }
+  const to = [{ queue: sub, lane: 0 }]
+  const asMade = { made: kept, of: '', placements: [placement(sub, batch)] }
+  t.equal(await failureOf(scene.store.conveying.convey({ leaving: [{ ...leaving, to }], made: [] })), 'QUEUE_UNKNOWN')
+  const both = scene.store.conveying.convey({ leaving: [{ ...leaving, to: [] }], made: [asMade] })
+  t.equal(await failureOf(both), 'QUEUE_UNKNOWN')
+  await scene.store.conveying.drop([kept])
+  t.equal(work.depth, 2)
+  const a = await scene.queue('a')
+  await scene.store.conveying.convey({ leaving: [{ ...leaving, to: [{ queue: a, lane: 0 }] }], made: [] })
+  await scene.check(t)
+  t.same(await scene.drain(scene.named('a')), [1, 2])
+  t.equal((await scene.contents(t)).batches.size, 0)
+})
+
+t.test('what waits for a disk that failed comes before what is conveyed when it is back', async (t) => {
+  const scene = await Scene.open(t)
+  const [work, a] = [await scene.queue('work'), await scene.queue('a')]
+  await scene.append([work], { count: 1 })
+  await scene.append([work], { count: 1 })
+  const [first, second] = scene.takeAll(work) as [Lease, Lease]
+  const convey = (lease: Lease, onTaken?: () => void) => {
+    const leaving = { lease, from: lease.from, count: 1, to: [{ queue: a, lane: 0 }], by: '', reason: '' }
+    return scene.store.conveying.convey({ leaving: [leaving], made: [] }, onTaken)
+  }
+  const engine = Reflect.get(scene.store, 'engine') as Engine
+  const disk = Reflect.get(engine, 'disk') as { reopen(): Promise<boolean> }
+  const reopen = disk.reopen.bind(disk)
+  const conveyed: Promise<void>[] = []
+  const taken: number[] = []
+  const { promise: isBack, resolve } = Promise.withResolvers<void>()
+  disk.reopen = async () => {
+    const reopened = reopen()
+    // The file is closed.
+    if (conveyed.length === 0) conveyed.push(convey(first, () => taken.push(1)))
+    return await reopened
+  }
+  const { onReadable } = engine
+  engine.onReadable = () => {
+    onReadable()
+    if (conveyed.length === 1) conveyed.push(convey(second, () => taken.push(2)))
+    resolve()
+  }
+  scene.failing = 1
+  await scene.written()
+  await isBack
+  await Promise.all(conveyed)
+  t.same(taken, [1, 2])
+  t.same(await scene.drain(a), [1, 2])
 })

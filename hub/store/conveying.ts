@@ -12,6 +12,7 @@ import type { Table } from './disk.ts'
 import { type Endings, type PlaceWork, placesIn } from './endings.ts'
 import type { Engine, Work } from './engine.ts'
 import type { NewEntry } from './entry.ts'
+import { storeFault } from './faults.ts'
 import type { Lease } from './lane.ts'
 import { APPEND_OVERHEAD_BYTES } from './limits.ts'
 import type { Queue } from './queue.ts'
@@ -120,10 +121,18 @@ export class Conveying {
       : this.parts.engine.maintain(together(made.map((one) => this.forget(one.seq))))
   }
 
-  /** Resolves when it is on the disk. Limits of the queues are the caller's business: see `Queues.admit`. */
-  async convey({ leaving, made, states = [] }: Conveyance): Promise<void> {
+  /**
+   * Resolves when it is on the disk. Limits of the queues are the caller's business: see `Queues.admit`. `onTaken`: it is on its way
+   * there, and what comes from now on comes behind it. Faults, before anything has happened: `QUEUE_UNKNOWN`, with `retry`, when a
+   * queue was forgotten meanwhile.
+   */
+  async convey({ leaving, made, states = [] }: Conveyance, onTaken: () => void = nothing): Promise<void> {
     const { endings, engine } = this.parts
-    await endings.whenReadable()
+    // A transaction may fail before this goes on.
+    do await endings.whenReadable()
+    while (!engine.readable)
+    for (const { to } of leaving) for (const { queue } of to) mustBeThere(queue)
+    for (const { placements } of made) for (const { queue } of placements) mustBeThere(queue)
     const works: Work[] = []
     const queues = new Set<Queue>()
     for (const [lease, parts] of byLease(leaving)) {
@@ -140,8 +149,10 @@ export class Conveying {
       const write = () => (bytes === null ? this.keptTable.remove(name) : this.keptTable.put(name, bytes))
       works.push({ write, done: nothing })
     }
-    if (works.length === 0) return
-    await engine.maintain(together(works))
+    const conveyed = works.length === 0 ? null : engine.maintain(together(works))
+    onTaken()
+    if (conveyed === null) return
+    await conveyed
     for (const queue of queues) endings.makeRoom(queue)
   }
 
@@ -202,6 +213,12 @@ export class Conveying {
     }
     return [...places.map(({ work }) => work), ...retained, noted]
   }
+}
+
+/** What came into a queue that is forgotten would be lost. */
+function mustBeThere({ info, forgotten }: Queue): void {
+  if (forgotten)
+    throw storeFault('QUEUE_UNKNOWN', { where: `queue ${info.name}`, why: 'it was forgotten', retry: true })
 }
 
 function byLease(leaving: readonly Leaving[]): Map<Lease, Leaving[]> {

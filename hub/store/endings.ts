@@ -70,9 +70,10 @@ export class Endings {
     this.parts = parts
   }
 
-  /** Resolves at once, or when the disk can be read again. */
+  /** Resolves at once, or when the disk can be read again and those who asked before have gone on. */
   whenReadable(): Promise<void> {
-    return this.parts.engine.readable ? Promise.resolve() : new Promise((resolve) => this.waiting.push(resolve))
+    const isFree = this.parts.engine.readable && this.waiting.length === 0
+    return isFree ? Promise.resolve() : new Promise((resolve) => this.waiting.push(resolve))
   }
 
   /** The disk can be read again. */
@@ -330,7 +331,7 @@ export class Endings {
       const pairs = pairsOf(selectionOf(places))
       const ending = { lease, from: lease.from, count, what, final, by, reason, detail, to: [] } as const
       const went = (): TracePlace[] =>
-        to.map((copy) => ({
+        Array.from(to, (copy) => ({
           queueId: copy.target.queue.info.id,
           lane: copy.target.lane,
           position: placed.get(copy)?.placed?.position ?? -1,

@@ -1,6 +1,6 @@
 // The crash test for as long as one likes: `make soak ROUNDS=500`, with CRASH_SEED= to repeat a choice of victims. Before
 // the rounds other long tests run, each a stage: STAGES=rounds asks for some of them, FUZZ_INPUTS=, SIM_SEEDS=,
-// TRANSFER_KILLS=, ROUTE_KILLS=, FILES= and FILES_KILLS= for more or less of them. The last lines are the counts: of stages that
+// TRANSFER_KILLS=, ROUTE_KILLS=, MODEL_STEPS=, FILES= and FILES_KILLS= for more or less of them. The last lines are the counts: of stages that
 // count, and the ledger's.
 
 import { spawn } from 'node:child_process'
@@ -33,6 +33,7 @@ const {
   SIM_SEEDS = '500',
   TRANSFER_KILLS = '20',
   ROUTE_KILLS = '100',
+  MODEL_STEPS = '50000',
   FILES = '200000',
   FILES_KILLS = '20',
 } = process.env
@@ -50,6 +51,7 @@ const stages: Readonly<Record<string, Stage>> = {
   'disk-full': [{ file: 'test/crash/disk-full.test.ts', env: { CRASH_SEED } }],
   transfer: [{ file: 'test/crash/transfer-kill.test.ts', env: { CRASH_SEED, TRANSFER_KILLS } }],
   route: [{ file: 'test/crash/route-kill.test.ts', env: { CRASH_SEED, ROUTE_KILLS } }],
+  model: [{ file: 'hub/store/conveying-model.test.ts', env: { SEED: CRASH_SEED, MODEL_STEPS } }],
   files: [{ file: 'test/crash/small-files.test.ts', env: { CRASH_SEED, FILES, FILES_KILLS } }],
   'bit-flip': [{ file: 'test/crash/bit-flip.test.ts', env: { CRASH_SEED } }],
 }
