@@ -230,7 +230,8 @@ export async function startHub(options: {
     store,
     consumersOf: (queue) => dispatcher.consumersOf(queue),
     abandon,
-    route: (batch) => route(batch, store.unrouted).placements,
+    route: (batch, backNote) => router.routeAgain(batch, store.unrouted, backNote),
+    remark: (backNote) => routes.remark(backNote),
   })
   const contentsAdmin = new ContentsAdmin({
     contents,

@@ -159,6 +159,11 @@ export type Channel = {
   due?(reject: (reject: Reject) => void): readonly Item[] | Promise<readonly Item[]>
   /** When `due` will have something (monotonic, see `ComponentContext.clock`); `null` when nothing waits. */
   dueAtMs?(): number | null
+  /**
+   * What the item with this `ref` was made of, if it is one that the last `process` or `due` gave: for whoever can do nothing with the
+   * whole. Valid until the next call.
+   */
+  membersOf?(ref: Item['ref']): readonly Item[] | null
   /** Makes durable what later items need, beside what the state before needs; names it, at most `STATE_BYTES_MAX`. */
   save?(): Promise<string>
   /** A portion with this state is committed: what only earlier ones needed may go. */

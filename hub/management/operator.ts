@@ -81,6 +81,8 @@ export type EventView = {
 export type RouteDetail = {
   readonly version: number
   readonly by: string
+  /** How what was sent back is decided. */
+  readonly again?: string
   readonly rules: readonly {
     readonly rule: string
     readonly pipeline?: string
@@ -110,6 +112,8 @@ export type Redriven = {
   /** Fitting messages that stayed where they are, and how many for which reason. */
   readonly left: number
   readonly reasons: Readonly<Record<string, number>>
+  /** What is to be known of messages that moved, and of how many. */
+  readonly remarks?: Readonly<Record<string, number>>
 }
 
 /** Large content, by id: 32 hexadecimal digits. */

@@ -21,7 +21,7 @@ const JSON_HEADERS = { ':content-type': 'application/json' }
 type Message = { readonly topic?: string; readonly headers?: Headers; readonly body: string }
 
 const way = (rule: string, queues: string[], pipeline: string | null = null): RuleWay => ({
-  rule,
+  rules: [rule],
   pipeline,
   topic: 'made/x',
   queues,
@@ -88,11 +88,14 @@ class Hub {
       version: VERSION,
       defaults,
       documentBytesMax: 2 ** 24,
+      remark: () => '',
       decide: async (batch, places) => {
         const message = batch.messages()
         return places.map((place) => {
           const decided = rules(String(message(place).body))
-          return 'code' in decided ? decided : { ways: [], placed: false, faults: [], ...decided }
+          const none = { ways: [], placed: false, faults: [], had: [], endedBy: null }
+          if ('code' in decided) return { ...none, faults: [{ rule: null, fault: decided }] }
+          return { ...none, ...decided }
         })
       },
     }
@@ -186,6 +189,7 @@ function chainOf(
     },
     due: async () => ({ items: [], rejects: [], steps: [] }),
     dueAtMs: () => null,
+    membersOf: () => null,
     save: async () => (state === null ? null : JSON.stringify(state)),
     committed: async () => undefined,
     close: async () => undefined,

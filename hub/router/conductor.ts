@@ -14,6 +14,7 @@ import { asFault, type Fault } from '#protocol/base/mod.ts'
 import { type Batch, openBatch, PLAIN } from '#protocol/codec/mod.ts'
 import type { SigningKey } from '#protocol/crypto/mod.ts'
 import {
+  type About,
   builderOf,
   ConveyancePlan,
   type Draft,
@@ -26,7 +27,8 @@ import {
 } from './conveyances.ts'
 import { routerFault } from './faults.ts'
 import { LEASE_MESSAGES_MAX, LEASES_BYTES_MAX, LEASES_MAX, RETRY_MS_MAX, RETRY_MS_MIN, STOP_MS_MAX } from './limits.ts'
-import { type Deciding, type Noted, notedIn, type RuleWay } from './ways.ts'
+import { type Noted, notedIn } from './noted.ts'
+import type { Deciding, RuleWay } from './ways.ts'
 
 /** The stream of what the hub makes: a name no agent's stream has to fear, since the origin is the hub. */
 const STREAM = 'routed'
@@ -110,18 +112,19 @@ export class Conductor {
   }
 
   /** What a pipeline gives by time alone, for a rule. */
-  async due(pipeline: Pipeline, way: RuleWay, about: { version: number; by: string }): Promise<void> {
+  async due(pipeline: Pipeline, way: RuleWay, about: About): Promise<void> {
     await this.run(async () => {
       const use = await pipeline.use()
       using documents = this.session(0)
       try {
         const passed = await use.due(documents ?? undefined)
-        const drafts = dueDrafts(passed, {
+        const drafts = await dueDrafts(passed, {
           way,
           about,
           queues: this.places,
           from: this.options.queue,
           nowMs: this.nowMs,
+          documents,
         })
         const states = passed.state === null ? [] : [this.kept(pipeline, about.version, passed.state)]
         await this.commit({ plan: { leaving: [], drafts }, batch: null, uses: [use], states }, AT_ONCE)
@@ -236,14 +239,18 @@ export class Conductor {
     const rules = await this.options.deciding(noted)
     const { version } = rules
     // What other rules decided when it came in says nothing about these.
-    const known = noted?.version === version.version ? noted : null
+    const known = noted?.version === version.version || noted?.version === null ? noted : null
     const documents = this.session(rules.documentBytesMax)
     held.use(documents)
-    const decisions = await rules.decide(taken.batch, taken.places, { noted: known, signal: this.signal, documents })
+    const had = (known?.left?.had ?? []).flatMap((id) => this.options.store.queues.withId(id)?.info.name ?? [])
+    const { signal } = this
+    const decisions = await rules.decide(taken.batch, taken.places, { noted: known, had, signal, documents })
+    const again = known?.left == null ? null : rules.remark(known.left)
     const plan = new ConveyancePlan(taken, decisions, {
       queues: this.places,
       defaults: rules.defaults,
-      about: { version: version.version, by: version.by },
+      about: { version: version.version, by: version.by, ...(again === null ? {} : { again }) },
+      noted: known,
       nowMs: this.nowMs,
       contentOf: documents === null ? undefined : (id) => documents.content(id),
     })
@@ -259,7 +266,7 @@ export class Conductor {
       if (pipeline.keeps) uses.push(use)
       try {
         const passed = await use.process(passage.items, documents ?? undefined)
-        plan.passed(passage, passed)
+        await plan.passed(passage, passed, documents)
         if (passed.state !== null) states.push(this.kept(pipeline, version.version, passed.state))
       } finally {
         if (!pipeline.keeps) await use.end()
@@ -292,7 +299,8 @@ export class Conductor {
     const queue = this.places.deadLettersOf(lease.lane.queue)
     const note = `${code}: ${message}`
     const { from, count } = lease
-    const leaving = [{ lease, from, count, to: [{ queue, lane: 0, note }], by: '', reason: note }]
+    const to = [{ queue, lane: 0, note, backNote: lease.entry.note }]
+    const leaving = [{ lease, from, count, to, by: '', reason: note }]
     return { plan: { leaving, drafts: [] }, batch: null, uses: [], states: [] }
   }
 
@@ -362,7 +370,9 @@ export class Conductor {
       const { queue } = target
       const whole = { queue, partition: 0, attributes: PLAIN, count: leaving.count, selection: null }
       const [admitted] = queues.admit([whole], batch)
-      return admitted?.refusal === '' ? target : { queue: queues.deadLettersOf(queue), lane: 0, note: 'QUEUE_FULL' }
+      if (admitted?.refusal === '') return target
+      const home = { queueId: queue.info.id, lane: target.lane }
+      return { queue: queues.deadLettersOf(queue), lane: 0, note: 'QUEUE_FULL', home }
     })
     return { ...leaving, to }
   }
@@ -373,8 +383,10 @@ export class Conductor {
     const admitted = queues.admit(placed.placements, placed.made.batch)
     const placements = placed.placements.map((placement, i): MadePlacement => {
       if (placement.note !== undefined || admitted[i]?.refusal === '') return placement
+      const lane = queues.laneOf(placement.partition, placement.attributes.priority)
       return {
         ...placement,
+        home: { queueId: placement.queue.info.id, lane },
         queue: queues.deadLettersOf(placement.queue),
         partition: 0,
         attributes: PLAIN,

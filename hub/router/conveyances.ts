@@ -1,7 +1,7 @@
 // Makes of what the rules say of messages, and of what pipelines make of them, one conveyance: where each message goes on, what comes new,
 // and what is dead and why. Nothing here changes anything.
 
-import type { ChainReject, StepRecord } from '#agent/components/chain/types.ts'
+import type { ChainReject, LargeDocuments, StepRecord } from '#agent/components/chain/types.ts'
 import type { Item } from '#agent/components/mod.ts'
 import type { Lease, Leaving, MadePlacement, Queue, Target } from '#hub/store/mod.ts'
 import { type ContentOf, itemOf, type MadeMessage, messageOf, type Passed } from '#hub/transform/mod.ts'
@@ -9,9 +9,11 @@ import { asFault, Fault } from '#protocol/base/mod.ts'
 import { attributesOf, type Batch, BatchBuilder, type MessageView, PLAIN } from '#protocol/codec/mod.ts'
 import { BODY_BYTES_MAX } from '#protocol/frame/mod.ts'
 import { Choices, Partitions } from './choices.ts'
+import { type DeadOne, deadLettersOf, type Graves } from './dead-groups.ts'
 import { routerFault } from './faults.ts'
 import { MADE_BATCH_BYTES } from './limits.ts'
-import type { Decision, RuleWay } from './ways.ts'
+import { backNoteOf, type Noted } from './noted.ts'
+import { type Decision, namesOf, type RuleWay } from './ways.ts'
 
 /** The queues as a conveyance needs them. */
 export type Places = {
@@ -30,7 +32,18 @@ export type Taken = {
 }
 
 /** A message that is made, and where to. */
-type MadeOne = { readonly message: MadeMessage; readonly to: readonly Queue[]; readonly note: string | null }
+type MadeOne = {
+  readonly message: MadeMessage
+  readonly to: readonly Queue[]
+  /** Why it is dead; `null`: it is not. */
+  readonly note: string | null
+  /** See `Target`. */
+  readonly backNote?: string
+  readonly home?: Target['home']
+}
+
+/** Of which rules, and who deployed them; `again`: how what was sent back is decided. */
+export type About = { readonly version: number; readonly by: string; readonly again?: string }
 
 /** What was made and fits into one batch; to be sealed when its number is known. */
 export type Draft = {
@@ -52,7 +65,19 @@ export type Passage = {
   readonly items: readonly Item[]
 }
 
-type Fate = { to: Target[]; readonly notes: string[]; readonly steps: RuleSteps[] }
+type Fate = {
+  to: Target[]
+  readonly notes: string[]
+  readonly steps: RuleSteps[]
+  /** Names of the rules that it died of; `all`: of none that could be named. */
+  readonly failed: Set<string>
+  all: boolean
+  /** Names of the rules whose pipelines it went through. */
+  readonly done: Set<string>
+  /** What it has beside `to`. */
+  readonly had: Set<Queue>
+  endedBy: string | null
+}
 type RuleSteps = {
   readonly rule: string
   readonly pipeline?: string
@@ -66,7 +91,8 @@ export class ConveyancePlan {
   readonly passages: readonly Passage[]
   private readonly taken: Taken
   private readonly queues: Places
-  private readonly about: { readonly version: number; readonly by: string }
+  private readonly about: About
+  private readonly noted: Noted | null
   private readonly nowMs: number
   private readonly contentOf: ContentOf | undefined
   private readonly fates: Fate[]
@@ -78,12 +104,14 @@ export class ConveyancePlan {
 
   constructor(
     taken: Taken,
-    decisions: readonly (Decision | Fault)[],
+    decisions: readonly Decision[],
     options: {
       readonly queues: Places
       readonly defaults: readonly string[]
-      /** Of the rules, for the trace. */
-      readonly about: { readonly version: number; readonly by: string }
+      /** For the trace. */
+      readonly about: About
+      /** What was known of the messages when they were decided. */
+      readonly noted: Noted | null
       readonly nowMs: number
       readonly contentOf?: ContentOf | undefined
     },
@@ -92,56 +120,72 @@ export class ConveyancePlan {
     this.contentOf = options.contentOf
     this.queues = options.queues
     this.about = options.about
+    this.noted = options.noted
     this.nowMs = options.nowMs
-    this.fates = taken.places.map(() => ({ to: [], notes: [], steps: [] }))
+    this.fates = decisions.map(({ had, endedBy }) => ({
+      to: [],
+      notes: [],
+      steps: [],
+      failed: new Set(),
+      all: false,
+      done: new Set(options.noted?.left?.done),
+      had: new Set(had.flatMap((name) => options.queues.named(name) ?? [])),
+      endedBy,
+    }))
     const messages = taken.batch.messages()
     this.message = (i) => messages(taken.places[i] as number)
     this.partitions = new Partitions(taken.batch)
     const passages = new Map<string, { ways: RuleWay[]; indexes: number[]; items: Item[] }>()
     for (const [i, decision] of decisions.entries()) {
-      if (decision instanceof Fault) this.kill(i, `${decision.code}: ${decision.message}`)
-      else this.decided(i, decision, { defaults: options.defaults, passages })
+      this.decided(i, decision, { defaults: options.defaults, passages })
     }
     this.passages = [...passages].map(([pipeline, passage]) => ({ pipeline, ...passage }))
   }
 
-  /** What came of a passage. */
-  passed(passage: Passage, { items, rejects, steps }: Passed): void {
+  /** What came of a passage. `documents` takes what no message does. */
+  async passed(passage: Passage, passed: Passed, documents: LargeDocuments | null): Promise<void> {
+    const { items, rejects, steps } = passed
     const { pipeline, ways, indexes } = passage
-    const rules = [...new Set(ways.map(({ rule }) => rule))]
-    const rule = rules.join(', ')
-    const record: RuleSteps = { rule, pipeline, steps, ...contentsOf(passage.items, items) }
+    const rules = [...new Set(ways.flatMap(({ rules }) => rules))]
+    const record: RuleSteps = { rule: namesOf({ rules }), pipeline, steps, ...contentsOf(passage.items, items) }
     const at = new Map(indexes.map((index, place) => [index, place]))
     const placeOf = ({ ref }: Item): number => (typeof ref === 'number' ? (at.get(ref) ?? -1) : -1)
     const dead = new Set<number>()
+    const kill = (place: number, refusal: Parameters<typeof noteOf>[1]): void => {
+      const index = indexes[place] as number
+      dead.add(index)
+      this.killBy(index, (ways[place] as RuleWay).rules, refusal)
+    }
     const orphans: ChainReject[] = []
     for (const reject of rejects) {
-      const at = placeOf(reject.item)
-      if (at < 0) orphans.push(reject)
-      else {
-        dead.add(indexes[at] as number)
-        this.kill(indexes[at] as number, noteOf(rule, reject))
-      }
+      const place = placeOf(reject.item)
+      if (place < 0) orphans.push(reject)
+      else kill(place, reject)
     }
     const outputs: { i: number; one: MadeOne }[] = []
+    const [first] = ways as [RuleWay, ...RuleWay[]]
+    const group = this.groupsOf(passed, { ...first, rules }, documents)
     for (const item of items) {
-      const at = placeOf(item)
-      const way = ways[Math.max(0, at)] as RuleWay
+      const place = placeOf(item)
+      if (place < 0) {
+        for (const one of await group.made(item)) outputs.push({ i: -1, one })
+        continue
+      }
+      const index = indexes[place] as number
       try {
-        outputs.push({
-          i: at < 0 ? -1 : (indexes[at] as number),
-          one: this.make(item, at < 0 ? null : (indexes[at] as number), way),
-        })
+        outputs.push({ i: index, one: this.make(item, index, ways[place] as RuleWay) })
       } catch (error) {
-        if (at < 0) throw error
-        dead.add(indexes[at] as number)
-        this.kill(indexes[at] as number, noteOf(rule, { fault: asFault(error) }))
+        kill(place, { fault: asFault(error) })
       }
     }
     const messages = outputs.filter(({ i }) => !dead.has(i)).map(({ one }) => one)
-    for (const reject of orphans) messages.push(this.orphan(reject, ways[0] as RuleWay))
+    for (const reject of orphans) messages.push(...(await group.refused(reject)))
     if (messages.length > 0) this.made.push({ rule: record, messages })
-    for (const i of indexes) this.fates[i]?.steps.push(record)
+    for (const [place, i] of indexes.entries()) {
+      const fate = this.fates[i] as Fate
+      fate.steps.push(record)
+      if (!dead.has(i)) for (const rule of (ways[place] as RuleWay).rules) fate.done.add(rule)
+    }
   }
 
   /** When every passage has passed. */
@@ -160,21 +204,25 @@ export class ConveyancePlan {
       readonly passages: Map<string, { ways: RuleWay[]; indexes: number[]; items: Item[] }>
     },
   ): void {
-    for (const { rule, fault } of faults) this.kill(i, noteOf(rule, { fault }))
+    for (const { rule, fault } of faults) {
+      if (rule === null) this.kill(i, `${fault.code}: ${fault.message}`)
+      else this.killBy(i, [rule], { fault })
+    }
     if (ways.length === 0 && faults.length === 0 && !placed) {
-      if (defaults.length > 0) this.send(i, 'default', defaults)
+      // What it has of them is decided with all rules, so that the default is one of them again.
+      if (defaults.length > 0) this.send(i, null, defaults)
       else this.fates[i]?.to.push({ queue: this.queues.unrouted, lane: 0, note: 'NO_ROUTE' })
       return
     }
     for (const way of ways) {
       if (way.pipeline === null) {
-        this.send(i, way.rule, way.queues)
-        this.fates[i]?.steps.push({ rule: way.rule })
+        this.send(i, way.rules, way.queues)
+        this.fates[i]?.steps.push({ rule: namesOf(way) })
         continue
       }
       const item = itemOf(this.message(i), i, this.contentOf)
       if (item instanceof Fault) {
-        this.kill(i, noteOf(way.rule, { fault: item }))
+        this.killBy(i, way.rules, { fault: item })
         continue
       }
       const passage = passages.get(way.pipeline) ?? { ways: [], indexes: [], items: [] }
@@ -185,21 +233,54 @@ export class ConveyancePlan {
     }
   }
 
-  private send(i: number, rule: string, names: readonly string[]): void {
+  /** `rules`: `null` for those that want what no other does. */
+  private send(i: number, rules: readonly string[] | null, names: readonly string[]): void {
     const { lease, places } = this.taken
-    for (const queue of this.known(names, (missing) => this.kill(i, noteOf(rule, { fault: missing })))) {
+    const missed = (fault: Fault): void => {
+      if (rules === null) this.kill(i, noteOf('default', { fault }))
+      else this.killBy(i, rules, { fault })
+    }
+    for (const queue of this.known(names, missed)) {
       const lane = this.queues.laneOf(this.partitions.of(queue, places[i] as number), lease.lane.priority)
       // Several rules may name one queue.
       if (!this.fates[i]?.to.some((other) => other.queue === queue)) this.fates[i]?.to.push({ queue, lane })
     }
   }
 
+  /** What cannot be laid to single rules: when it is sent back all decide. */
   private kill(i: number, note: string): void {
-    this.fates[i]?.notes.push(note)
+    const fate = this.fates[i] as Fate
+    fate.notes.push(note)
+    fate.all = true
   }
 
-  private make(item: Item, i: number | null, way: RuleWay): MadeOne {
-    const original = i === null ? null : { message: this.message(i), expiresAtMs: this.taken.lease.entry.expiresAtMs }
+  private killBy(i: number, rules: readonly string[], refusal: Parameters<typeof noteOf>[1]): void {
+    const fate = this.fates[i] as Fate
+    fate.notes.push(noteOf(namesOf({ rules }), refusal))
+    for (const rule of rules) fate.failed.add(rule)
+  }
+
+  /** What is left of a dead one to be decided. */
+  private backNote({ failed, all, done, had, to, endedBy }: Fate): string {
+    const left = this.noted?.left ?? null
+    const ids = new Set(left?.had)
+    for (const { info } of had) ids.add(info.id)
+    for (const { queue } of to) if (queue !== this.queues.unrouted) ids.add(queue.info.id)
+    const behind = endedBy !== null && failed.has(endedBy) ? endedBy : null
+    return backNoteOf({
+      placed: this.noted?.placed === true || ids.size > 0 || done.size > 0,
+      left: {
+        only: all || failed.size === 0 ? null : [...failed],
+        behind: all ? null : behind,
+        done: [...done],
+        had: [...ids],
+        made: left?.made === true,
+      },
+    })
+  }
+
+  private make(item: Item, i: number, way: RuleWay): MadeOne {
+    const original = { message: this.message(i), expiresAtMs: this.taken.lease.entry.expiresAtMs }
     const message = messageOf(item, { topic: way.topic, original, nowMs: this.nowMs })
     this.check(message)
     const to = this.known(way.queues, (missing) => {
@@ -209,39 +290,34 @@ export class ConveyancePlan {
   }
 
   /** Faults: what no batch takes. */
-  private check({ topic, headers, key, body }: MadeMessage): void {
-    attributesOf(headers)
-    const size = typeof body === 'string' ? Buffer.byteLength(body) : body.length
-    if (!this.scratch.fits(0, key?.length ?? 0)) this.scratch = new BatchBuilder()
-    this.scratch.add(topic, headers, key, size > BODY_BYTES_MAX ? body : '')
+  private check(message: MadeMessage): void {
+    this.scratch = checked(message, this.scratch)
   }
 
-  /** Something that was made of several messages and then refused. */
-  private orphan(reject: ChainReject, way: RuleWay): MadeOne {
-    const message = messageOf(reject.item, { topic: way.topic, original: null, nowMs: this.nowMs })
+  private groupsOf(passed: Passed, way: RuleWay, documents: LargeDocuments | null): GivenGroups {
     const { lane } = this.taken.lease
-    return { message, to: [this.queues.deadLettersOf(lane.queue)], note: noteOf(way.rule, reject) }
+    const { queues, nowMs } = this
+    return new GivenGroups(passed, { way, queues, from: lane.queue, nowMs, documents })
   }
 
   private known(names: readonly string[], onMissing: (fault: Fault) => void): Queue[] {
-    const found: Queue[] = []
-    for (const name of names) {
-      const queue = this.queues.named(name)
-      if (queue === undefined) onMissing(routerFault('ROUTE_QUEUE_GONE', { where: `queue ${name}` }))
-      else found.push(queue)
-    }
-    return found
+    return knownOf(this.queues, names, onMissing)
   }
 
   private leaving(): Leaving[] {
     const { lease } = this.taken
     const dead = this.queues.deadLettersOf(lease.lane.queue)
     const out: { leaving: Leaving; key: string }[] = []
-    for (const [i, { to, notes, steps }] of this.fates.entries()) {
+    for (const [i, fate] of this.fates.entries()) {
+      const { to, notes, steps } = fate
       const [note] = notes
-      const targets = note === undefined ? to : [...to, { queue: dead, lane: 0, note: notes.join(' | ') }]
+      const letter = { queue: dead, lane: 0, note: notes.join(' | ') }
+      const targets: readonly Target[] = note === undefined ? to : [...to, { ...letter, backNote: this.backNote(fate) }]
       const detail = steps.length === 0 ? undefined : { ...this.about, rules: steps }
-      const key = JSON.stringify([targets.map(({ queue, lane, note }) => [queue.info.id, lane, note]), detail])
+      const key = JSON.stringify([
+        targets.map(({ queue, lane, note, backNote }) => [queue.info.id, lane, note, backNote]),
+        detail,
+      ])
       const last = out.at(-1)
       if (last?.key === key) {
         last.leaving = { ...last.leaving, count: last.leaving.count + 1 }
@@ -262,34 +338,95 @@ export class ConveyancePlan {
   }
 }
 
-/** What a pipeline gives by time alone: of several messages, so of none in particular. */
-export function dueDrafts(
-  { items, rejects, steps }: Passed,
-  options: {
-    readonly way: RuleWay
-    readonly about: { readonly version: number; readonly by: string }
-    readonly queues: Pick<Places, 'named' | 'deadLettersOf'>
-    /** The router's queue. */
-    readonly from: Queue
-    readonly nowMs: number
-  },
-): Draft[] {
-  const { way, about, queues, from, nowMs } = options
-  const dead = queues.deadLettersOf(from)
-  const known = way.queues.flatMap((name) => queues.named(name) ?? [])
-  const gone =
-    known.length < way.queues.length ? routerFault('ROUTE_QUEUE_GONE', { where: way.queues.join(', ') }) : null
-  const messages = items.flatMap((item): MadeOne[] => {
-    const message = messageOf(item, { topic: way.topic, original: null, nowMs })
-    const lost = gone === null ? [] : [{ message, to: [dead], note: noteOf(way.rule, { fault: gone }) }]
-    return known.length === 0 ? lost : [{ message, to: known, note: null }, ...lost]
-  })
-  for (const reject of rejects) {
-    const message = messageOf(reject.item, { topic: way.topic, original: null, nowMs })
-    messages.push({ message, to: [dead], note: noteOf(way.rule, reject) })
+/** What a pipeline gives without a message that it could have come of: of several, so of none in particular. */
+class GivenGroups {
+  private readonly graves: Graves
+  private readonly options: GroupOptions
+  private scratch = new BatchBuilder()
+
+  constructor({ membersOf }: Passed, options: GroupOptions) {
+    this.options = options
+    const { way, nowMs, documents } = options
+    const check = (message: MadeMessage): void => {
+      this.scratch = checked(message, this.scratch)
+    }
+    this.graves = { membersOf, check, topic: way.topic, nowMs, documents }
   }
-  const record = { rule: way.rule, pipeline: way.pipeline ?? '', steps, ...contentsOf([], items) }
-  return draftsOf(messages, `rule ${way.rule}`, { ...about, rules: [record] })
+
+  /** What was made, to the queues that are there, and to the dead letters for those that are not. Throws what may pass. */
+  async made(item: Item): Promise<MadeOne[]> {
+    const { way, queues, nowMs } = this.options
+    let message: MadeMessage
+    try {
+      message = messageOf(item, { topic: way.topic, original: null, nowMs })
+      this.graves.check(message)
+    } catch (error) {
+      return this.refused({ item, fault: asFault(error) })
+    }
+    let gone: Fault | null = null
+    const to = knownOf(queues, way.queues, (fault) => {
+      gone = fault
+    })
+    const out: MadeOne[] = to.length === 0 ? [] : [{ message, to, note: null }]
+    if (gone === null) return out
+    for (const one of await deadLettersOf({ item, fault: gone }, this.graves, true)) out.push(this.dead(one, to))
+    return out
+  }
+
+  async refused(reject: Omit<ChainReject, 'step' | 'type'> & Partial<ChainReject>): Promise<MadeOne[]> {
+    return (await deadLettersOf(reject, this.graves)).map((one) => this.dead(one, []))
+  }
+
+  private dead(one: DeadOne, had: readonly Queue[]): MadeOne {
+    const { way, queues, from } = this.options
+    const to = [queues.deadLettersOf(from)]
+    const { message, isWhole } = one
+    const letter = { message, to, note: noteOf(namesOf(way), one) }
+    if (!isWhole) return letter
+    const left = { only: way.rules, behind: null, done: [], had: had.map(({ info }) => info.id), made: true }
+    return { ...letter, home: { queueId: from.info.id, lane: 0 }, backNote: backNoteOf({ placed: true, left }) }
+  }
+}
+
+type GroupOptions = {
+  readonly way: RuleWay
+  readonly queues: Pick<Places, 'named' | 'deadLettersOf'>
+  /** The router's queue. */
+  readonly from: Queue
+  readonly nowMs: number
+  readonly documents: LargeDocuments | null
+}
+
+/** What a pipeline gives by time, or because it ends. Throws what may pass. */
+export async function dueDrafts(passed: Passed, options: GroupOptions & { readonly about: About }): Promise<Draft[]> {
+  const { way, about } = options
+  const { items, rejects, steps } = passed
+  const group = new GivenGroups(passed, options)
+  const messages: MadeOne[] = []
+  for (const item of items) messages.push(...(await group.made(item)))
+  for (const reject of rejects) messages.push(...(await group.refused(reject)))
+  const rule = namesOf(way)
+  const record = { rule, pipeline: way.pipeline ?? '', steps, ...contentsOf([], items) }
+  return draftsOf(messages, `rule ${rule}`, { ...about, rules: [record] })
+}
+
+function knownOf(queues: Pick<Places, 'named'>, names: readonly string[], onMissing: (fault: Fault) => void): Queue[] {
+  const found: Queue[] = []
+  for (const name of names) {
+    const queue = queues.named(name)
+    if (queue === undefined) onMissing(routerFault('ROUTE_QUEUE_GONE', { where: `queue ${name}` }))
+    else found.push(queue)
+  }
+  return found
+}
+
+/** Throws what no batch takes. Gives what to ask the next time: it has room. */
+function checked({ topic, headers, key, body }: MadeMessage, scratch: BatchBuilder): BatchBuilder {
+  attributesOf(headers)
+  const size = typeof body === 'string' ? Buffer.byteLength(body) : body.length
+  const builder = scratch.fits(0, key?.length ?? 0) ? scratch : new BatchBuilder()
+  builder.add(topic, headers, key, size > BODY_BYTES_MAX ? body : '')
+  return builder
 }
 
 /** For the trace; nothing when there are none. */
@@ -332,10 +469,11 @@ export function builderOf({ messages, builder }: Draft): BatchBuilder {
 export function placementsOf({ messages }: Draft, batch: Batch): MadePlacement[] {
   const choices = new Choices(batch)
   const noted: MadePlacement[] = []
-  for (const [i, { message, to, note }] of messages.entries()) {
+  for (const [i, { message, to, note, backNote = '', home }] of messages.entries()) {
     for (const queue of to) {
+      const back = home === undefined ? { backNote } : { backNote, home }
       if (note === null) choices.add(queue, attributesOf(message.headers), i, 1)
-      else noted.push({ queue, partition: 0, attributes: PLAIN, count: 1, selection: [i, 1], note })
+      else noted.push({ queue, partition: 0, attributes: PLAIN, count: 1, selection: [i, 1], note, ...back })
     }
   }
   const placements: MadePlacement[] = choices.placements().map((placement) => {

@@ -23,6 +23,15 @@ export const routerFault = declareFaults('router', {
     meaning: 'a rule names a queue that is not there any more',
     remedy: 'Deploy rules with another queue, then causeway-hub redrive',
   },
+  ROUTE_GROUP_TOO_LARGE: {
+    meaning: 'what the pipeline made of several messages is too large for one',
+    remedy:
+      'Have `merge` give documents (`as`), which may have any size, or end its groups sooner (`count`, `groupBytes`, `itemsMax`); these dead letters are what the group was made of',
+  },
+  ROUTE_RULE_GONE: {
+    meaning: 'the rule that sent the message on is not there any more',
+    remedy: 'Deploy a rule of that name, then causeway-hub redrive; or causeway-hub redrive --to a queue',
+  },
   NO_ROUTE: {
     meaning: 'no rule matches the message, and there is no default',
     remedy: 'See causeway-hub route explain with the message; add a rule or a default, then causeway-hub redrive',

@@ -19,6 +19,9 @@ export const STOP_MS_MAX = 10_000
 /** A made batch is sealed when it has so many bytes. */
 export const MADE_BATCH_BYTES = 256 * 1024
 
+/** What is left to be decided of a message, in its note: the names of 40 rules at their longest. It is kept with the entry. */
+export const NOTE_BYTES_MAX = 16 * 1024
+
 /** A rule file with what lies beside it: the file itself may have 64 MiB. */
 export const DEPLOYED_FILES_MAX = 1_000
 export const DEPLOYED_BYTES_MAX = 128 * MIB

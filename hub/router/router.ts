@@ -7,8 +7,8 @@ import type { Placement, Queue } from '#hub/store/mod.ts'
 import type { Attributes, Batch, Envelope } from '#protocol/codec/mod.ts'
 import { attributesOf, NO_CONTENTS, PLAIN, TopicTree } from '#protocol/codec/mod.ts'
 import { Choices } from './choices.ts'
+import { backNoteOf, notedIn, noteOf } from './noted.ts'
 import { type AtOnce, NO_RULE_FITS } from './rules/mod.ts'
-import { noteOf } from './ways.ts'
 
 /** Envelopes, and topics, whose queues are remembered: 16 Ki entries of about 200 bytes each. */
 const REMEMBERED_MAX = 16_384
@@ -20,8 +20,8 @@ type Way = {
   readonly queues: readonly Queue[]
   /** The router's queue has to decide the rest: with a note, which it is remembered by. */
   readonly deferred: string | null
-  /** A rule names a queue that is not there (any more). */
-  readonly isMissing: boolean
+  /** A rule names a queue that is not there (any more): what it has is noted for whoever sends it back. */
+  readonly missing: string | null
   readonly attributes: Attributes
 }
 
@@ -106,7 +106,7 @@ export class Router {
   }
 
   private make(found: Set<Queue>, { atOnce, attributes }: { atOnce: AtOnce; attributes: Attributes }): Way {
-    if (this.rulesAt === null) return { queues: [...found], deferred: null, isMissing: false, attributes }
+    if (this.rulesAt === null) return { queues: [...found], deferred: null, missing: null, attributes }
     const { rules, named } = this.rulesAt
     const { queues, deferred, matched } = atOnce
     let isMissing = false
@@ -116,7 +116,8 @@ export class Router {
       else found.add(queue)
     }
     const note = noteOf({ version: rules.version.version, placed: found.size > 0 || isMissing })
-    return { queues: [...found], deferred: deferred ? note : null, isMissing, attributes }
+    const missing = isMissing ? backNoteWith(deferred ? [...found, this.routing] : [...found]) : null
+    return { queues: [...found], deferred: deferred ? note : null, missing, attributes }
   }
 
   private atTopic(topic: string): AtTopic {
@@ -150,34 +151,37 @@ export class Router {
     const choices = new Choices(batch)
     /** By their notes: what its decider must know of a message. */
     const deferrals = new Map<string, Choices>()
+    const misses = new Map<string, Choices>()
     let unroutedCount = 0
     for (const { envelope, from, count } of runs) {
-      const { queues, deferred, isMissing, attributes } = ways[envelope] as Way
-      if (isMissing || (queues.length === 0 && deferred === null)) {
+      const { queues, deferred, missing, attributes } = ways[envelope] as Way
+      const isUnwanted = queues.length === 0 && deferred === null
+      if (isUnwanted || missing !== null) {
         unroutedCount += count
-        choices.add(unrouted, PLAIN, from, count)
+        if (isUnwanted || missing === null) choices.add(unrouted, PLAIN, from, count)
+        else noted(batch, misses, missing).add(unrouted, PLAIN, from, count)
       }
       for (const queue of queues) choices.add(queue, attributes, from, count)
-      if (deferred !== null) this.defer(batch, deferrals, deferred).add(this.routing, attributes, from, count)
+      if (deferred !== null) noted(batch, deferrals, deferred).add(this.routing, attributes, from, count)
     }
     const placements: Placement[] = choices.placements()
+    for (const [backNote, miss] of misses) {
+      for (const placement of miss.placements()) placements.push({ ...placement, backNote })
+    }
     for (const [note, deferral] of deferrals) {
       for (const placement of deferral.placements()) placements.push({ ...placement, note })
     }
     return { placements, unroutedCount, contents: contentsOf(ways) }
   }
 
-  private get routing(): Queue {
-    return (this.rulesAt as RulesAt).queue
+  /** Where messages go that are sent back from the unrouted ones, `backNote` saying what has them. Faults: as `route`. */
+  routeAgain(batch: Batch, unrouted: Queue, backNote: string): readonly Placement[] {
+    const had = new Set(notedIn(backNote)?.left?.had)
+    return this.route(batch, unrouted).placements.filter(({ queue }) => !had.has(queue.info.id))
   }
 
-  private defer(batch: Batch, deferrals: Map<string, Choices>, note: string): Choices {
-    let choices = deferrals.get(note)
-    if (choices === undefined) {
-      choices = new Choices(batch)
-      deferrals.set(note, choices)
-    }
-    return choices
+  private get routing(): Queue {
+    return (this.rulesAt as RulesAt).queue
   }
 
   private recall(batch: Batch, ends: readonly number[], i: number, envelope: Envelope): Way {
@@ -209,6 +213,20 @@ export class Router {
     else ways.set(atOnce, way)
     return way
   }
+}
+
+function noted(batch: Batch, all: Map<string, Choices>, note: string): Choices {
+  let choices = all.get(note)
+  if (choices === undefined) {
+    choices = new Choices(batch)
+    all.set(note, choices)
+  }
+  return choices
+}
+
+function backNoteWith(queues: readonly Queue[]): string {
+  const had = queues.map(({ info }) => info.id)
+  return backNoteOf({ placed: had.length > 0, left: { only: null, behind: null, done: [], had, made: false } })
 }
 
 function contentsOf(ways: readonly Way[]): readonly string[] {

@@ -13,6 +13,7 @@ import { Conductor } from './conductor.ts'
 import { Deployments, type RulesVersion } from './deployments.ts'
 import { routerFault } from './faults.ts'
 import { PREPARE_MEMORY_BYTES, PREPARE_MS, VERSIONS_OPEN_MAX } from './limits.ts'
+import { notedIn } from './noted.ts'
 import type { Preparation, Prepared } from './prepare-work.ts'
 import type { Router } from './router.ts'
 import { type CompiledRules, type Explanation, explain, inSlices, loadingRules, type Sample } from './rules/mod.ts'
@@ -179,6 +180,12 @@ export class Routes {
     }
   }
 
+  /** How the rules in force decide what is sent back with this note, as far as that is not all of it; `null`: as it came in. */
+  remark(backNote: string): string | null {
+    const left = notedIn(backNote)?.left ?? null
+    return left === null || this.current === null ? null : this.current.remark(left)
+  }
+
   private inTurn<T>(work: () => Promise<T>): Promise<T> {
     // What became of the one before is its caller's business.
     const mine = this.turn.catch(() => undefined).then(work)
@@ -330,7 +337,7 @@ export class Routes {
     const [first] = ways
     const topic = first?.rule.topic
     const way: RuleWay = {
-      rule: ways.map(({ rule }) => rule.name).join(', '),
+      rules: ways.map(({ rule }) => rule.name),
       pipeline: key,
       // There is no message whose topic or headers it could take.
       topic: topic === undefined || topic.includes('{') ? `pipeline/${first?.rule.pipeline ?? key}` : topic,

@@ -15,6 +15,7 @@ const entry: Entry = {
   receiptFlags: 0,
   home: null,
   note: '',
+  backNote: '',
   selection: null,
 }
 const lane = {} as Lane

@@ -6,7 +6,7 @@ import { type Batch, openBatch, topicMatches } from '#protocol/codec/mod.ts'
 import { type Entry, endOf, placesOf } from './entry.ts'
 import { storeFault } from './faults.ts'
 import type { Lane, Lease } from './lane.ts'
-import { ADMIN_ENTRIES } from './limits.ts'
+import { ADMIN_ENTRIES, REMARKS_MAX } from './limits.ts'
 import { type QueuePolicy, retains } from './policy.ts'
 import type { Queue, QueueCounters } from './queue.ts'
 import type { ReplayFrom } from './replay.ts'
@@ -48,7 +48,7 @@ type Match = {
 }
 
 /** Messages of one lease that go to the same places; or a reason. */
-type Way = { part: Lease; readonly targets: readonly { queue: Queue; lane: number }[] | string }
+type Way = { part: Lease; readonly targets: readonly { queue: Queue; lane: number; note?: string }[] | string }
 
 const PRIORITY_NAMES = ['normal', 'urgent', 'bulk'] as const
 const OPERATOR = 'operator'
@@ -57,20 +57,24 @@ export class Admin {
   private readonly store: HubStore
   private readonly consumersOf: (queue: Queue) => number
   private readonly abandon: (queue: Queue) => void
-  private readonly route: (batch: Batch) => readonly Placement[]
+  private readonly route: (batch: Batch, backNote: string) => readonly Placement[]
+  private readonly remark: (backNote: string) => string | null
 
   constructor(options: {
     store: HubStore
     consumersOf: (queue: Queue) => number
     /** Ends the consumers of a queue, so that what they have out comes back. */
     abandon: (queue: Queue) => void
-    /** Where a batch would go by the rules of now. */
-    route: (batch: Batch) => readonly Placement[]
+    /** Where a batch would go by the rules of now, without what `backNote` of its entry says that it has. */
+    route: (batch: Batch, backNote: string) => readonly Placement[]
+    /** What an operator should know of sending back what has this `backNote`. */
+    remark?: (backNote: string) => string | null
   }) {
     this.store = options.store
     this.consumersOf = options.consumersOf
     this.abandon = options.abandon
     this.route = options.route
+    this.remark = options.remark ?? (() => null)
   }
 
   queues() {
@@ -138,6 +142,7 @@ export class Admin {
   async redrive(name: string, options: { filter: MessageFilter; to?: string }, progress: Progress) {
     const to = options.to === undefined ? null : this.queue(options.to)
     const reasons: Record<string, number> = {}
+    const remarks: Record<string, number> = {}
     let moved = 0
     await this.eachStep(this.queue(name), options.filter, progress, (lease, batch) =>
       this.wayOf(lease, batch, to).flatMap(({ part, targets }) => {
@@ -147,10 +152,14 @@ export class Admin {
           return []
         }
         moved += part.count
+        const remark = to === null ? this.remark(part.entry.backNote) : null
+        if (remark !== null && (Object.hasOwn(remarks, remark) || Object.keys(remarks).length < REMARKS_MAX))
+          remarks[remark] = (remarks[remark] ?? 0) + part.count
         return [this.store.endings.redrive(part, targets, OPERATOR)]
       }),
     )
-    return { moved, left: Object.values(reasons).reduce((sum, count) => sum + count, 0), reasons }
+    const told = Object.keys(remarks).length === 0 ? {} : { remarks }
+    return { moved, left: Object.values(reasons).reduce((sum, count) => sum + count, 0), reasons, ...told }
   }
 
   /** Opens what is retained from there again; consumers connect anew. Faults: `QUEUE_UNKNOWN`, `QUEUE_NOT_RETAINED`. */
@@ -252,16 +261,16 @@ export class Admin {
   /** Where dead letters belong, in parts that go the same way; or why they cannot go there. */
   private wayOf(lease: Lease, batchOf: () => Batch | null, to: Queue | null): Way[] {
     if (to !== null) return [{ part: lease, targets: [{ queue: to, lane: 0 }] }]
-    const { home } = lease.entry
+    const { home, backNote } = lease.entry
     if (home !== null) {
       const queue = this.store.queues.withId(home.queueId)
       const isGone = queue === undefined || queue.forgotten
-      return [{ part: lease, targets: isGone ? 'QUEUE_GONE' : [{ queue, lane: home.lane }] }]
+      return [{ part: lease, targets: isGone ? 'QUEUE_GONE' : [{ queue, lane: home.lane, note: backNote }] }]
     }
     let placements: readonly Placement[]
     try {
       const batch = batchOf()
-      placements = batch === null ? [] : this.route(batch)
+      placements = batch === null ? [] : this.route(batch, backNote)
     } catch (error) {
       return [{ part: lease, targets: asFault(error).code }]
     }

@@ -65,7 +65,7 @@ async function made(t: Test, count: number, bodyBytes = 10_000): Promise<{ dataD
 }
 
 function entryOf(batchSeq: number, bytes: number): NewEntry {
-  const rest = { expiresAtMs: 0, attempts: 0, receiptFlags: 0, home: null, note: '', selection: null }
+  const rest = { expiresAtMs: 0, attempts: 0, receiptFlags: 0, home: null, note: '', backNote: '', selection: null }
   return { batchSeq, count: 2, bytes, storedAtMs: 1, ...rest }
 }
 

@@ -1,11 +1,20 @@
 // Messages of a lease that go on elsewhere, put together by where they go and by how they leave.
 
-import { placesOf } from './entry.ts'
+import { type Home, placesOf } from './entry.ts'
 import type { Lease } from './lane.ts'
 import type { Queue } from './queue.ts'
 
-/** Where messages go on as they are. With a `note`, which says why, among dead letters: they come back from there by a redrive. */
-export type Target = { readonly queue: Queue; readonly lane: number; readonly note?: string }
+/**
+ * Where messages go on as they are. With a `note`, which says why, among dead letters: a redrive brings them back from there to `home`
+ * (left out: where they leave), with `backNote`.
+ */
+export type Target = {
+  readonly queue: Queue
+  readonly lane: number
+  readonly note?: string
+  readonly backNote?: string
+  readonly home?: Home
+}
 
 /** Messages from … from+count-1 of a lease, and where they go on, each a copy. */
 export type Conveyed = {
@@ -46,9 +55,10 @@ export function sorted(
     const went = to.map((target, i) => {
       // One copy goes on as the one whose end is told.
       const told = i === 0 && !isDead && entry.receiptFlags !== 0
-      const { queue, lane, note } = target
+      const { queue, lane, note, backNote = '', home } = target
+      const back = home === undefined ? backNote : `${home.queueId} ${home.lane} ${backNote}`
       const at = `${queue.info.id} ${lane}`
-      const key = `${at} ${told} ${note === undefined ? '' : `:${note}`}`
+      const key = `${at} ${told} ${note === undefined ? '' : `:${note}\0${back}`}`
       let went = last.get(at)
       if (went?.key !== key) {
         went = { key, copy: { target, told, places: [] } }

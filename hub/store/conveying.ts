@@ -11,10 +11,10 @@ import type { Conveyed } from './conveyed.ts'
 import type { Table } from './disk.ts'
 import { type Endings, type PlaceWork, placesIn } from './endings.ts'
 import type { Engine, Work } from './engine.ts'
-import type { NewEntry } from './entry.ts'
+import type { Home, NewEntry } from './entry.ts'
 import { storeFault } from './faults.ts'
 import type { Lease } from './lane.ts'
-import { APPEND_OVERHEAD_BYTES } from './limits.ts'
+import { APPEND_OVERHEAD_BYTES, REASON_LENGTH_MAX } from './limits.ts'
 import type { Queue } from './queue.ts'
 import type { Queues } from './queues.ts'
 import type { Placement, StoreClock } from './store.ts'
@@ -25,8 +25,8 @@ import { nothing, together } from './works.ts'
 /** A batch on the disk that nothing refers to yet. */
 export type Made = { readonly seq: number; readonly batch: Batch }
 
-/** Where messages of a made batch go; `note` says why, among dead letters. `expiresAtMs`: 0 for never. */
-export type MadePlacement = Placement & { readonly expiresAtMs?: number }
+/** Where messages of a made batch go; `note` says why, among dead letters, and `home` where a redrive sends them. `expiresAtMs`: 0 for never. */
+export type MadePlacement = Placement & { readonly expiresAtMs?: number; readonly home?: Home }
 
 /** Messages from … from+count-1 of a lease that go on: as they are, in `to`, or as what was made of them. */
 export type Leaving = Conveyed & { readonly lease: Lease }
@@ -179,7 +179,7 @@ export class Conveying {
     const { batches, clock, endings, queues, trace } = this.parts
     const nowMs = clock.wallMs()
     const places: { work: PlaceWork; queue: Queue; lane: number; entry: NewEntry }[] = placements.map((placement) => {
-      const { queue, selection, count, attributes, partition, note = '' } = placement
+      const { queue, selection, count, attributes, partition, note = '', backNote = '' } = placement
       const lane = queues.laneOf(partition, attributes.priority)
       const lives = [placement.expiresAtMs ?? 0, ageOf(queue, nowMs)].filter((ms) => ms > 0)
       const entry: NewEntry = {
@@ -190,8 +190,9 @@ export class Conveying {
         expiresAtMs: lives.length === 0 ? 0 : Math.min(...lives),
         attempts: 0,
         receiptFlags: 0,
-        home: null,
-        note,
+        home: placement.home ?? null,
+        note: note.slice(0, REASON_LENGTH_MAX),
+        backNote,
         selection,
       }
       return { work: endings.placeIn(queue, lane, entry), queue, lane, entry }

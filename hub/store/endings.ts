@@ -163,7 +163,8 @@ export class Endings {
       const receiptFlags = i === 0 ? part.receiptFlags : 0
       const { queue, lane, note = '' } = target
       const expiresAtMs = this.expiryIn(queue)
-      return { queue, lane, entry: { ...part, attempts: 0, expiresAtMs, receiptFlags, home: null, note }, dueAtMs: 0 }
+      const entry = { ...part, attempts: 0, expiresAtMs, receiptFlags, home: null, note, backNote: '' }
+      return { queue, lane, entry, dueAtMs: 0 }
     })
     return this.end({ lease, from, count, what: 'redriven', final: null, by, reason: '', to })
   }
@@ -285,6 +286,7 @@ export class Endings {
     const { lane } = lease
     const queue = this.parts.queues.deadLettersOf(lane.queue)
     lane.queue.counters.deadLettered += count
+    const isBack = lease.entry.home !== null
     const home = lease.entry.home ?? { queueId: lane.queue.info.id, lane: lane.number }
     const entry: NewEntry = {
       ...partOf(lease.entry, from - lease.entry.position, count),
@@ -293,6 +295,8 @@ export class Endings {
       receiptFlags: 0,
       home,
       note: reason.slice(0, REASON_LENGTH_MAX),
+      // It goes back as it lay there first.
+      backNote: isBack ? lease.entry.backNote : lease.entry.note,
     }
     return this.end({ ...ending, to: [{ queue, lane: 0, entry, dueAtMs: 0 }] })
   }
@@ -345,7 +349,7 @@ export class Endings {
   }
 
   private copied({ lane, entry, attempt }: Lease, { target, places, told }: Copies): NewEntry {
-    const { queue, note } = target
+    const { queue, note, backNote = '' } = target
     const count = places.length
     const lives = [note === undefined ? entry.expiresAtMs : 0, this.expiryIn(queue)].filter((ms) => ms > 0)
     const isWhole = count === entry.count
@@ -357,8 +361,9 @@ export class Endings {
       expiresAtMs: lives.length === 0 ? 0 : Math.min(...lives),
       attempts: note === undefined ? 0 : attempt,
       receiptFlags: told ? entry.receiptFlags : 0,
-      home: note === undefined ? null : { queueId: lane.queue.info.id, lane: lane.number },
+      home: note === undefined ? null : (target.home ?? { queueId: lane.queue.info.id, lane: lane.number }),
       note: note?.slice(0, REASON_LENGTH_MAX) ?? '',
+      backNote,
       selection: isWhole || entry.batchSeq === 0 ? entry.selection : selectionOf(places),
     }
   }

@@ -23,6 +23,7 @@ const entryOf = (parts: Partial<NewEntry>): NewEntry => ({
   receiptFlags: 0,
   home: null,
   note: '',
+  backNote: '',
   selection: null,
   ...parts,
 })

@@ -4,6 +4,8 @@
 import { ByteReader, varintBytes, writeVarint } from '#protocol/bytes/mod.ts'
 import { storeFault } from './faults.ts'
 
+const NUL = '\0'
+
 /** Which messages of a batch: flat pairs (first place, how many), ascending; `null` for all. */
 export type Selection = readonly number[] | null
 
@@ -29,6 +31,8 @@ export type NewEntry = {
   readonly home: Home | null
   /** Why it lies here; or the text of one of the hub's own messages. */
   readonly note: string
+  /** Of dead letters, and of what no queue wants: the note it is to have when it is sent back. */
+  readonly backNote: string
   readonly selection: Selection
 }
 
@@ -94,11 +98,14 @@ export function partOf(entry: Entry, skip: number, count: number): NewEntry {
 
 /**
  * Value of the entries table: varints batch, count, bytes, stored at, expires at, attempts, receipt flags, home queue
- * (0: none), home lane, length of the note; the note; then the selection's pairs (none: all).
+ * (0: none), home lane, length of the note; the note; then the selection's pairs (none: all). A note to be sent back with stands in
+ * the note, behind a NUL; one in the note itself is replaced, since it may be a consumer's own words. The hub's own messages, whose text
+ * the note is, have none.
  */
 export function encodeEntry(entry: NewEntry): Buffer {
   const pairs = entry.selection ?? []
-  const noteBytes = Buffer.byteLength(entry.note)
+  const note = noteText(entry)
+  const noteBytes = Buffer.byteLength(note)
   const { home } = entry
   const numbers = [
     entry.batchSeq,
@@ -118,9 +125,15 @@ export function encodeEntry(entry: NewEntry): Buffer {
   const out = Buffer.allocUnsafe(size)
   let at = 0
   for (const value of numbers) at = writeVarint(out, at, value)
-  at += out.write(entry.note, at)
+  at += out.write(note, at)
   for (const value of pairs) at = writeVarint(out, at, value)
   return out
+}
+
+function noteText({ batchSeq, note, backNote }: NewEntry): string {
+  if (batchSeq === 0) return note
+  const clean = note.includes(NUL) ? note.replaceAll(NUL, '\ufffd') : note
+  return backNote === '' ? clean : clean + NUL + backNote
 }
 
 /** Faults: `STORE_DAMAGED`. */
@@ -142,10 +155,13 @@ function readEntry(reader: ByteReader): NewEntry {
   const receiptFlags = reader.varint()
   const queueId = reader.varint()
   const lane = reader.varint()
-  const note = reader.text(reader.varint())
+  const text = reader.text(reader.varint())
+  const split = batchSeq === 0 ? -1 : text.indexOf(NUL)
+  const note = split < 0 ? text : text.slice(0, split)
+  const backNote = split < 0 ? '' : text.slice(split + 1)
   const pairs: number[] = []
   while (reader.remaining > 0) pairs.push(reader.varint())
   const selection = pairs.length === 0 ? null : pairs
   const home = queueId === 0 ? null : { queueId, lane }
-  return { batchSeq, count, bytes, storedAtMs, expiresAtMs, attempts, receiptFlags, home, note, selection }
+  return { batchSeq, count, bytes, storedAtMs, expiresAtMs, attempts, receiptFlags, home, note, backNote, selection }
 }

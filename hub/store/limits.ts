@@ -165,6 +165,8 @@ export const MIGRATE_STEP_ROWS = 1000
 export const SWEEP_MS = 1000
 /** Entries an operator's command works on between two turns of other work. */
 export const ADMIN_ENTRIES = 256
+/** Different remarks of one redrive, each a line for its operator. */
+export const REMARKS_MAX = 20
 
 /**
  * Settlements and other upkeep wait so long for an append to go with: nobody's delivery depends on them, and a commit of

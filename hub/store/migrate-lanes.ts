@@ -87,6 +87,7 @@ function newEntryOf(row: Buffer, batches: BatchRows, idOf: ReadonlyMap<string, n
     receiptFlags: 0,
     home,
     note,
+    backNote: '',
     selection: pairs.length === 0 ? null : pairs,
   }
 }

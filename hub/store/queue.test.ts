@@ -38,7 +38,8 @@ class Bench {
   }
 
   entryOf(count: number): NewEntry {
-    const none = { storedAtMs: 0, expiresAtMs: 0, attempts: 0, receiptFlags: 0, home: null, note: '', selection: null }
+    const times = { storedAtMs: 0, expiresAtMs: 0, attempts: 0, receiptFlags: 0 }
+    const none = { ...times, home: null, note: '', backNote: '', selection: null }
     return { ...none, batchSeq: ++this.batchSeq, count, bytes: 10 * count + (this.batchSeq % 7) }
   }
 

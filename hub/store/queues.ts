@@ -30,6 +30,7 @@ export type Admitted = {
   readonly refusal: string
   readonly home: Home | null
   readonly note: string
+  readonly backNote: string
 }
 
 /** What is asked for; a policy that is left out is the default one. */
@@ -177,13 +178,14 @@ export class Queues {
     }
     const full = new Set<Queue>()
     for (const [queue, count] of counts) if (this.isFull(queue, count, batch)) full.add(queue)
-    return placements.map(({ queue, selection, count, partition, attributes, note = '' }) => {
+    return placements.map(({ queue, selection, count, partition, attributes, note = '', backNote = '' }) => {
       const lane = this.laneOf(partition, attributes.priority)
-      const admitted: Admitted = { queue, lane, selection, count, attributes, refusal: '', home: null, note }
+      const way = { queue, lane, selection, count, attributes }
+      const admitted: Admitted = { ...way, refusal: '', home: null, note, backNote }
       if (queue === this.unrouted) return { ...admitted, lane: 0, refusal: 'NO_ROUTE' }
       if (!full.has(queue)) return admitted
       const aside = { queue: this.deadLettersOf(queue), lane: 0, attributes: PLAIN, refusal: 'QUEUE_FULL' }
-      return { ...admitted, ...aside, home: { queueId: queue.info.id, lane } }
+      return { ...admitted, ...aside, home: { queueId: queue.info.id, lane }, backNote: note }
     })
   }
 

@@ -93,6 +93,7 @@ export class Receipts {
       receiptFlags: 0,
       home: null,
       note,
+      backNote: '',
       selection: null,
     }
     const queue = this.queues.own(receiptsOf(origin), origin)

@@ -47,6 +47,8 @@ export type Placement = {
   readonly attributes: Attributes
   /** Kept with its entry. */
   readonly note?: string
+  /** See `NewEntry`. */
+  readonly backNote?: string
 }
 
 /** Time as the store needs it; tests give their own. */
@@ -463,7 +465,7 @@ const SYSTEM_CLOCK: StoreClock = {
 }
 
 function copyOf(admitted: Admitted, batch: Batch, batchSeq: number, nowMs: number): Copy {
-  const { queue, lane, selection, count, attributes, refusal, home, note } = admitted
+  const { queue, lane, selection, count, attributes, refusal, home, note, backNote } = admitted
   const { ttlMs, delayMs, deliverAtMs } = attributes
   const isDead = refusal !== ''
   const lives = [isDead ? 0 : ttlMs, queue.info.policy.ageMsMax].filter((ms) => ms > 0)
@@ -478,6 +480,7 @@ function copyOf(admitted: Admitted, batch: Batch, batchSeq: number, nowMs: numbe
     receiptFlags: isDead ? 0 : batch.head.flags & RECEIPT_FLAGS,
     home,
     note: isDead ? refusal : note,
+    backNote,
     selection,
   }
   return { queue, lane, entry, dueAtMs: !isDead && dueAtMs > nowMs ? dueAtMs : 0, refusal }

@@ -2,7 +2,7 @@
 // has one chain, and whoever uses it has it alone until what it gave is on the disk: its state goes there in the same transaction. Of
 // one that keeps nothing there are as many chains as are in use at once.
 
-import type { Chain, ChainReject, ChainResult, LargeDocuments } from '#agent/components/chain/types.ts'
+import type { Chain, ChainMembers, ChainReject, ChainResult, LargeDocuments } from '#agent/components/chain/types.ts'
 import type { Item } from '#agent/components/mod.ts'
 import { transformFault } from './faults.ts'
 
@@ -10,6 +10,8 @@ import { transformFault } from './faults.ts'
 export type Passed = ChainResult & {
   /** What its channels keep, to be conveyed with the results; `null` when they keep nothing. */
   readonly state: string | null
+  /** Of what a channel gave in this use that it had kept: see `Chain.membersOf`. */
+  readonly membersOf: (item: Item) => ChainMembers | null
 }
 
 /** The use of a pipeline for one conveyance. To be ended in any case. */
@@ -76,7 +78,7 @@ export class Pipeline {
       state = await chain.save()
       const rejects: ChainReject[] = []
       for (const reject of result.rejects) rejects.push(await putAway(reject, large))
-      return { ...result, rejects, state }
+      return { ...result, rejects, state, membersOf: ({ ref }) => chain.membersOf(ref) }
     }
     return {
       process: async (items, large) => {

@@ -7,14 +7,14 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { asFault } from '#protocol/base/mod.ts'
-import { type Channel, type ComponentContext, type Item, STATE_BYTES_MAX } from '../contract.ts'
+import { type Channel, type ComponentContext, type Item, isOwnRef, STATE_BYTES_MAX } from '../contract.ts'
 import type { IsolatedPool } from '../isolation/mod.ts'
 import { builtinComponents, type ComponentEntry, isIsolated } from '../registry.ts'
 import { Call } from './call.ts'
 import { chainFault } from './faults.ts'
 import { dueHere, type HereStep, processHere } from './here.ts'
 import { ThreadSegment } from './segment.ts'
-import type { Chain, ChainResult, ChannelSpec, LargeDocuments } from './types.ts'
+import type { Chain, ChainMembers, ChainResult, ChannelSpec, LargeDocuments } from './types.ts'
 
 export type ChainOptions = {
   /** `resolvePath` must resolve against one folder, that of `resolvePath('.')`. */
@@ -117,6 +117,15 @@ class ChannelChain implements Chain {
 
   dueAtMs(): number | null {
     return this.#soonest()?.channel.dueAtMs?.() ?? null
+  }
+
+  membersOf(ref: Item['ref']): ChainMembers | null {
+    if (!isOwnRef(ref)) return null
+    for (const { channel, step, type } of this.#here) {
+      const items = channel.membersOf?.(ref) ?? null
+      if (items !== null) return { items, step, type }
+    }
+    return null
   }
 
   async save(): Promise<string | null> {

@@ -44,6 +44,9 @@ export type ChainResult = {
   readonly steps: readonly StepRecord[]
 }
 
+/** What a channel made an item of, and which. */
+export type ChainMembers = { readonly items: readonly Item[]; readonly step: number; readonly type: string }
+
 /** Calls come one at a time, in the order of `Channel`. */
 export type Chain = {
   /** `state` as of `save`. Throws what its channels throw when they open. */
@@ -56,6 +59,8 @@ export type Chain = {
   /** What has come due; call it again while `dueAtMs` has passed. */
   due(signal?: AbortSignal, large?: LargeDocuments): Promise<ChainResult>
   dueAtMs(): number | null
+  /** See `Channel.membersOf`, for a `ref` of what the last call gave or refused. */
+  membersOf(ref: Item['ref']): ChainMembers | null
   /** The states of its channels as one text; `null` when none keeps anything. */
   save(): Promise<string | null>
   committed(state: string): Promise<void>

@@ -4,7 +4,7 @@ import { command, f } from '#protocol/fields/mod.ts'
 import { managementFault } from '../faults.ts'
 import { filterFields, filterOf, isEmptyFilter, queueName } from '../filter.ts'
 import type { Purged, Redriven } from '../operator.ts'
-import { count, grid, messages as messagesText, printable } from '../show.ts'
+import { count, grid, labelled, messages as messagesText, printable } from '../show.ts'
 import { ask, data, json, misused } from './settings.ts'
 
 const all = f.boolean({ doc: 'all messages that are not in flight', default: false })
@@ -42,10 +42,11 @@ export const redrive = command({
     const filter = filterOf(settings)
     if (all !== isEmptyFilter(filter)) return misuse('MESSAGES_UNNAMED', settings)
     const request = { command: 'redrive', queue, all, filter, ...(to === undefined ? {} : { to }) } as const
-    return ask<Redriven>(settings, request, ({ moved, left, reasons }) => {
+    return ask<Redriven>(settings, request, ({ moved, left, reasons, remarks = {} }) => {
       const rows = Object.entries(reasons).map(([reason, messages]) => [printable(reason), count(messages)])
       return [
         `${messagesText(moved)} moved.`,
+        ...Object.entries(remarks).flatMap(([remark, messages]) => labelled(count(messages), printable(remark))),
         ...(left === 0 ? [] : [`${messagesText(left)} stayed in ${queue}:`]),
         ...(rows.length === 0 ? [] : grid([{ title: 'REASON' }, { title: 'MESSAGES', right: true }], rows)),
       ]

@@ -169,8 +169,9 @@ export function traceLines({ id, batch, copies, events }: TraceView): string[] {
 /** What rules and pipelines did: which version by whom, and each step with what went in and came out. */
 function routeLines(detail: unknown): string[] {
   if (typeof detail !== 'object' || detail === null) return []
-  const { version, by, rules = [] } = detail as Partial<RouteDetail>
-  return rules.flatMap(({ rule, pipeline, steps = [], contents = { in: [], out: [] } }) => {
+  const { version, by, again, rules = [] } = detail as Partial<RouteDetail>
+  const how = again === undefined ? [] : labelled('', printable(`sent back: ${again}`), { indent: 0, label: 20 })
+  const told = rules.flatMap(({ rule, pipeline, steps = [], contents = { in: [], out: [] } }) => {
     const through = pipeline === undefined ? '' : `, pipeline ${pipeline}`
     const head = `rule ${rule}${through}; version ${version} deployed by ${by}`
     return [
@@ -184,6 +185,7 @@ function routeLines(detail: unknown): string[] {
       ...contents.out.flatMap((id) => labelled('', `content ${id} out`, { indent: 0, label: 20 })),
     ]
   })
+  return [...how, ...told]
 }
 
 const short = (digest: string): string => digest.slice(0, 12)

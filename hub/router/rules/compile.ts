@@ -92,6 +92,7 @@ export class CompiledRules {
   private readonly fallback: Decision<never>
   /** Used again by each `match`, which is done with it when it returns. */
   private readonly found: number[] = []
+  private byName: ReadonlyMap<string, CompiledRule> | null = null
 
   constructor(
     set: RunningSet,
@@ -113,15 +114,29 @@ export class CompiledRules {
     return this.index.scannedMax <= QUICK_RULES_MAX
   }
 
+  /** Made when first asked for: most sets never are. */
+  named(name: string): CompiledRule | undefined {
+    this.byName ??= new Map(this.rules.map((rule) => [rule.rule.name, rule]))
+    return this.byName.get(name)
+  }
+
   get pipelines(): Readonly<Record<string, PipelineSpec>> {
     return this.set.pipelines
   }
 
-  /** The same for every message with this topic and these headers; the same object for all that one rule alone fits, or none. */
-  match({ topic, headers }: Envelope): Match {
+  /**
+   * The same for every message with this topic and these headers; the same object for all that one rule alone fits, or none. With
+   * `among` as if there were no rules but those.
+   */
+  match({ topic, headers }: Envelope, among: ((rule: CompiledRule) => boolean) | null = null): Match {
     const { found } = this
     found.length = 0
     this.index.find(topic, headers, found)
+    if (among !== null) {
+      let kept = 0
+      for (const order of found) if (among(this.rules[order] as CompiledRule)) found[kept++] = order
+      found.length = kept
+    }
     if (found.length === 0) return this.unmatched
     if (found.length === 1) {
       const rule = this.rules[found[0] as number] as CompiledRule

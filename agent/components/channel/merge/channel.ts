@@ -44,6 +44,8 @@ export class MergeChannel implements Channel {
   readonly #log: StateLog
   readonly #form: Form | null
   readonly #clock: ComponentContext['clock']
+  /** What went out in the last call, by its `ref`. */
+  readonly #given = new Map<Item['ref'], Group>()
 
   constructor(settings: MergeSettings, context: ComponentContext) {
     this.#settings = settings
@@ -58,8 +60,7 @@ export class MergeChannel implements Channel {
   }
 
   async process(items: readonly Item[], reject: (reject: Reject) => void): Promise<readonly Item[]> {
-    const putting: Putting = { out: [], reject }
-    await this.#log.ready()
+    const putting = await this.#begin(reject)
     await this.#putOutDue(putting)
     for (const item of items) {
       let taken: { key: string; packed: Buffer; expected: number | null }
@@ -77,10 +78,14 @@ export class MergeChannel implements Channel {
   }
 
   async due(reject: (reject: Reject) => void): Promise<readonly Item[]> {
-    const putting: Putting = { out: [], reject }
-    await this.#log.ready()
+    const putting = await this.#begin(reject)
     await this.#putOutDue(putting)
     return putting.out
+  }
+
+  membersOf(ref: Item['ref']): readonly Item[] | null {
+    const group = this.#given.get(ref)
+    return group === undefined ? null : this.#itemsOf(group)
   }
 
   dueAtMs(): number | null {
@@ -94,11 +99,18 @@ export class MergeChannel implements Channel {
   }
 
   committed(state: string): Promise<void> {
+    this.#given.clear()
     return this.#log.committed(state)
   }
 
   close(): Promise<void> {
     return this.#log.close()
+  }
+
+  async #begin(reject: (reject: Reject) => void): Promise<Putting> {
+    this.#given.clear()
+    await this.#log.ready()
+    return { out: [], reject }
   }
 
   // ---- in ----
@@ -184,10 +196,7 @@ export class MergeChannel implements Channel {
     const end = this.#groups.end(group)
     if (isSaved) this.#log.append(end)
     const refuse = (fault: Fault): void => {
-      for (const [i, { row, bytes }] of members.entries()) {
-        const ref = ownRef('merge', `${group.number}.${i + 1}`)
-        reject({ item: bytes === null ? { row, ref } : { row, ref, content: { kind: 'bytes', bytes } }, fault })
-      }
+      for (const item of itemsOf(group, members)) reject({ item, fault })
     }
     if (!complete && incomplete === 'reject') {
       const wanted = group.expected ?? count
@@ -195,7 +204,9 @@ export class MergeChannel implements Channel {
       return refuse(mergeFault('MERGE_INCOMPLETE', { where: `group ${shown(group.key)}`, why }))
     }
     try {
-      out.push(await this.#merged(group, members, complete))
+      const item = await this.#merged(group, members, complete)
+      out.push(item)
+      this.#given.set(item.ref, group)
     } catch (error) {
       refuse(asFault(error, `group ${shown(group.key)}`))
     }
@@ -217,11 +228,21 @@ export class MergeChannel implements Channel {
     return { row: { ...keys, ...file, ...more }, ref, content: { kind: 'bytes', bytes } }
   }
 
+  #itemsOf(group: Group): readonly Item[] {
+    return itemsOf(group, this.#ordered(this.#groups.members(group)))
+  }
+
   #ordered(members: Member[]): Member[] {
     const { orderBy } = this.#settings
     return orderBy === undefined ? members : members.sort((a, b) => compare(a.row[orderBy], b.row[orderBy]))
   }
 }
+
+const itemsOf = ({ number }: Group, members: readonly Member[]): Item[] =>
+  members.map(({ row, bytes }, i) => {
+    const ref = ownRef('merge', `${number}.${i + 1}`)
+    return bytes === null ? { row, ref } : { row, ref, content: { kind: 'bytes', bytes } }
+  })
 
 const shown = (key: string): string => key.slice(0, KEY_SHOWN_CHARS)
 
