@@ -1,4 +1,4 @@
-import { renameSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import t from 'tap'
@@ -233,6 +233,52 @@ t.test('a locked database makes the flow wait', async (t) => {
   t.same((await run({ org: '01' })).rows, [{ org: '01', name: 'a' }])
   writer.close()
   await channel.close()
+})
+
+/** Never ends for 'x'. */
+const ENDLESS = `SELECT name, (WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE ?1 = 'x') SELECT max(n) FROM c) AS n
+  FROM org WHERE code = '01' AND ?1 IS NOT NULL`
+
+t.test('a query that never ends is stopped; its row is rejected, the others pass', async (t) => {
+  const root = t.testdir({})
+  database(join(root, 'x.db'), 'a').close()
+  const { channel, run } = scene(root, { key: 'org', from: { sqlite: { file: 'x.db', query: ENDLESS, queryMs: 100 } } })
+  await channel.open()
+  let ticks = 0
+  const ticking = setInterval(() => (ticks += 1), 5)
+  const { rows, rejects } = await run({ org: '01' }, { org: 'x' }, { org: '02' }, { org: 'x' }, { org: '03' })
+  clearInterval(ticking)
+  t.ok(ticks > 1, 'the flow has its thread')
+  t.same(
+    rows.map(({ org, name, n }) => [org, name, n]),
+    ['01', '02', '03'].map((org) => [org, 'a', 1]),
+  )
+  t.match(
+    rejects.map(({ item, fault }) => [item.row.org, fault.code, fault.details.limitMs]),
+    [
+      ['x', 'ENRICH_QUERY_TIMEOUT', 150],
+      ['x', 'ENRICH_QUERY_TIMEOUT', 150],
+    ],
+  )
+  const ended = t.rejects(run({ org: 'x' }), { code: 'ENRICH_QUERY_ENDED' })
+  await channel.close()
+  await ended
+})
+
+const CHILDREN = `/proc/${process.pid}/task/${process.pid}/children`
+
+t.test('the process of the query is started anew when it has ended', { skip: !existsSync(CHILDREN) }, async (t) => {
+  const root = t.testdir({})
+  database(join(root, 'x.db'), 'a').close()
+  const { channel, run } = scene(root, { key: 'org', from: { sqlite: { file: 'x.db', query: ENDLESS } } })
+  await channel.open()
+  t.equal((await run({ org: '01' })).rows.length, 1)
+  const asked = t.rejects(run({ org: 'x' }, { org: '02' }), { code: 'ENRICH_QUERY_ENDED', details: { retry: true } })
+  for (const pid of readFileSync(CHILDREN, 'utf8').trim().split(' ')) process.kill(Number(pid), 'SIGKILL')
+  await asked
+  t.equal((await run({ org: '03' })).rows.length, 1)
+  await channel.close()
+  t.equal(readFileSync(CHILDREN, 'utf8').trim(), '')
 })
 
 t.test('queries that cannot be used, or would write', async (t) => {

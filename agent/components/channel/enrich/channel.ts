@@ -7,11 +7,14 @@ import { asFault } from '#protocol/base/mod.ts'
 import type { Channel, ComponentContext, Item, Reject, Row, Value } from '../../contract.ts'
 import { listNames } from '../../names.ts'
 import { enrichFault } from './faults.ts'
+import { ASKED_MAX } from './limits.ts'
 import type { Lookup } from './lookup.ts'
 import type { EnrichSettings } from './settings.ts'
 import { SqliteLookup } from './sqlite.ts'
 import { rowsOf, type Table, tableOf } from './table.ts'
 import { TableFile } from './table-file.ts'
+
+const OF_ONE_ROW: ReadonlySet<string> = new Set(['ENRICH_NOT_FOUND', 'ENRICH_KEY_INVALID', 'ENRICH_QUERY_TIMEOUT'])
 
 export class EnrichChannel implements Channel {
   readonly #settings: EnrichSettings
@@ -31,12 +34,17 @@ export class EnrichChannel implements Channel {
   async process(items: readonly Item[], reject: (reject: Reject) => void): Promise<readonly Item[]> {
     await this.#lookup.refresh()
     const done: Item[] = []
-    for (const item of items) {
-      try {
-        done.push({ ...item, row: await this.#enriched(item.row) })
-      } catch (error) {
-        const fault = asFault(error, 'enrich')
-        if (fault.code !== 'ENRICH_NOT_FOUND' && fault.code !== 'ENRICH_KEY_INVALID') throw error
+    for (let from = 0; from < items.length; from += ASKED_MAX) {
+      const asked = items.slice(from, from + ASKED_MAX)
+      const rows = await Promise.allSettled(asked.map(({ row }) => this.#enriched(row)))
+      for (const [i, settled] of rows.entries()) {
+        const item = asked[i] as Item
+        if (settled.status === 'fulfilled') {
+          done.push({ ...item, row: settled.value })
+          continue
+        }
+        const fault = asFault(settled.reason, 'enrich')
+        if (!OF_ONE_ROW.has(fault.code)) throw settled.reason
         reject({ item, fault })
       }
     }

@@ -1,4 +1,4 @@
-// Faults of the channel `enrich`. ENRICH_NOT_FOUND and ENRICH_KEY_INVALID concern one row, the others stop the flow when it starts.
+// Faults of the channel `enrich`. ENRICH_NOT_FOUND, ENRICH_KEY_INVALID and ENRICH_QUERY_TIMEOUT concern one row, the others stop the flow when it starts.
 
 import { declareFaults } from '#protocol/base/mod.ts'
 
@@ -18,6 +18,14 @@ export const enrichFault = declareFaults('components', {
   ENRICH_COLUMN_MISSING: {
     meaning: 'a column named in the settings does not exist',
     remedy: 'Check the column names',
+  },
+  ENRICH_QUERY_TIMEOUT: {
+    meaning: 'the query did not end in time for this row and was stopped',
+    remedy: 'Let it find its row by an index (EXPLAIN QUERY PLAN says SEARCH, not SCAN), or raise `queryMs`',
+  },
+  ENRICH_QUERY_ENDED: {
+    meaning: 'the process that runs the query ended',
+    remedy: 'It is started anew; if this goes on, see what ends it: the log of the system, or too little memory',
   },
   ENRICH_PARAMETERS: {
     meaning: 'the query has another number of parameters than `key` has fields',

@@ -13,4 +13,9 @@ export const CACHE_ROWS_DEFAULT = 10_000
 export const CACHE_ROWS_MAX = 100_000
 export const CACHE_ROW_BYTES_MAX = 4_096
 export const CACHE_MS_DEFAULT = 60_000
+/** A look-up by an index takes some microseconds. */
+export const QUERY_MS_DEFAULT = 5_000
+export const QUERY_MS_MAX = 600_000
+/** Rows of a call that are looked up at once: the process that runs the query always has something to do. */
+export const ASKED_MAX = 64
 export const QUERY_CHARS_MAX = 16_384

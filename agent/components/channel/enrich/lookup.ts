@@ -11,7 +11,7 @@ export type Lookup = {
   columns(): readonly string[]
   /**
    * The row for the values of a key, none of which is null; `null` when there is none. Throws a fault: with `retry` when it may
-   * pass, ENRICH_KEY_INVALID when the row is to blame.
+   * pass, ENRICH_KEY_INVALID or ENRICH_QUERY_TIMEOUT when the row is to blame.
    */
   find(key: readonly Value[]): Row | null | Promise<Row | null>
   close(): Promise<void>

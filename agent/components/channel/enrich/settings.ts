@@ -3,7 +3,14 @@
 import { f, type Infer } from '#protocol/fields/mod.ts'
 import { FIELDS_MAX, KEY_COLUMNS_MAX } from '../../limits.ts'
 import { csvProblem, csvSettings, encodingField } from '../../support/mod.ts'
-import { CACHE_MS_DEFAULT, CACHE_ROWS_DEFAULT, CACHE_ROWS_MAX, QUERY_CHARS_MAX } from './limits.ts'
+import {
+  CACHE_MS_DEFAULT,
+  CACHE_ROWS_DEFAULT,
+  CACHE_ROWS_MAX,
+  QUERY_CHARS_MAX,
+  QUERY_MS_DEFAULT,
+  QUERY_MS_MAX,
+} from './limits.ts'
 
 const names = /^(?!__proto__$)[^\0]{1,128}$/
 
@@ -40,6 +47,12 @@ const from = f.variant(
       query: f.text({
         doc: 'A SELECT with one `?` for each field of `key`; its first row counts',
         maxLength: QUERY_CHARS_MAX,
+      }),
+      queryMs: f.duration({
+        doc: 'Longest time the query may take for one row, which is rejected then',
+        min: 10,
+        max: QUERY_MS_MAX,
+        default: QUERY_MS_DEFAULT,
       }),
       cacheRows: f.integer({
         doc: 'Results kept, those without a row too; 0: none',

@@ -1,5 +1,5 @@
-// A query of an SQLite database, prepared once, on a connection that can only read. Results are kept for a time. The query runs in
-// this thread: it should find its row by an index.
+// A query of an SQLite database, on a connection that can only read. Results are kept for a time. The query is prepared here, which says
+// what is wrong with it and its columns, and runs in a process of its own, within a bound on its time.
 
 import { statSync } from 'node:fs'
 import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite'
@@ -7,19 +7,16 @@ import { asFault } from '#protocol/base/mod.ts'
 import type { ComponentContext, Row, Value } from '../../contract.ts'
 import { componentFault } from '../../faults.ts'
 import { formatJsonRecord } from '../../formats/mod.ts'
+import { BUSY_WAIT_MS } from '../../limits.ts'
 import { openDatabase, sqliteFault, sqliteRowFault } from '../../support/mod.ts'
 import { enrichFault } from './faults.ts'
 import { CACHE_ROW_BYTES_MAX, LOOK_MS } from './limits.ts'
 import type { Lookup } from './lookup.ts'
+import { QueryLine } from './query-line.ts'
 import type { EnrichSettings } from './settings.ts'
 
 type SqliteSettings = Extract<EnrichSettings['from'], { type: 'sqlite' }>['settings']
-type Opened = {
-  readonly database: DatabaseSync
-  readonly statement: StatementSync
-  readonly columns: readonly string[]
-  readonly identity: string
-}
+type Opened = { readonly line: QueryLine; readonly columns: readonly string[]; readonly identity: string }
 type Kept = { readonly row: Row | null; readonly untilMs: number }
 
 export class SqliteLookup implements Lookup {
@@ -29,6 +26,8 @@ export class SqliteLookup implements Lookup {
   readonly #context: ComponentContext
   /** Least recently used first. */
   readonly #cache = new Map<string, Kept>()
+  /** What is being asked. */
+  readonly #asked = new Map<string, Promise<Row | null>>()
   #opened: Opened | null = null
   #lookedMs = 0
 
@@ -68,17 +67,18 @@ export class SqliteLookup implements Lookup {
       const statement = preparedIn(database, this.#settings.query, this.#file)
       const columns = statement.columns().map(({ name }) => name)
       if (columns.length === 0) throw queryInvalid('it gives no columns')
-      statement.setReadBigInts(true)
       if (!binds(statement, this.#parameters) || binds(statement, this.#parameters + 1)) {
         throw enrichFault('ENRICH_PARAMETERS', {
           where: 'enrich: from.sqlite.query',
           why: `${this.#parameters} fields`,
         })
       }
-      return { database, statement, columns, identity: identityOf(this.#file) }
-    } catch (error) {
+      const { query, queryMs } = this.#settings
+      // What waits for a lock is told so, not that it took too long.
+      const options = { file: this.#file, query, limitMs: queryMs + BUSY_WAIT_MS, busyMs: BUSY_WAIT_MS }
+      return { line: new QueryLine(options), columns, identity: identityOf(this.#file) }
+    } finally {
       database.close()
-      throw error
     }
   }
 
@@ -86,8 +86,7 @@ export class SqliteLookup implements Lookup {
     return this.#opened?.columns ?? []
   }
 
-  find(key: readonly Value[]): Row | null {
-    const { cacheRows, cacheMs } = this.#settings
+  async find(key: readonly Value[]): Promise<Row | null> {
     const bound = key.map(bindable)
     const text = formatJsonRecord(key)
     const nowMs = this.#context.clock.nowMs()
@@ -99,7 +98,19 @@ export class SqliteLookup implements Lookup {
         return kept.row
       }
     }
-    const row = this.#query(bound)
+    const asked = this.#asked.get(text)
+    if (asked !== undefined) return asked
+    const asking = this.#query(bound)
+    this.#asked.set(text, asking)
+    try {
+      return this.#keep(text, await asking, nowMs)
+    } finally {
+      this.#asked.delete(text)
+    }
+  }
+
+  #keep(text: string, row: Row | null, nowMs: number): Row | null {
+    const { cacheRows, cacheMs } = this.#settings
     if (cacheRows > 0 && cacheMs > 0 && isSmall(row)) {
       this.#cache.set(text, { row, untilMs: nowMs + cacheMs })
       if (this.#cache.size > cacheRows) {
@@ -116,20 +127,22 @@ export class SqliteLookup implements Lookup {
     this.#cache.clear()
     const opened = this.#opened
     this.#opened = null
-    opened?.database.close()
+    await opened?.line.close()
   }
 
-  #query(bound: readonly SQLInputValue[]): Row | null {
-    let found: Record<string, unknown> | undefined
-    try {
-      found = this.#opened?.statement.get(...bound) as Record<string, unknown> | undefined
-    } catch (error) {
+  async #query(bound: readonly SQLInputValue[]): Promise<Row | null> {
+    if (this.#opened === null)
+      throw enrichFault('ENRICH_QUERY_ENDED', { where: 'enrich: from.sqlite.query', retry: true })
+    const answer = await this.#opened.line.ask(bound)
+    if ('failed' in answer) {
+      const { message, ...codes } = answer.failed
+      const error = Object.assign(new Error(message), codes)
       const fault = sqliteRowFault(error, 'enrich: key')
       throw fault === null ? sqliteFault(error, this.#file) : enrichFault('ENRICH_KEY_INVALID', { why: fault.message })
     }
-    if (found === undefined) return null
+    if (answer.row === null) return null
     const row: Record<string, Value> = {}
-    for (const column of this.columns()) row[column] = narrowed(found[column] as Value)
+    for (const column of this.columns()) row[column] = narrowed((answer.row[column] ?? null) as Value)
     return row
   }
 }
