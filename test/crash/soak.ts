@@ -62,6 +62,31 @@ if (unknown.length > 0) {
   process.exit(2)
 }
 
+const numbers = {
+  ROUNDS,
+  CRASH_SEED,
+  FUZZ_INPUTS,
+  FUZZ_SEED,
+  SIM_SEEDS,
+  TRANSFER_KILLS,
+  ROUTE_KILLS,
+  MODEL_STEPS,
+  FILES,
+  FILES_KILLS,
+}
+const wrong = Object.entries(numbers).filter(([, value]) => !/^\d{1,15}$/.test(value))
+if (wrong.length > 0) {
+  console.error(`soak: not a whole number: ${wrong.map(([name, value]) => `${name}=${value}`).join(', ')}`)
+  process.exit(2)
+}
+// Whoever stops it stops its tests: they are ended when it exits.
+for (const [name, code] of [
+  ['SIGINT', 130],
+  ['SIGTERM', 143],
+  ['SIGHUP', 129],
+] as const)
+  process.once(name, () => process.exit(code))
+
 console.log(`soak: CRASH_SEED=${seed} STAGES=${chosen.join(',')}`)
 let sound = true
 const counts: string[] = []
