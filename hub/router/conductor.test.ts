@@ -398,3 +398,51 @@ t.test('what waits for a content, and all behind it, holds up no other lane, and
     upTo(100, 189).map((n) => `{"n":${n}}`),
   )
 })
+
+t.test('a full queue that is forgotten is waited for no longer, and loses nothing', async (t) => {
+  const hub = await Hub.open(t, t.testdir())
+  const rule = { topics: [], where: {} }
+  const policy = policyOf({ messagesMax: 1 })
+  const sub = await hub.store.queues.declare({ name: 'agent:sub', rule, owner: 'agent', ephemeral: false, policy })
+  hub.pipe('p', (items) => items)
+  hub.conduct((body) => ({ ways: [way('r', ['agent:sub'], body.includes('p') ? 'p' : null)] }))
+  const bodies = ['{"n":1}', '{"n":2}', '{"p":3}', '{"n":4}', '{"p":5}']
+  await hub.send('a', [{ body: bodies[0] as string, headers: JSON_HEADERS }])
+  await hub.routed()
+  for (const body of bodies.slice(1)) await hub.send('a', [{ body, headers: JSON_HEADERS }])
+  while (hub.queue.inFlight < 4) await new Promise((resolve) => setImmediate(resolve))
+  await hub.store.queues.forget(sub)
+  await hub.routed()
+  t.match(
+    await hub.drain('$dead'),
+    bodies.slice(1).map((body) => ({ body, note: /^ROUTE_QUEUE_GONE/ })),
+  )
+})
+
+t.test('what one lease brings to a limited queue comes into it together, however it is decided', async (t) => {
+  const hub = await Hub.open(t, t.testdir())
+  const small = await hub.declare('small', { messagesMax: 4 })
+  const picky = await hub.declare('picky', { messagesMax: 4, onFull: 'dead-letter' })
+  // Neighbours are told apart in the trace.
+  hub.conduct((body) => ({ ways: [way(`r${Number(body) % 2}`, [Number(body) < 100 ? 'small' : 'picky'])] }))
+  await hub.send('a', [{ body: '0' }, { body: '100' }])
+  await hub.routed()
+  await hub.send(
+    'b',
+    upTo(101, 110).map((body) => ({ body })),
+  )
+  await hub.routed()
+  t.equal(picky.depth, 1)
+  t.equal((await hub.drain('$dead')).length, 10)
+  await hub.send(
+    'a',
+    upTo(1, 10).map((body) => ({ body })),
+  )
+  while (hub.queue.inFlight < 10) await new Promise((resolve) => setImmediate(resolve))
+  await hub.send('b', [{ body: '111' }])
+  while (hub.queue.depth > 10) await new Promise((resolve) => setImmediate(resolve))
+  t.equal(small.depth, 1)
+  t.same(await hub.bodies('small'), ['0'])
+  await hub.routed()
+  t.same(await hub.bodies('small'), upTo(1, 10))
+})

@@ -311,7 +311,7 @@ export class Conductor {
       for (const draft of plan.drafts) placed.push(await this.keep(draft))
       await goneOn(before)
       this.signal.throwIfAborted()
-      const leaving = await this.whenAdmitted(() => plan.leaving.map((one) => this.admit(one, batch)))
+      const leaving = await this.whenAdmitted(() => this.admit(plan.leaving, batch))
       const made = await this.whenAdmitted(() => placed.map((one) => this.admitMade(one)))
       // They come to the disk in the order they are taken: the next need not wait for it.
       await store.conveying.convey({ leaving, made, states }, onConveying)
@@ -362,19 +362,26 @@ export class Conductor {
     }
   }
 
-  private admit(leaving: Leaving, batch: Batch | null): Leaving {
-    if (batch === null || !leaving.to.some(({ queue, note }) => note === undefined && isLimited(queue))) return leaving
+  /** What a lease brings to one queue comes into it together. */
+  private admit(leaving: readonly Leaving[], batch: Batch | null): readonly Leaving[] {
+    if (batch === null) return leaving
+    const asked = leaving.flatMap(({ to, count }) => to.filter(asks).map(({ queue }) => ({ queue, count })))
+    if (asked.length === 0) return leaving
     const { queues } = this.options.store
-    const to = leaving.to.map((target): Target => {
-      if (target.note !== undefined) return target
-      const { queue } = target
-      const whole = { queue, partition: 0, attributes: PLAIN, count: leaving.count, selection: null }
-      const [admitted] = queues.admit([whole], batch)
-      if (admitted?.refusal === '') return target
-      const home = { queueId: queue.info.id, lane: target.lane }
+    const whole = { partition: 0, attributes: PLAIN, selection: null }
+    const admitted = queues.admit(
+      asked.map((one) => ({ ...whole, ...one })),
+      batch,
+    )
+    const full = new Set(asked.flatMap(({ queue }, i) => (admitted[i]?.refusal === '' ? [] : [queue])))
+    if (full.size === 0) return leaving
+    const aside = (target: Target): Target => {
+      const { queue, lane } = target
+      if (!asks(target) || !full.has(queue)) return target
+      const home = { queueId: queue.info.id, lane }
       return { queue: queues.deadLettersOf(queue), lane: 0, note: 'QUEUE_FULL', home }
-    })
-    return { ...leaving, to }
+    }
+    return leaving.map((one) => ({ ...one, to: one.to.map(aside) }))
   }
 
   private admitMade(placed: Placed): Placed {
@@ -427,4 +434,7 @@ async function goneOn(before: Promise<boolean>): Promise<void> {
   if (!(await before)) throw new WentBack()
 }
 
-const isLimited = ({ info }: Queue): boolean => info.policy.messagesMax > 0 || info.policy.bytesMax > 0
+/** One that is forgotten takes nothing, however long it is waited for: conveying says so. */
+const isLimited = ({ info, forgotten }: Queue): boolean =>
+  !forgotten && (info.policy.messagesMax > 0 || info.policy.bytesMax > 0)
+const asks = ({ queue, note }: Target): boolean => note === undefined && isLimited(queue)

@@ -279,3 +279,24 @@ t.test('traces are swept, however many batches are still live before them', asyn
     [null, null, null],
   )
 })
+
+t.test('messages on their way into a queue that is forgotten stay where they are', async (t) => {
+  const scene = await Scene.open(t)
+  const [q, sub] = [await scene.queue('q'), await scene.queue('agent:sub', {}, 'agent')]
+  const batches = 3 * ADMIN_ENTRIES
+  await Promise.all(Array.from({ length: batches }, () => scene.append([q])))
+  let forgotten: Promise<void> | null = null
+  const progress = {
+    cancelled: false,
+    report: () => {
+      forgotten ??= scene.store.queues.forget(sub)
+    },
+  }
+  const { moved, left, reasons } = await scene.admin().redrive('q', { filter: {}, to: 'agent:sub' }, progress)
+  await forgotten
+  t.strictSame([moved + left, reasons], [batches, { QUEUE_GONE: left }])
+  t.equal(left, q.depth)
+  t.ok(moved > 0 && left > 0)
+  const { batches: kept } = await scene.contents(t)
+  t.equal(kept.size, left)
+})

@@ -260,7 +260,8 @@ export class Admin {
 
   /** Where dead letters belong, in parts that go the same way; or why they cannot go there. */
   private wayOf(lease: Lease, batchOf: () => Batch | null, to: Queue | null): Way[] {
-    if (to !== null) return [{ part: lease, targets: [{ queue: to, lane: 0 }] }]
+    // It may be forgotten in between.
+    if (to !== null) return [{ part: lease, targets: to.forgotten ? 'QUEUE_GONE' : [{ queue: to, lane: 0 }] }]
     const { home, backNote } = lease.entry
     if (home !== null) {
       const queue = this.store.queues.withId(home.queueId)
