@@ -14,7 +14,10 @@ import { eventually, localHub, nextOf } from './support.ts'
 
 const MIB = 2 ** 20
 const hub = await localHub(t, {
-  config: { queues: ['made', 'small', 'passed', 'north'].map((name) => ({ name })), routing: { stallMs: '3s' } },
+  config: {
+    queues: ['made', 'small', 'passed', 'north'].map((name) => ({ name })),
+    routing: { stallMs: '3s', documentsBytesMax: '1MiB' },
+  },
 })
 const office = await hub.client('office')
 const centre = await hub.client('centre', { publish: [], consume: ['made', 'small', 'passed', 'north'] })
