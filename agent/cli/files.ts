@@ -4,10 +4,12 @@ import { mkdirSync } from 'node:fs'
 import { basename, join, resolve } from 'node:path'
 import {
   type Client,
+  type CompressWish,
   contentsOf,
   type Delivery,
   type Downloaded,
   fileNameOf,
+  isCompressWish,
   saveBody,
   type Upload,
 } from '#agent/client/mod.ts'
@@ -50,8 +52,10 @@ export const sendFile = command({
       doc: 'where chunks end. content: where the file says so, so that of a later version only what is new is sent, also behind an insertion; fixed: all alike, for less work; auto: as an earlier version of the name was cut, else what suits size and kind',
       default: 'auto',
     }),
-    compress: f.choice(['auto', 'off'] as const, {
-      doc: 'auto: what of it compresses travels compressed; off: all of it travels as it is',
+    compress: f.text({
+      doc: 'auto: what of it compresses travels compressed as far as that is faster on this line; on: wherever it compresses; off: all of it travels as it is; 1 to 19: at that level of zstd',
+      check: (text) =>
+        isCompressWish(compressWish(text)) ? null : 'it must be auto, on, off, or a level from 1 to 19',
       default: 'auto',
     }),
     mediaType: f.text({
@@ -90,7 +94,7 @@ export const sendFile = command({
         priority,
         journalDir: join(settings.data, 'transfers'),
         cut,
-        compress,
+        compress: compressWish(compress) as CompressWish,
         bytesPerSecondMax: rateOf({
           rate: settings.rate,
           windows: settings.window === undefined ? [] : [settings.window],
@@ -124,6 +128,9 @@ export const sendFile = command({
     }
   },
 })
+
+/** A level is a number. */
+const compressWish = (text: string): unknown => (/^\d+$/.test(text) ? Number(text) : text)
 
 type SendFileSettings = {
   readonly path: string
@@ -163,11 +170,13 @@ function tellSent(
   const { id } = upload
   const name = basename(settings.path)
   const { size, sentBytes, wireBytes, storedBytes, reusedBytes, hashedAgainBytes } = upload.progress
+  const { encodedFromBytes, encodedToBytes, compressionLevel } = upload.progress
   // What was put on the wire beyond what the hub lacked.
   const twiceBytes = Math.max(0, sentBytes - (size - reusedBytes))
   if (settings.json) {
     const counts = { sentBytes, wireBytes, storedBytes, reusedBytes, hashedAgainBytes, twiceBytes, unrouted }
-    console.log(JSON.stringify({ id, name, size, seconds: rounded(seconds), ...counts }))
+    const encoding = { encodedFromBytes, encodedToBytes, compressionLevel }
+    console.log(JSON.stringify({ id, name, size, seconds: rounded(seconds), ...counts, ...encoding }))
     return
   }
   const had = reusedBytes === 0 ? '' : `; the hub had ${roughBytes(reusedBytes)} of it`

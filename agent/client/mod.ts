@@ -16,4 +16,11 @@ export type { RequestOptions } from './requests.ts'
 export { type BatchStore, type SenderEvents, StreamSender } from './sender.ts'
 export { type ReplayFrom, type SubscribeOptions, Subscription } from './subscription.ts'
 export type { Direction, TransferLimits, TransferReport, TransferWish, TransferWishes } from './transfers.ts'
-export { Upload, type UploadOptions, type UploadProgress, type UploadState } from './upload/mod.ts'
+export {
+  type CompressWish,
+  isCompressWish,
+  Upload,
+  type UploadOptions,
+  type UploadProgress,
+  type UploadState,
+} from './upload/mod.ts'

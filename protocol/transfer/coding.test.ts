@@ -103,7 +103,7 @@ t.test('in its place, and back', async (t) => {
   for (const chunk of [text, Buffer.alloc(CHUNK_BYTES_MAX, 'abc'), text.subarray(0, 2000)]) {
     const place = Buffer.concat([chunk, Buffer.alloc(10, 7)])
     const here = place.subarray(0, chunk.length)
-    const encodedBytes = encodeInPlace(here, chunk.length - 1)
+    const encodedBytes = encodeInPlace(here, chunk.length - 1, 1)
     t.ok(encodedBytes > 0 && encodedBytes < chunk.length)
     t.ok(decodeChunk(place.subarray(0, encodedBytes), chunk.length).equals(chunk))
     decodeChunkInto(place.subarray(0, encodedBytes), chunk.length, here)
@@ -112,7 +112,7 @@ t.test('in its place, and back', async (t) => {
   }
   const noise = new Random(2).bytes(CHUNK_BYTES_MIN)
   const before = Buffer.from(noise)
-  t.equal(encodeInPlace(noise, noise.length - 1), 0)
+  t.equal(encodeInPlace(noise, noise.length - 1, 1), 0)
   t.ok(noise.equals(before), 'what does not get shorter stays')
 })
 

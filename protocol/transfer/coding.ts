@@ -12,7 +12,7 @@ import { CHUNK_BYTES_MAX } from './limits.ts'
 /** A frame of one segment has a window of its content: that of the largest chunk. */
 const WINDOW_LOG_MAX = Math.log2(CHUNK_BYTES_MAX)
 /** Measured on JSON and CSV: the fastest, and hardly longer than the next two. */
-const LEVEL = 1
+const LEVEL_FASTEST = 1
 
 /** Content that the first `sent` bytes of a chunk stand for. Exact: products stay below 2^46. `encodedBytes` 0: not encoded. */
 export function contentUpTo(sent: number, encodedBytes: number, length: number): number {
@@ -26,7 +26,7 @@ export function sentWithin(content: number, encodedBytes: number, length: number
 }
 
 /** The encoded form, of at most `bytesMax` bytes; `null` when it would be longer. */
-export function encodeChunk(chunk: Buffer, bytesMax: number): Buffer | null {
+export function encodeChunk(chunk: Buffer, bytesMax: number, level = LEVEL_FASTEST): Buffer | null {
   if (bytesMax < 1) return null
   try {
     return zstdCompressSync(chunk, {
@@ -34,7 +34,7 @@ export function encodeChunk(chunk: Buffer, bytesMax: number): Buffer | null {
       maxOutputLength: bytesMax,
       // One output buffer.
       chunkSize: Math.max(64, bytesMax),
-      params: { [constants.ZSTD_c_compressionLevel]: LEVEL },
+      params: { [constants.ZSTD_c_compressionLevel]: level },
     })
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE') return null
@@ -46,8 +46,8 @@ export function encodeChunk(chunk: Buffer, bytesMax: number): Buffer | null {
  * Puts the encoded form, of at most `bytesMax` bytes, in the place of the chunk, and gives its length; 0: it would be longer, and
  * the chunk stays.
  */
-export function encodeInPlace(chunk: Buffer, bytesMax: number): number {
-  const encoded = encodeChunk(chunk, bytesMax)
+export function encodeInPlace(chunk: Buffer, bytesMax: number, level: number): number {
+  const encoded = encodeChunk(chunk, bytesMax, level)
   return encoded === null ? 0 : moved(encoded, chunk)
 }
 

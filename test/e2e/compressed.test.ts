@@ -55,7 +55,7 @@ t.test('text travels in a fraction of its size on both lines, and takes as littl
   const [desk, office] = [await overLine(t, 'desk'), await overLine(t, 'office')]
   const bytes = lines(30 * MIB, 7919)
   const before = hub.status().contents.bytes
-  const upload = desk.client.upload({ path: fileOf('log.jsonl', bytes) })
+  const upload = desk.client.upload({ path: fileOf('log.jsonl', bytes), compress: 'on' })
   await upload.sealed
   await refer(desk.client, upload.id)
   const download = office.client.download({ id: upload.id, to: folderOf('in') })
@@ -131,7 +131,7 @@ t.test('an older agent gets chunks as they are, and what it sends is handed on a
   const { client, line } = await overLine(t, 'desk-4')
   const older = await olderAgent(t, await hub.enroll('old', rights))
   const bytes = lines(9 * MIB, 15_485_863)
-  const upload = client.upload({ path: fileOf('new.jsonl', bytes) })
+  const upload = client.upload({ path: fileOf('new.jsonl', bytes), compress: 'on' })
   await upload.sealed
   t.ok(line.bytes < bytes.length / 4)
   await refer(client, upload.id)

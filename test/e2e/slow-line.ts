@@ -51,6 +51,8 @@ export class SlowLine {
       else from.resume()
     }
     from.on('data', (bytes) => {
+      // Time in which nothing came is lost.
+      if (timer === null) atMs = Math.max(atMs, performance.now() - 2 * STEP_MS)
       to.write(bytes)
       balanceBytes -= bytes.length
       if (balanceBytes > 0) return

@@ -38,9 +38,10 @@ import type { Line } from '../line.ts'
 import type { Pacer } from '../pace.ts'
 import type { RateMeter } from '../rate.ts'
 import type { Transfer, TransferHost, TransferLink, TransferReport, TransferWish } from '../transfers.ts'
+import type { Compression } from './compression.ts'
 import { ChunkFeed } from './feed.ts'
 import type { Journal } from './journal.ts'
-import { REFUSED_MS_FIRST, REFUSED_MS_MAX } from './limits.ts'
+import { AHEAD_CHUNKS_MIN, REFUSED_MS_FIRST, REFUSED_MS_MAX } from './limits.ts'
 import type { MemoryShare } from './memory.ts'
 import type { Counters } from './progress.ts'
 import type { OpenFile } from './thread.ts'
@@ -64,8 +65,8 @@ export type AttemptParts = {
   /** 0: by content, as `cut` says. */
   readonly chunkBytes: number
   readonly cut: CutSizes | null
-  /** Chunks are encoded where that gains and the hub takes them so. */
-  readonly encode: boolean
+  /** At which level chunks are encoded, where the hub takes them so. */
+  readonly compression: Compression
   readonly journal: Journal | null
   readonly memory: MemoryShare
   /** Its own limit, below that of the line; it wakes the line. */
@@ -118,13 +119,15 @@ export class Attempt implements Transfer {
   /** Chunks whose bytes we put on the wire, and those counted as reused. */
   private readonly everSent = new Set<number>()
   private readonly reused = new Set<number>()
+  /** When the last of a chunk went out that is not known to be at the hub. */
+  private readonly sentAtMs = new Map<number, number>()
   private readonly knownBytes: number
 
   constructor(parts: AttemptParts) {
     this.parts = parts
     this.done = this.end.promise
     this.done.catch(() => undefined) // Whoever made it awaits it too.
-    const { file, cut, encode, memory, journal, counters, random, host } = parts
+    const { file, cut, compression, memory, journal, counters, random, host } = parts
     this.priority = parts.priority
     this.line = host.transferLine(this.direction)
     this.list = new ChunkList({ size: file.stamp.size, chunkBytes: parts.chunkBytes })
@@ -135,7 +138,7 @@ export class Attempt implements Transfer {
       file,
       list: this.list,
       cut,
-      encode,
+      compression,
       memory,
       events: {
         onHashed: ({ offset, length, digest }) => {
@@ -169,7 +172,10 @@ export class Attempt implements Transfer {
 
   pause(isPaused: boolean): void {
     this.isPaused = isPaused
-    if (isPaused) this.feed.rest()
+    if (isPaused) {
+      this.feed.rest()
+      this.parts.compression.rest()
+    }
     this.state()
     this.schedule()
   }
@@ -206,7 +212,7 @@ export class Attempt implements Transfer {
         return
       }
       opened(transfer)
-      this.feed.encoding(this.parts.encode && hasFeature(connection.terms.features, FEATURE_ENCODED_CHUNKS))
+      this.feed.encoding(hasFeature(connection.terms.features, FEATURE_ENCODED_CHUNKS))
       const outgoing = new Outgoing(this.list, creditBytes)
       this.session = { connection, transfer, outgoing, named: 0, sealing: false }
       counters.storedBytes = 0
@@ -253,7 +259,10 @@ export class Attempt implements Transfer {
     if (isClosed === this.isClosed) return
     this.isClosed = isClosed
     // It may be closed for hours.
-    if (isClosed) this.feed.rest()
+    if (isClosed) {
+      this.feed.rest()
+      this.parts.compression.rest()
+    }
     this.state()
     this.schedule()
   }
@@ -276,8 +285,11 @@ export class Attempt implements Transfer {
   stored({ ranges, creditBytes }: Stored): void {
     const { session } = this
     if (session === null) return
-    const { counters } = this.parts
+    const { counters, compression } = this.parts
     const fresh: number[] = []
+    const nowMs = performance.now()
+    let wireBytes = 0
+    let latencyMs = Number.MAX_VALUE
     for (const { from, count } of ranges) {
       const to = Math.min(from + count, session.named)
       for (let chunk = from; chunk < to; chunk++) if (!session.outgoing.has(chunk)) fresh.push(chunk)
@@ -290,8 +302,12 @@ export class Attempt implements Transfer {
         this.reused.add(chunk)
         counters.reusedBytes += length
       }
+      wireBytes += this.feed.sentBytesOf(chunk)
+      latencyMs = Math.min(latencyMs, nowMs - (this.sentAtMs.get(chunk) ?? -Infinity))
+      this.sentAtMs.delete(chunk)
       this.feed.release(chunk)
     }
+    if (wireBytes > 0 && latencyMs < Number.MAX_VALUE) compression.acknowledged(wireBytes, latencyMs, nowMs)
     if (fresh.length > 0) this.backoff.reset()
     this.parts.onProgress()
     this.go()
@@ -351,6 +367,8 @@ export class Attempt implements Transfer {
     if (this.waiting !== null) clearTimeout(this.waiting)
     this.waiting = null
     this.isClosed = false
+    this.sentAtMs.clear()
+    this.parts.compression.rest()
   }
 
   /** The hub has no room now, or does not want it at all. */
@@ -401,7 +419,11 @@ export class Attempt implements Transfer {
   /** Reads what is to be sent next. */
   private fill(): void {
     if (this.isPaused || this.isClosed || this.waiting !== null) return
-    this.feed.fill(this.session?.outgoing.upcoming(this.feed.ahead) ?? [])
+    const { feed, session } = this
+    const waiting = session?.outgoing.wantedChunks ?? 0
+    const enoughBytes = this.parts.compression.aheadBytesMax
+    const hasEnough = waiting >= AHEAD_CHUNKS_MIN && waiting * feed.usualBytes >= enoughBytes
+    feed.fill(session?.outgoing.upcoming(feed.ahead) ?? [], { hasEnough })
   }
 
   private name(session: Session): void {
@@ -423,10 +445,13 @@ export class Attempt implements Transfer {
 
   /** Sends a piece; gives its bytes on the wire, or as `step`. */
   private send({ connection, transfer, outgoing }: Session, bytesMax: number): number {
-    const { pacer, counters, meter } = this.parts
+    const { pacer, compression, counters, meter } = this.parts
     const { next } = outgoing
     const form = next < 0 ? null : this.feed.get(next)
-    if (form === null) return this.feed.isReading(next) && outgoing.mayGoOn ? IN_A_MOMENT : 0
+    if (form === null) {
+      if (outgoing.mayGoOn && this.feed.isBusy(next)) compression.dry(performance.now())
+      return this.feed.isReading(next) && outgoing.mayGoOn ? IN_A_MOMENT : 0
+    }
     const { bytes, encodedBytes } = form
     const piece = outgoing.take(bytesMax, encodedBytes)
     if (piece === null) return 0
@@ -434,7 +459,14 @@ export class Attempt implements Transfer {
     pacer.spend(piece.bytes)
     counters.sentBytes += piece.contentBytes
     counters.wireBytes += piece.bytes
-    meter.note(counters.sentBytes, performance.now())
+    if (encodedBytes > 0) {
+      counters.encodedFromBytes += piece.contentBytes
+      counters.encodedToBytes += piece.bytes
+    }
+    counters.compressionLevel = compression.level
+    const nowMs = performance.now()
+    compression.sending(nowMs)
+    meter.note(counters.sentBytes, nowMs)
     if (piece.isFirst) {
       this.everSent.add(chunk)
       this.feed.sending(chunk)
@@ -442,7 +474,9 @@ export class Attempt implements Transfer {
     const start = dataFrameStart({ transfer, chunk, offset, encodedBytes, bytes: piece.bytes })
     connection.sendParts(start, bytes.subarray(offset, offset + piece.bytes))
     // Its memory comes back when it is stored; what comes after it may be read already.
-    if (offset + piece.bytes === bytes.length) this.fill()
+    if (offset + piece.bytes < bytes.length) return piece.bytes
+    this.sentAtMs.set(chunk, nowMs)
+    this.fill()
     return piece.bytes
   }
 

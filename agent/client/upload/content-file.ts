@@ -12,14 +12,21 @@ import { isPacked, MAGIC_BYTES } from './packed.ts'
 /** What tells whether a file is as it was. */
 export type Stamp = { readonly size: number; readonly mtimeNs: bigint; readonly inode: bigint }
 
+/** What was done with a chunk that was read. */
+export type Prepared = {
+  /** What lies in memory is its encoded form, so long; 0: it is the chunk. */
+  readonly encodedBytes: number
+  /** For reading and hashing it, and for encoding it. */
+  readonly readMs: number
+  readonly encodeMs: number
+}
+
 /** A chunk that was read and hashed; of no length at the end of the file. */
 export type HashedChunk = {
   readonly offset: number
   readonly length: number
   readonly digest: Uint8Array
-  /** What lies in memory is its encoded form, so long; 0: it is the chunk. */
-  readonly encodedBytes: number
-}
+} & Prepared
 
 /** Why a file cannot be sent as it is; becomes a fault of the client. */
 export class FileProblem extends Error {
@@ -67,23 +74,25 @@ export class ContentFile {
     this.restBytes = 0
   }
 
-  /** The next chunk, into the front of `memory`, encoded if that is wanted and gains. */
-  next(memory: Buffer, { encode }: { encode: boolean }): HashedChunk {
+  /** The next chunk, into the front of `memory`, encoded at that level if it gains; 0: as it is. */
+  next(memory: Buffer, { level }: { level: number }): HashedChunk {
     const { offset } = this
+    const startMs = performance.now()
     const length = this.cutter === null ? this.fixed(memory) : this.byContent(memory, this.cutter)
     const digest = hash('sha256', memory.subarray(0, length), 'buffer')
     this.offset += length
     this.check()
-    const encodedBytes = encode ? this.encode(memory.subarray(0, length)) : 0
+    const prepared = this.prepare(memory.subarray(0, length), level, startMs)
     // Its own 32 bytes: a small buffer shares a slab, all of which would be copied.
-    return { offset, length, digest: new Uint8Array(digest), encodedBytes }
+    return { offset, length, digest: new Uint8Array(digest), ...prepared }
   }
 
-  /** A chunk that was hashed before; gives the length of its encoded form, 0 when it lies there as it is. */
-  read(memory: Buffer, { offset, length, encode }: { offset: number; length: number; encode: boolean }): number {
+  /** A chunk that was hashed before. */
+  read(memory: Buffer, { offset, length, level }: { offset: number; length: number; level: number }): Prepared {
+    const startMs = performance.now()
     this.fill(memory, 0, { offset, length })
     this.check()
-    return encode ? this.encode(memory.subarray(0, length)) : 0
+    return this.prepare(memory.subarray(0, length), level, startMs)
   }
 
   /** Is it still what was opened? */
@@ -104,9 +113,12 @@ export class ContentFile {
     closeSync(this.fd)
   }
 
-  private encode(chunk: Buffer): number {
+  private prepare(chunk: Buffer, level: number, startMs: number): Prepared {
+    const readMs = performance.now() - startMs
+    if (level === 0) return { encodedBytes: 0, readMs, encodeMs: 0 }
     this.encoder ??= new ChunkEncoder({ isPacked: this.isPacked })
-    return this.encoder.encode(chunk)
+    const encodedBytes = this.encoder.encode(chunk, level)
+    return { encodedBytes, readMs, encodeMs: performance.now() - startMs - readMs }
   }
 
   private fixed(memory: Buffer): number {

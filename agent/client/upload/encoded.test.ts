@@ -33,13 +33,16 @@ for (const cut of ['fixed', 'content'] as const) {
   t.test(`text travels in far fewer bytes, cut ${cut}`, async (t) => {
     const { hub, client } = await pairOf(t)
     const bytes = lines(9 * MIB + 17)
-    const upload = new Upload(client, { path: fileOf(t, bytes), cut })
+    const upload = new Upload(client, { path: fileOf(t, bytes), cut, compress: 'on' })
     await upload.sealed
     t.ok(hub.sealed.get(upload.id)?.bytes.equals(bytes))
     t.strictSame(hub.faults, [])
-    const { size, sentBytes, wireBytes, storedBytes, readAgainBytes } = upload.progress
+    const { size, sentBytes, wireBytes, storedBytes, readAgainBytes, encodedFromBytes, encodedToBytes } =
+      upload.progress
     t.strictSame([size, sentBytes, storedBytes, readAgainBytes], [bytes.length, bytes.length, bytes.length, 0])
     t.equal(wireBytes, hub.receivedBytes)
+    t.equal(wireBytes, encodedToBytes + (sentBytes - encodedFromBytes))
+    t.equal(upload.progress.compressionLevel, 1)
     t.ok(wireBytes < bytes.length / 4, `${wireBytes} of ${bytes.length}`)
   })
 }
@@ -64,7 +67,7 @@ t.test('as it is: what does not compress, and all when that is wanted or the hub
 t.test('hubs of both kinds, one after the other', async (t) => {
   const { hub, client } = await pairOf(t)
   const bytes = lines(20 * MIB)
-  const upload = new Upload(client, { path: fileOf(t, bytes) })
+  const upload = new Upload(client, { path: fileOf(t, bytes), compress: 'on' })
   for (const encoded of [false, true, false]) {
     const seen = hub.receivedBytes
     const stored = hub.chunks.size
@@ -90,7 +93,7 @@ t.test('hashed ahead before there is a hub, for one that takes chunks only as th
   hub.cut()
   while (client.connection !== null) await new Promise(setImmediate)
   const bytes = lines(3 * MIB)
-  const upload = new Upload(client, { path: fileOf(t, bytes) })
+  const upload = new Upload(client, { path: fileOf(t, bytes), compress: 'on' })
   while (upload.progress.hashedBytes < bytes.length) await new Promise(setImmediate)
   await client.connect(hub, { encoded: false })
   await upload.sealed
@@ -105,7 +108,7 @@ t.test('two uploads at once, of one process', async (t) => {
     all.map(async (bytes) => {
       const client = new TestClient()
       await client.connect(hub)
-      return new Upload(client, { path: fileOf(t, bytes) })
+      return new Upload(client, { path: fileOf(t, bytes), compress: 'on' })
     }),
   )
   await Promise.all(uploads.map(({ sealed }) => sealed))
@@ -116,7 +119,7 @@ t.test('two uploads at once, of one process', async (t) => {
 function encodedOf(encoder: ChunkEncoder, chunks: readonly Buffer[]): boolean[] {
   return chunks.map((chunk) => {
     const place = Buffer.from(chunk)
-    const bytes = encoder.encode(place)
+    const bytes = encoder.encode(place, 1)
     if (bytes === 0 ? !place.equals(chunk) : !decodeChunk(place.subarray(0, bytes), chunk.length).equals(chunk)) {
       throw new Error('its place holds something else')
     }
@@ -158,7 +161,7 @@ t.test('few slices are tried of what does not compress, whatever its chunks', as
       return looksGood.call(encoder, of)
     }
     const count = (256 * MIB) / size
-    for (let i = 0; i < count; i++) encoder.encode(chunk as Buffer)
+    for (let i = 0; i < count; i++) encoder.encode(chunk as Buffer, 1)
     t.ok(tried <= 8 + 256 / (PASS_BYTES_MAX / MIB), `${tried} times in 256 MiB of ${size}`)
   }
 })

@@ -21,14 +21,14 @@ export class ChunkEncoder {
     this.nextPassBytes = isPacked ? PASS_BYTES_MAX : 0
   }
 
-  /** Puts the chunk's encoded form in its place, and gives its length; 0: the chunk stays as it is. */
-  encode(chunk: Buffer): number {
+  /** Puts the chunk's encoded form, of that level of zstd, in its place, and gives its length; 0: the chunk stays as it is. */
+  encode(chunk: Buffer, level: number): number {
     if (this.passBytes > 0) {
       this.passBytes -= chunk.length
       return 0
     }
     if (chunk.length < ENCODE_BYTES_MIN) return 0
-    const encodedBytes = this.gains || this.looksGood(chunk) ? encodeInPlace(chunk, worthOf(chunk)) : 0
+    const encodedBytes = this.gains || this.looksGood(chunk) ? encodeInPlace(chunk, worthOf(chunk), level) : 0
     this.gains = encodedBytes > 0
     if (!this.gains) this.passBytes = Math.max(chunk.length, this.nextPassBytes)
     this.nextPassBytes = this.gains ? 0 : Math.min(PASS_BYTES_MAX, 2 * this.passBytes)

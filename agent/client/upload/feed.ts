@@ -3,6 +3,7 @@
 
 import { asFault, type Fault } from '#protocol/base/mod.ts'
 import type { ChunkList, CutSizes } from '#protocol/transfer/mod.ts'
+import type { Compression } from './compression.ts'
 import type { HashedChunk } from './content-file.ts'
 import { AT_THREAD_BYTES, AT_THREAD_CHUNKS_MAX, READ_AHEAD_BYTES, READ_AHEAD_CHUNKS_MAX } from './limits.ts'
 import type { MemoryShare } from './memory.ts'
@@ -38,30 +39,34 @@ export class ChunkFeed {
   private readonly sent = new Set<number>()
   private readonly hashingMax: number
   private readonly shortest: number
+  /** Length of most chunks. */
+  readonly usualBytes: number
   private hashing = 0
   /** Tasks at the thread that hold memory. */
   private working = 0
   private isOpen = true
   private isResting = false
-  private encode: boolean
+  private readonly compression: Compression
+  /** The hub takes encoded chunks, as far as is known. */
+  private encode = true
 
-  /** `encode`: chunks are encoded where that gains, until something else is said. */
   constructor(parts: {
     file: OpenFile
-    encode: boolean
+    compression: Compression
     list: ChunkList
     cut: CutSizes | null
     memory: MemoryShare
     events: FeedEvents
   }) {
     this.file = parts.file
-    this.encode = parts.encode
+    this.compression = parts.compression
     this.list = parts.list
     this.memory = parts.memory
     this.events = parts.events
     this.memory.giveUp = () => this.drop(() => false)
     const { chunkBytes } = parts.memory
     this.shortest = parts.cut?.min ?? chunkBytes
+    this.usualBytes = parts.cut?.average ?? chunkBytes
     this.hashingMax = within(AT_THREAD_CHUNKS_MAX, AT_THREAD_BYTES / chunkBytes)
     this.ahead = within(READ_AHEAD_CHUNKS_MAX, READ_AHEAD_BYTES / chunkBytes)
   }
@@ -69,6 +74,16 @@ export class ChunkFeed {
   /** A chunk that is in memory: good until `release`. */
   get(chunk: number): Pick<Held, 'bytes' | 'encodedBytes'> | null {
     return this.here.get(chunk) ?? null
+  }
+
+  /** The thread is at work on what is to be sent next. */
+  isBusy(next: number): boolean {
+    return next < 0 ? this.hashing > 0 : this.reading.has(next)
+  }
+
+  /** So much of a chunk went out, and is not known to be at the hub. */
+  sentBytesOf(chunk: number): number {
+    return this.sent.has(chunk) ? (this.here.get(chunk)?.bytes.length ?? 0) : 0
   }
 
   /** It comes to be in memory by itself. */
@@ -107,8 +122,8 @@ export class ChunkFeed {
     for (const chunk of [...this.here.keys()]) if (!this.sent.has(chunk)) this.release(chunk)
   }
 
-  /** Gets the chunks that are needed next, then hashes ahead. `needed` in their order. */
-  fill(needed: readonly number[]): void {
+  /** Gets the chunks that are needed next, then hashes ahead where there is not enough to be sent. `needed` in their order. */
+  fill(needed: readonly number[], { hasEnough }: { hasEnough: boolean }): void {
     if (!this.isOpen) return
     this.isResting = false
     for (const [i, chunk] of needed.entries()) {
@@ -118,6 +133,7 @@ export class ChunkFeed {
       if (memory === null) return
       void this.read(chunk, memory)
     }
+    if (hasEnough) return
     while (this.hashing < this.hashingMax && this.list.bytes + this.hashing * this.shortest < this.list.size) {
       const memory = this.memory.take()
       if (memory === null) return
@@ -151,8 +167,10 @@ export class ChunkFeed {
     this.hashing++
     this.working++
     try {
-      const chunk = await this.file.next(memory, this.encode)
+      const level = this.levelFor(this.usualBytes)
+      const chunk = await this.file.next(memory, level)
       this.hashing--
+      this.compression.worked({ ...chunk, level })
       if (!this.isOpen || chunk.length === 0) this.memory.give(memory)
       else {
         this.keep(this.list.add(chunk.digest, chunk.length), memory, chunk.encodedBytes)
@@ -170,10 +188,12 @@ export class ChunkFeed {
     this.reading.add(chunk)
     this.working++
     try {
-      const part = { offset: this.list.offsetAt(chunk), length: this.list.lengthAt(chunk), encode: this.encode }
-      const encodedBytes = await this.file.read(memory, part)
+      const length = this.list.lengthAt(chunk)
+      const level = this.levelFor(length)
+      const prepared = await this.file.read(memory, { offset: this.list.offsetAt(chunk), length, level })
       this.reading.delete(chunk)
-      if (this.isOpen) this.keep(chunk, memory, encodedBytes)
+      this.compression.worked({ ...prepared, length, level })
+      if (this.isOpen) this.keep(chunk, memory, prepared.encodedBytes)
       else this.memory.give(memory)
       if (this.isOpen) this.events.onRead(chunk)
     } catch (error) {
@@ -188,6 +208,10 @@ export class ChunkFeed {
     const bytes = Buffer.from(memory, 0, encodedBytes > 0 ? encodedBytes : this.list.lengthAt(chunk))
     if (this.isResting || (encodedBytes > 0 && !this.encode)) this.memory.give(memory)
     else this.here.set(chunk, { memory, bytes, encodedBytes })
+  }
+
+  private levelFor(length: number): number {
+    return this.encode ? this.compression.choose(length) : 0
   }
 
   private failed(error: unknown): void {

@@ -21,6 +21,11 @@ export type Counters = {
   sentBytes: number
   /** The same as they travel: fewer where chunks are encoded. */
   wireBytes: number
+  /** Content bytes among these that were put on the wire encoded, and as what: what compression was worth. */
+  encodedFromBytes: number
+  encodedToBytes: number
+  /** At which level of zstd chunks are encoded at present; 0: they travel as they are. */
+  compressionLevel: number
   /** Durable at the hub, as far as it has said so on this connection. */
   storedBytes: number
   /** Of these, what the hub had without our sending it. */
@@ -48,6 +53,9 @@ export const newCounters = (): Counters => ({
   hashedBytes: 0,
   sentBytes: 0,
   wireBytes: 0,
+  encodedFromBytes: 0,
+  encodedToBytes: 0,
+  compressionLevel: 0,
   storedBytes: 0,
   reusedBytes: 0,
   hashedAgainBytes: 0,

@@ -5,19 +5,19 @@ import type { Fault } from '#protocol/base/mod.ts'
 import type { CutSizes } from '#protocol/transfer/mod.ts'
 import { clientFault } from '../faults.ts'
 import { AskedThread } from '../threads/mod.ts'
-import type { HashedChunk, Stamp } from './content-file.ts'
+import type { HashedChunk, Prepared, Stamp } from './content-file.ts'
 import { uploadFault } from './faults.ts'
 
 export type Job =
   | { readonly kind: 'open'; readonly file: number; readonly path: string }
   | ({ readonly kind: 'plan'; readonly file: number } & Plan)
-  | { readonly kind: 'next'; readonly file: number; readonly memory: SharedArrayBuffer; readonly encode: boolean }
+  | { readonly kind: 'next'; readonly file: number; readonly memory: SharedArrayBuffer; readonly level: number }
   | ({ readonly kind: 'read'; readonly file: number; readonly memory: SharedArrayBuffer } & Part)
   | { readonly kind: 'check'; readonly file: number }
   | { readonly kind: 'close'; readonly file: number }
 
 type Plan = { readonly offset: number; readonly chunkBytes: number; readonly cut: CutSizes | null }
-type Part = { readonly offset: number; readonly length: number; readonly encode: boolean }
+type Part = { readonly offset: number; readonly length: number; readonly level: number }
 
 export class ReadingThread {
   private static common: ReadingThread | null = null
@@ -83,16 +83,16 @@ export class OpenFile {
   }
 
   /**
-   * Reads, cuts and hashes the next chunk; with `encode` its encoded form is left in memory where that gains. Faults:
+   * Reads, cuts and hashes the next chunk; with a `level` above 0 its encoded form is left in memory where that gains. Faults:
    * `CONTENT_CHANGED`, `CONTENT_UNREADABLE`; so with those below.
    */
-  async next(memory: SharedArrayBuffer, encode: boolean): Promise<HashedChunk> {
-    return (await this.thread.run({ kind: 'next', file: this.file, memory, encode }, this.path)) as HashedChunk
+  async next(memory: SharedArrayBuffer, level: number): Promise<HashedChunk> {
+    return (await this.thread.run({ kind: 'next', file: this.file, memory, level }, this.path)) as HashedChunk
   }
 
-  /** Gives the length of the chunk's encoded form when that is what is in memory, else 0. */
-  async read(memory: SharedArrayBuffer, part: Part): Promise<number> {
-    return (await this.thread.run({ kind: 'read', file: this.file, memory, ...part }, this.path)) as number
+  /** A chunk that was hashed before. */
+  async read(memory: SharedArrayBuffer, part: Part): Promise<Prepared> {
+    return (await this.thread.run({ kind: 'read', file: this.file, memory, ...part }, this.path)) as Prepared
   }
 
   /** Whether it is what was opened. */

@@ -2,6 +2,7 @@
 // now, under a new id.
 
 import { randomBytes } from 'node:crypto'
+import { availableParallelism } from 'node:os'
 import { basename, resolve } from 'node:path'
 import { asFault, type Fault } from '#protocol/base/mod.ts'
 import type { Priority } from '#protocol/codec/mod.ts'
@@ -12,6 +13,7 @@ import { type BytesPerSecond, Pacer } from '../pace.ts'
 import { RateMeter, secondsLeft } from '../rate.ts'
 import { priorityOf, type TransferReport, type TransferWish } from '../transfers.ts'
 import { Attempt, GIVEN_UP, type UploadHost } from './attempt.ts'
+import { Compression, type CompressWish, isCompressWish } from './compression.ts'
 import { type CutPlan, type CutWish, planCut } from './cutting.ts'
 import { earlierCut, noteCut } from './earlier.ts'
 import { uploadFault } from './faults.ts'
@@ -46,8 +48,11 @@ export type UploadOptions = {
    * `auto` (default): as an earlier version was; else by content where that costs little, or the kind of file has versions.
    */
   readonly cut?: CutWish
-  /** `auto` (default): what compresses travels so. `off`: everything travels as it is. */
-  readonly compress?: 'auto' | 'off'
+  /**
+   * `auto` (default): what compresses travels so where that is faster, as well compressed as pays on this line. `on`: wherever it
+   * compresses, at the fastest level; a number from 1 to 19: at that level of zstd. `off`: everything travels as it is.
+   */
+  readonly compress?: CompressWish
   /**
    * Bytes a second on the line, below what the client allows all its uploads together; 0 for no limit, below 0 for nothing at this
    * time of day: a function is asked again and again.
@@ -85,6 +90,7 @@ export class Upload {
   private readonly meter = new RateMeter(performance.now())
   private readonly pacer: Pacer
   private priority: Priority
+  private readonly compression: Compression
   private readonly beganMs = performance.now()
   private readonly opening = Promise.withResolvers<void>()
   private readonly sealing = Promise.withResolvers<void>()
@@ -107,6 +113,7 @@ export class Upload {
     this.contentId = options.id === undefined ? randomBytes(CONTENT_ID_BYTES) : Buffer.from(options.id, 'hex')
     this.priority = checkedPriority(options.priority)
     this.pacer = new Pacer(options.bytesPerSecondMax ?? 0, () => host.transferLine('upload').pump())
+    this.compression = new Compression(options.compress ?? 'auto', availableParallelism())
     this.opened = this.opening.promise
     this.sealed = this.sealing.promise
     // Who waits for one of them need not wait for the other; a rejection that nobody awaits must not end the process.
@@ -234,7 +241,7 @@ export class Upload {
         file,
         chunkBytes,
         cut,
-        encode: this.options.compress !== 'off',
+        compression: this.compression,
         journal,
         memory: ChunkMemory.shared().share(Math.min(file.stamp.size, cut?.max ?? chunkBytes), this.priority),
         pacer: this.pacer,
@@ -375,7 +382,8 @@ const checkedPriority = (name: PriorityName | undefined): Priority =>
 const expired = (where: string): Fault => clientFault('TRANSFER_EXPIRED', { where })
 const cancelled = (where: string): Fault => clientFault('TRANSFER_CANCELLED', { where })
 
-function checkOptions({ id, mediaType = '', keepMs = 0, expiresMs = 0 }: UploadOptions): void {
+function checkOptions({ id, mediaType = '', keepMs = 0, expiresMs = 0, compress = 'auto' }: UploadOptions): void {
+  if (!isCompressWish(compress)) throw uploadFault('UPLOAD_INVALID', { why: `compress is ${JSON.stringify(compress)}` })
   if (id !== undefined && !/^[0-9a-f]{32}$/i.test(id)) throw uploadFault('UPLOAD_INVALID', { why: `the id is ${id}` })
   if (mediaType.length > MEDIA_TYPE_LENGTH_MAX)
     throw uploadFault('UPLOAD_INVALID', { why: 'the media type is too long' })
