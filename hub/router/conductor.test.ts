@@ -190,6 +190,8 @@ function chainOf(
     due: async () => ({ items: [], rejects: [], steps: [] }),
     dueAtMs: () => null,
     membersOf: () => null,
+    flush: async () => ({ items: [], rejects: [], steps: [] }),
+    waits: () => false,
     save: async () => (state === null ? null : JSON.stringify(state)),
     committed: async () => undefined,
     close: async () => undefined,
@@ -417,6 +419,31 @@ t.test('a full queue that is forgotten is waited for no longer, and loses nothin
     await hub.drain('$dead'),
     bodies.slice(1).map((body) => ({ body, note: /^ROUTE_QUEUE_GONE/ })),
   )
+})
+
+t.test('a pipeline that fails, and cannot even be closed, is tried again in its order', async (t) => {
+  const hub = await Hub.open(t, t.testdir())
+  await hub.declare('made')
+  let failures = 2
+  const chain = () => chainOf((items) => items, { sum: 0, seen: 0 })
+  const make = (): Chain => {
+    const made = chain()
+    return {
+      ...made,
+      process: async (items, signal, large) => {
+        if (failures > 0) throw componentFault('DIRECTORY_IO', { retry: true })
+        return await made.process(items, signal, large)
+      },
+      close: async () => {
+        if (failures-- > 0) throw componentFault('DIRECTORY_IO', { why: 'close' })
+      },
+    }
+  }
+  hub.pipelines.set('p', new Pipeline({ name: 'p', keeps: true, make, stored: () => hub.store.conveying.state('p') }))
+  hub.conduct(() => ({ ways: [way('p', ['made'], 'p')] }))
+  for (let n = 1; n <= 10; n++) await hub.send('a', [{ body: `{"n":${n}}`, headers: JSON_HEADERS }])
+  await hub.routed()
+  t.same(await hub.bodies('made'), ['{"sum":15}', '{"sum":55}'])
 })
 
 t.test('what one lease brings to a limited queue comes into it together, however it is decided', async (t) => {

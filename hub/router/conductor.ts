@@ -48,6 +48,8 @@ export type ConductorOptions = {
   /** Large contents; without them they are passed on as they are, or refused. */
   readonly documents?: Documents
   readonly onFault: (fault: Fault) => void
+  /** Messages have left the queue. */
+  readonly onConveyed?: () => void
 }
 
 /** `before`: all before it in its lane is on its way to the disk; false: it went back to the queue. `onConveying`: it is itself. */
@@ -111,13 +113,17 @@ export class Conductor {
     clearTimeout(timer)
   }
 
-  /** What a pipeline gives by time alone, for a rule. */
-  async due(pipeline: Pipeline, way: RuleWay, about: About): Promise<void> {
+  /** What a pipeline gives by time alone, for rules; with `flush` some of what waits in it. False: not now. Never rejects. */
+  async due(
+    pipeline: Pipeline,
+    { way, about, flush }: { readonly way: RuleWay; readonly about: About; readonly flush: boolean },
+  ): Promise<boolean> {
+    let isGiven = false
     await this.run(async () => {
       const use = await pipeline.use()
       using documents = this.session(0)
       try {
-        const passed = await use.due(documents ?? undefined)
+        const passed = await (flush ? use.flush : use.due)(documents ?? undefined)
         const drafts = await dueDrafts(passed, {
           way,
           about,
@@ -128,16 +134,20 @@ export class Conductor {
         })
         const states = passed.state === null ? [] : [this.kept(pipeline, about.version, passed.state)]
         await this.commit({ plan: { leaving: [], drafts }, batch: null, uses: [use], states }, AT_ONCE)
+        isGiven = true
       } finally {
         await use.end()
       }
     })
+    return isGiven
   }
 
   /** Leases under way, until what comes of them is on the disk. */
   get underWay(): number {
     return this.leases.size
   }
+
+  private readonly onPipelineFault = (error: unknown): void => this.options.onFault(asFault(error, 'pipeline'))
 
   private get signal(): AbortSignal {
     return this.stopping.signal
@@ -197,6 +207,7 @@ export class Conductor {
         const ready = await this.prepare(lease, { before, uses, held })
         await this.commit(ready, turn)
         this.conveyed += lease.count
+        this.options.onConveyed?.()
         this.resting.delete(lease.lane)
         return
       } catch (error) {
@@ -204,7 +215,8 @@ export class Conductor {
         fault = asFault(error, `queue ${lease.lane.queue.info.name}`)
         this.options.onFault(fault)
       } finally {
-        for (const use of uses) await use.end()
+        // Its messages go on, or back, whatever becomes of the pipeline.
+        for (const use of uses) await use.end().catch(this.onPipelineFault)
       }
       const { content } = fault.details
       if (typeof content === 'string') {
@@ -320,8 +332,7 @@ export class Conductor {
       throw error
     }
     // It has taken effect: what fails now must not have it done again. A pipeline that does not take it in is opened anew.
-    for (const use of uses)
-      await use.committed().catch((error: unknown) => this.options.onFault(asFault(error, 'pipeline')))
+    for (const use of uses) await use.committed().catch(this.onPipelineFault)
   }
 
   /** A draft as a batch on the disk. */

@@ -90,3 +90,15 @@ t.test('who sends it or fetches it when it expires is told so, and not to come a
   desk.frame(FRAME_FETCH, encodeFetch({ request: 3, content: idOf(1), creditBytes: SIZE, priority: 0 }))
   t.match(failed, [{ code: 'CONTENT_ABSENT' }])
 })
+
+t.test('what a person removes is not there any more for messages and senders that come meanwhile', async (t) => {
+  const stage = new Stage(t)
+  await stage.abandon(1)
+  const removed = stage.contents.discard(hex(idOf(1)), { force: false })
+  t.notOk(stage.contents.isKnown(hex(idOf(1))))
+  await t.rejects(stage.contents.discard(hex(idOf(1)), { force: true }), { code: 'CONTENT_BUSY' })
+  await removed
+  t.notOk(stage.isThere(1))
+  await stage.abandon(1)
+  t.ok(stage.contents.isKnown(hex(idOf(1))), 'it is begun anew')
+})

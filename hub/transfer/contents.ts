@@ -157,12 +157,13 @@ export class Contents {
     if (!force && holds > 0) throw hubTransferFault('CONTENT_HELD', { where, why: `${holds} batches` })
     const content = this.live.get(id)
     if (!force && content?.inUse === true) throw hubTransferFault('CONTENT_IN_USE', { where })
-    content?.expire(hubTransferFault('CONTENT_REMOVED', { where }))
-    // Sessions let go of it at once.
-    await setImmediate()
+    // From here on no message may refer to it, and nobody begins it anew.
     this.removing.add(id)
-    this.live.delete(id)
     try {
+      content?.expire(hubTransferFault('CONTENT_REMOVED', { where }))
+      // Sessions let go of it at once.
+      await setImmediate()
+      this.live.delete(id)
       await this.store.remove(id)
     } finally {
       this.removing.delete(id)
