@@ -79,7 +79,9 @@ export async function killDuringTransfer({
   const from = await enroll('sender', up, { publish: ['files/#'], consume: [] })
   // As an earlier version of the file was cut.
   if (chunkBytes !== undefined) await noteCut(join(from, 'transfers'), FILE, { chunkBytes, average: 0 })
-  const sender = new Program(['send', 'file', source, '--data', from, '--topic', 'files/x', '--early', '--json'])
+  const encoded = content === 'text' ? ['--compress', 'on'] : []
+  const send = ['send', 'file', source, '--data', from, '--topic', 'files/x', '--early', '--json', ...encoded]
+  const sender = new Program(send)
   undo.defer(() => sender.end())
   const takers: Taker[] = []
   for (const [i, queue] of names.entries()) {
