@@ -10,7 +10,9 @@ const FILES = Number(process.env.FILES ?? 4_000)
 const KILLS = Number(process.env.FILES_KILLS ?? 3)
 /** In the many folders of a tree: each of them is opened, made and flushed. */
 const NESTED = Math.ceil(FILES / 5)
-const RSS_BYTES_MAX = 256 * 2 ** 20
+const MIB = 2 ** 20
+/** Of an agent it is what they are promised; the hub keeps more of what passed than it uses, the faster the more. */
+const RSS_BYTES_MAX = { sender: 256 * MIB, hub: 384 * MIB, receiver: 256 * MIB }
 const SHAPES = (process.env.FILES_SHAPES ?? 'flat,nested').split(',') as Shape[]
 
 const MS_MAX = 100_000 + 6 * FILES + 10_000 * KILLS
@@ -32,8 +34,10 @@ function judge(t: Test, shape: Shape, result: Awaited<ReturnType<typeof carrySma
   t.strictSame(done, all, 'in done/')
   t.equal(result.stored, expected, 'the hub stored none twice')
   t.equal(result.left, 0, 'none is left')
-  const mib = Object.entries(rssBytesMax).map(([name, bytes]) => `${name} ${Math.round(bytes / 2 ** 20)} MiB`)
-  for (const [name, bytes] of Object.entries(rssBytesMax)) t.ok(bytes <= RSS_BYTES_MAX, `${name} has ${bytes} bytes`)
+  const mib = Object.entries(rssBytesMax).map(([name, bytes]) => `${name} ${Math.round(bytes / MIB)} MiB`)
+  for (const name of ['sender', 'hub', 'receiver'] as const) {
+    t.ok(rssBytesMax[name] <= RSS_BYTES_MAX[name], `${name} has ${rssBytesMax[name]} bytes`)
+  }
   t.comment(
     `files=${expected} shape=${shape} lost=${there.lost} twice=${there.twice} damaged=${there.damaged} takenBack=${takenBack}` +
       ` seconds=${Math.round(seconds)} filesPerSecond=${Math.round(expected / seconds)} statusMs=${Math.round(statusMsMax)} rss: ${mib.join(', ')}`,

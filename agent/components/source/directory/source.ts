@@ -123,7 +123,9 @@ export class DirectorySource implements Source {
       const byFile = new Map<OpenFile, RejectEntry[]>()
       for (const reject of rejects) {
         const { file, entry } = await this.#entryOf(reject)
-        byFile.set(file, [...(byFile.get(file) ?? []), entry])
+        const entries = byFile.get(file)
+        if (entries === undefined) byFile.set(file, [entry])
+        else entries.push(entry)
       }
       for (const [file, entries] of byFile) await this.#setAside(file, entries)
     } catch (error) {
