@@ -49,7 +49,14 @@ t.test('mistakes: exit code 2 for how it was called, 1 for what is not there', a
   // As a folder of another user: what may not be seen is not missing.
   const loop = join(hub.dir, 'loop')
   symlinkSync(loop, loop)
-  for (const args of [['status'], ['start'], ['init', '--name', 'x'], ['queues', '--json']]) {
+  for (const args of [
+    ['status'],
+    ['start'],
+    ['init', '--name', 'x'],
+    ['queues', '--json'],
+    ['agents'],
+    ['link', 'list'],
+  ]) {
     const hidden = await (args[0] === 'start' ? run : ask)('hub', [...args, '--data', loop])
     t.match(hidden, { code: 1, stderr: /SYSTEM_REFUSED.*loop/ }, args.join(' '))
   }
@@ -101,6 +108,37 @@ t.test('agents are listed with their rights, granted others, and revoked', async
   t.match(await hubRun('agents'), { code: 0, stdout: /clerk +publish forms\/#; consume cli/ })
   const granted = await hubRun('grant', 'clerk', '--publish', 'forms/new', '--publish', 'cases/+')
   t.match(granted, { code: 0, stdout: /publish forms\/new cases\/\+; consume \(nothing\)\n.*next session/ })
+  const [none, typo, other, meant] = await Promise.all([
+    hubRun('grant', 'clerk'),
+    hubRun('revoke', 'clerc'),
+    hubRun('groups', 'add', 'north', 'clrek'),
+    hubRun(
+      'invite',
+      'x',
+      '--address',
+      'h:1',
+      '--consume',
+      'cl',
+      '--consume',
+      'clii',
+      '--consume',
+      'cli',
+      '--consume',
+      'a/#',
+    ),
+  ])
+  t.match(
+    none,
+    { code: 1, stderr: /RIGHTS_MISSING.*causeway-hub revoke clerk/ },
+    'rights are not taken by leaving options out',
+  )
+  t.match(typo, { code: 1, stderr: /AGENT_UNKNOWN at clerc.*Did you mean clerk\?/ })
+  t.match(other, { code: 1, stderr: /AGENT_UNKNOWN at clrek.*Did you mean clerk\?/ })
+  t.match(meant, {
+    code: 0,
+    stderr: /no queue cl; did you mean cli\?.*\n.*no queue clii; did you mean cli\?.*\nGood once/,
+  })
+  t.match(await hubRun('agents'), { code: 0, stdout: /clerk +publish forms\/new/ })
   const revoked = await hubRun('revoke', 'clerk', '--json')
   t.same(JSON.parse(revoked.stdout), { name: 'clerk', revoked: true })
   t.match(await hubRun('agents'), { stdout: /clerk +revoked/ })

@@ -4,12 +4,12 @@
 import { userInfo } from 'node:os'
 import { join } from 'node:path'
 import { type HubConfig, isWildcard, joinAddress } from '#hub/config/mod.ts'
-import { type LinkRecord, openLinks, usedTimes } from '#hub/security/mod.ts'
+import { type LinkRecord, type Links, openLinks, usedTimes } from '#hub/security/mod.ts'
 import { systemClock } from '#protocol/base/mod.ts'
 import { attributesOf, checkTopic, encodeHeaders, HEADER_CONTENT } from '#protocol/codec/mod.ts'
 import { command, EXIT_OK, EXIT_USAGE, f, formatBytes } from '#protocol/fields/mod.ts'
 import { managementFault } from '../faults.ts'
-import { securityPath } from '../folder.ts'
+import { checkDataFolder, securityPath } from '../folder.ts'
 import { age, count, grid, printable, time, WIDTH, wrapped } from '../show.ts'
 import { configOf, data, json, misused } from './settings.ts'
 
@@ -70,7 +70,7 @@ export const linkRevoke = command({
   spec: f.object({ link: f.text({ doc: 'its id, as the command that made it printed' }), data, json }),
   run: async (settings) => {
     if ((await configOf(settings.data, settings.json)) === null) return EXIT_USAGE
-    openLinks(securityPath(settings.data)).revoke(settings.link, nowMs())
+    linksOf(settings.data).revoke(settings.link, nowMs())
     console.log(settings.json ? JSON.stringify({ link: settings.link, revoked: true }) : `${settings.link} is revoked`)
     return EXIT_OK
   },
@@ -91,7 +91,7 @@ export const linkList = command({
   }),
   run: async (settings) => {
     if ((await configOf(settings.data, settings.json)) === null) return EXIT_USAGE
-    const links = openLinks(securityPath(settings.data))
+    const links = linksOf(settings.data)
     const now = nowMs()
     const folder = join(settings.data, 'http')
     const all = links.made().map((link): LinkShown => {
@@ -155,7 +155,7 @@ async function make(
   if (!config.listen.http.enabled) throw managementFault('LINK_HTTP_OFF', { where: settings.data })
   const base = baseOf(config)
   if (base === null) throw managementFault('LINK_ADDRESS_UNKNOWN', { where: settings.data })
-  const { token, id } = openLinks(securityPath(settings.data)).make(link, nowMs(), operatorName())
+  const { token, id } = linksOf(settings.data).make(link, nowMs(), operatorName())
   const url = `${base}/${link.kind}/${token}`
   const { kind, expiresAtMs } = link
   if (settings.json) console.log(JSON.stringify({ link: id, kind, url, expiresAtMs }))
@@ -165,6 +165,11 @@ async function make(
     console.error(`  causeway-hub link revoke ${id} --data ${settings.data}`)
   }
   return EXIT_OK
+}
+
+function linksOf(dataDir: string): Links {
+  checkDataFolder(dataDir)
+  return openLinks(securityPath(dataDir))
 }
 
 /** Where people find the HTTP port: as settings say, or else at the first address agents are told. */
