@@ -28,6 +28,7 @@ import {
 import { routerFault } from './faults.ts'
 import { LEASE_MESSAGES_MAX, LEASES_BYTES_MAX, LEASES_MAX, RETRY_MS_MAX, RETRY_MS_MIN, STOP_MS_MAX } from './limits.ts'
 import { type Noted, notedIn } from './noted.ts'
+import { RestingLanes } from './resting.ts'
 import type { Deciding, RuleWay } from './ways.ts'
 
 /** The stream of what the hub makes: a name no agent's stream has to fear, since the origin is the hub. */
@@ -76,8 +77,7 @@ export class Conductor {
   private readonly stopping = new AbortController()
   /** Resolves when the last of each lane is on its way to the disk: the next waits for it. False: it went back. */
   private readonly lanes = new Map<Lane, Promise<boolean>>()
-  /** Lanes whose next message waits for a content, and for how long the last time. */
-  private readonly resting = new Map<Lane, { readonly waitMs: number; readonly isOver: boolean }>()
+  private readonly resting = new RestingLanes()
   private readonly leases = new Set<Lease>()
   private bytes = 0
   private readonly running = new Set<Promise<void>>()
@@ -121,7 +121,7 @@ export class Conductor {
     let isGiven = false
     await this.run(async () => {
       const use = await pipeline.use()
-      using documents = this.session(0)
+      using documents = this.session(0, null)
       try {
         const passed = await (flush ? use.flush : use.due)(documents ?? undefined)
         const drafts = await dueDrafts(passed, {
@@ -156,16 +156,11 @@ export class Conductor {
   private pump(): void {
     const { store, queue } = this.options
     while (!this.signal.aborted && store.readable && this.leases.size < LEASES_MAX && this.bytes < LEASES_BYTES_MAX) {
-      const lease = store.take(queue, LEASE_MESSAGES_MAX, this, (lane) => this.isOpen(lane))
+      const isOpen = (lane: Lane) => this.resting.isOpen(lane, this.lanes.has(lane))
+      const lease = store.take(queue, LEASE_MESSAGES_MAX, this, isOpen)
       if (lease === null) return
       this.launch(lease)
     }
-  }
-
-  /** Of a lane that has rested the first message goes alone: it may have to go back again. */
-  private isOpen(lane: Lane): boolean {
-    const rest = this.resting.get(lane)
-    return rest === undefined || (rest.isOver && !this.lanes.has(lane))
   }
 
   private launch(lease: Lease): void {
@@ -208,7 +203,7 @@ export class Conductor {
         await this.commit(ready, turn)
         this.conveyed += lease.count
         this.options.onConveyed?.()
-        this.resting.delete(lease.lane)
+        this.resting.end(lease.lane)
         return
       } catch (error) {
         if (this.signal.aborted || error instanceof WentBack) break
@@ -218,9 +213,9 @@ export class Conductor {
         // Its messages go on, or back, whatever becomes of the pipeline.
         for (const use of uses) await use.end().catch(this.onPipelineFault)
       }
-      const { content } = fault.details
+      const { content, origin } = fault.details
       if (typeof content === 'string') {
-        void this.run(() => this.rest(lease.lane, content))
+        void this.run(() => this.rest(lease.lane, { content, origin: String(origin) }))
         break
       }
       await this.pause(waitMs)
@@ -230,13 +225,11 @@ export class Conductor {
   }
 
   /** Nothing is taken of the lane until more may be there of a content. */
-  private async rest(lane: Lane, content: string): Promise<void> {
-    const before = this.resting.get(lane)
-    if (before?.isOver === false) return
-    const waitMs = before === undefined ? RETRY_MS_MIN : Math.min(2 * before.waitMs, RETRY_MS_MAX)
-    this.resting.set(lane, { waitMs, isOver: false })
+  private async rest(lane: Lane, { content, origin }: { content: string; origin: string }): Promise<void> {
+    const waitMs = this.resting.begin(lane, origin)
+    if (waitMs === null) return
     await this.pause(waitMs, content)
-    this.resting.set(lane, { waitMs, isOver: true })
+    this.resting.over(lane)
     this.wake()
   }
 
@@ -252,7 +245,8 @@ export class Conductor {
     const { version } = rules
     // What other rules decided when it came in says nothing about these.
     const known = noted?.version === version.version || noted?.version === null ? noted : null
-    const documents = this.session(rules.documentBytesMax)
+    const { origin } = taken.batch.head
+    const documents = this.session(rules.documentBytesMax, this.resting.mayRest(lease.lane, origin) ? origin : null)
     held.use(documents)
     const had = (known?.left?.had ?? []).flatMap((id) => this.options.store.queues.withId(id)?.info.name ?? [])
     const { signal } = this
@@ -419,8 +413,8 @@ export class Conductor {
   }
 
   /** `null` when nobody lends large contents. */
-  private session(bytesMax: number): DocumentSession | null {
-    return this.options.documents?.session({ bytesMax, signal: this.signal }) ?? null
+  private session(bytesMax: number, waitsFor: string | null): DocumentSession | null {
+    return this.options.documents?.session({ bytesMax, waitsFor, signal: this.signal }) ?? null
   }
 
   /** Ends early when the hub stops, or more comes of a content that is waited for. */

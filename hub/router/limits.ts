@@ -14,6 +14,11 @@ export const LEASE_MESSAGES_MAX = 1_000
 /** What a full queue, a full store or an absent thread is asked again after: each time twice as long. */
 export const RETRY_MS_MIN = 50
 export const RETRY_MS_MAX = 5_000
+/**
+ * Lanes of the router's queue that rest for what one origin has sent: of 64 (192 with the other priorities). What would have more of them
+ * rest is late at once.
+ */
+export const RESTING_LANES_MAX = 4
 /** Writing what is conveyed takes some ms; on a disk that fails it is repeated for as long as the hub runs. */
 export const STOP_MS_MAX = 10_000
 /** A made batch is sealed when it has so many bytes. */

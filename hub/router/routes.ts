@@ -167,7 +167,11 @@ export class Routes {
     const { current } = this
     if (current === null) throw routerFault('RULES_NONE')
     const id = sample.body === null ? contentIn(sample.envelope.headers) : null
-    using documents = this.options.documents.session({ bytesMax: current.documentBytesMax, signal: UNENDING })
+    using documents = this.options.documents.session({
+      bytesMax: current.documentBytesMax,
+      waitsFor: null,
+      signal: UNENDING,
+    })
     const lent = id === null ? null : await documents.lend(id)
     const predicates = compilePredicates(current.rules.predicates, { lazily: true })
     try {

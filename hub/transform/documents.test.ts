@@ -46,8 +46,8 @@ class Scene {
     this.documents = this.made()
   }
 
-  session(bytesMax = 16 * MIB) {
-    return this.documents.session({ bytesMax, signal: this.signal })
+  session(bytesMax = 16 * MIB, waitsFor: string | null = 'agent') {
+    return this.documents.session({ bytesMax, waitsFor, signal: this.signal })
   }
 
   /** A content of an agent's, of which the first chunks are here; sealed when that are all. */
@@ -157,6 +157,7 @@ t.test('what is too large or not there is refused; what is not whole is waited f
   await scene.send(idOf(2), bytes, 2)
   const open = { code: 'DOCUMENT_NOT_WHOLE', details: { retry: true, content: idOf(2) }, message: /131072 of 327680/ }
   await t.rejects(session.lend(idOf(2)), open)
+  await t.rejects(scene.session(3 * MIB, null).lend(idOf(2)), { code: 'DOCUMENT_LATE' }, 'who may not wait')
   scene.nowMs += STALL_MS - 1
   await t.rejects(session.lend(idOf(2)), open)
   await scene.send(idOf(2), bytes, 3)

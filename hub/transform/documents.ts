@@ -38,6 +38,14 @@ export type DocumentsOptions = {
   readonly nowMs: () => number
 }
 
+export type SessionOptions = {
+  /** The largest document that is read. */
+  readonly bytesMax: number
+  /** For whose messages content that is not whole is waited for; `null`: it is late at once. */
+  readonly waitsFor: string | null
+  readonly signal: AbortSignal
+}
+
 /** What is known of a content. */
 export type Known = { readonly name: string; readonly mediaType: string; readonly size: number }
 
@@ -68,8 +76,8 @@ export class Documents {
     this.secret = hash('sha256', sign(null, CONTEXT, options.identity.key.privateKey), 'buffer')
   }
 
-  /** `bytesMax`: the largest document that is read. To be disposed of when what came of it is on the disk. */
-  session(options: { readonly bytesMax: number; readonly signal: AbortSignal }): DocumentSession {
+  /** To be disposed of when what came of it is on the disk. */
+  session(options: SessionOptions): DocumentSession {
     return new DocumentSession(this, options)
   }
 
@@ -97,7 +105,7 @@ export class Documents {
    * Waits until there is room for it in memory. Faults: `DOCUMENT_TOO_LARGE`, `CONTENT_ABSENT`, `CONTENT_EXPIRED`, `DOCUMENT_LATE`;
    * with `retry`: `DOCUMENT_NOT_WHOLE`, `CONTENT_DAMAGED`, those of the store.
    */
-  async read(id: string, { bytesMax, signal }: { bytesMax: number; signal: AbortSignal }): Promise<Lent> {
+  async read(id: string, { bytesMax, waitsFor, signal }: SessionOptions): Promise<Lent> {
     const { contents } = this.options
     using open = new DisposableStack()
     let content = contents.find(Buffer.from(id, 'hex'))
@@ -113,13 +121,13 @@ export class Documents {
       })
     }
     open.use(holding(contents, content))
-    this.checkWhole(content)
+    this.checkWhole(content, waitsFor)
     const leave = await this.memory.enter(size, signal)
     try {
       // It may have lost a chunk meanwhile.
       content = contents.find(Buffer.from(id, 'hex'))
-      this.checkWhole(content)
-      const bytes = await this.bytesOf(content, signal)
+      this.checkWhole(content, waitsFor)
+      const bytes = await this.bytesOf(content, { signal, waitsFor })
       this.late.delete(id)
       return { bytes, release: leave }
     } catch (error) {
@@ -205,7 +213,7 @@ export class Documents {
     return digest.toString('hex', 0, CONTENT_ID_BYTES)
   }
 
-  private checkWhole(content: LiveContent): void {
+  private checkWhole(content: LiveContent, waitsFor: string | null): void {
     const { id, list, manifest } = content
     if (manifest !== null && list.complete && content.durable.floor === list.count) return
     const { contents, nowMs, stallMs } = this.options
@@ -220,11 +228,14 @@ export class Documents {
       this.late.delete(oldest)
     }
     const about = { where: `content ${id}`, why: `${bytes} of ${list.size} bytes are here` }
-    if (nowMs() - late.sinceMs >= stallMs) throw transformFault('DOCUMENT_LATE', about)
-    throw transformFault('DOCUMENT_NOT_WHOLE', { ...about, retry: true, content: id })
+    if (waitsFor === null || nowMs() - late.sinceMs >= stallMs) throw transformFault('DOCUMENT_LATE', about)
+    throw transformFault('DOCUMENT_NOT_WHOLE', { ...about, retry: true, content: id, origin: waitsFor })
   }
 
-  private async bytesOf(content: LiveContent, signal: AbortSignal): Promise<Buffer> {
+  private async bytesOf(
+    content: LiveContent,
+    { signal, waitsFor }: Pick<SessionOptions, 'signal' | 'waitsFor'>,
+  ): Promise<Buffer> {
     const { contents } = this.options
     const { list } = content
     const bytes = Buffer.allocUnsafeSlow(list.size)
@@ -235,7 +246,7 @@ export class Documents {
       for (let i = 0; i < list.count; i++) {
         signal.throwIfAborted()
         if (content.expired !== null) throw content.expired
-        const chunk = await this.chunkOf(content, i, buffer)
+        const chunk = await this.chunkOf(content, i, { into: buffer, waitsFor })
         chunk.copy(bytes, list.offsetAt(i))
       }
     } finally {
@@ -245,7 +256,11 @@ export class Documents {
   }
 
   /** Verified. */
-  private async chunkOf(content: LiveContent, chunk: number, into: Buffer): Promise<Buffer> {
+  private async chunkOf(
+    content: LiveContent,
+    chunk: number,
+    { into, waitsFor }: { readonly into: Buffer; readonly waitsFor: string | null },
+  ): Promise<Buffer> {
     const { contents } = this.options
     const digest = Buffer.from(content.list.digestAt(chunk))
     let why = 'its bytes are others'
@@ -262,7 +277,7 @@ export class Documents {
     // What could not be noted is found again by the next who reads it.
     await contents.lost(content, digest).catch(noop)
     const where = `content ${content.id}, chunk ${chunk}`
-    throw hubTransferFault('CONTENT_DAMAGED', { where, why, retry: true, content: content.id })
+    throw hubTransferFault('CONTENT_DAMAGED', { where, why, retry: true, content: content.id, origin: waitsFor })
   }
 }
 
@@ -270,10 +285,10 @@ export class Documents {
 export class DocumentSession implements LargeDocuments, Disposable {
   readonly inlineBytesMax = BODY_BYTES_MAX
   private readonly documents: Documents
-  private readonly options: { readonly bytesMax: number; readonly signal: AbortSignal }
+  private readonly options: SessionOptions
   private readonly held = new DisposableStack()
 
-  constructor(documents: Documents, options: { readonly bytesMax: number; readonly signal: AbortSignal }) {
+  constructor(documents: Documents, options: SessionOptions) {
     this.documents = documents
     this.options = options
   }
