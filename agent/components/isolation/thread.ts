@@ -1,6 +1,7 @@
 // Runs in a worker thread: one task at a time, its items one after the other. Where it is stands in shared memory, so that who
 // waits for it can see which item takes too long, or was the last one before the thread died.
 
+import { Session } from 'node:inspector/promises'
 import { getHeapStatistics } from 'node:v8'
 import { threadId } from 'node:worker_threads'
 import { move, transferableSymbol, valueSymbol } from 'piscina'
@@ -107,7 +108,10 @@ async function workOf({ module, configuration, memoryBytes }: Task): Promise<Iso
   }
   // Engines keep their memory: with half of it gone, one goes for each that comes.
   const [unused] = kept.keys()
-  if (unused !== undefined && takenBytes() > memoryBytes / 2) await forget(unused)
+  if (unused !== undefined && takenBytes() > memoryBytes / 2) {
+    await forget(unused)
+    await collectGarbage()
+  }
   const { default: prepare } = (await import(module)) as { default: IsolatedModule }
   const work = await prepare(textOf(configuration))
   kept.set(version, { configuration, work })
@@ -119,6 +123,14 @@ async function workOf({ module, configuration, memoryBytes }: Task): Promise<Iso
 function takenBytes(): number {
   const { used_heap_size: heapBytes, external_memory: outsideBytes } = getHeapStatistics()
   return heapBytes + outsideBytes
+}
+
+/** By itself V8 may let hundreds of megabytes outside of its heap wait. */
+async function collectGarbage(): Promise<void> {
+  const session = new Session()
+  session.connect()
+  await session.post('HeapProfiler.collectGarbage')
+  session.disconnect()
 }
 
 async function forget(version: number): Promise<void> {
