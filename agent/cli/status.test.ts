@@ -70,3 +70,20 @@ t.test('what an agent transfers stands below its flows', async (t) => {
   const { transfers: _, ...older } = now
   t.notMatch(statusText(older as AgentStatus, []), /TRANSFER/)
 })
+
+t.test('a flow that fails: why, and what to do', async (t) => {
+  const lastFault = { code: 'SYSTEM_REFUSED', message: 'ENOENT', where: '/data/in.db', remedy: 'Check the path' }
+  const flow = { state: 'failed', rowsIn: 0, rowsOut: 0, rejected: 0, restarts: 1, lastFault }
+  const now = {
+    ...{ pid: 5, name: 'desk', hub: 'centre', startedAtMs: 1, rssBytes: 1, rssBytesMax: 1, connected: true },
+    ...{
+      lastFault: null,
+      flows: { out: flow },
+      spool: { messages: 0, bytes: 0, bytesMax: MIB },
+      refused: {},
+      lost: {},
+    },
+    ...{ wire: { bytesIn: 0, bytesOut: 0 }, raw: { bytesIn: 0, bytesOut: 0 }, transfers: [] },
+  } as unknown as AgentStatus
+  t.match(statusText(now, []), /^out +failed .*\n {2}SYSTEM_REFUSED at \/data\/in\.db: ENOENT\n {2}Check the path$/m)
+})

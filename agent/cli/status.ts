@@ -60,7 +60,10 @@ function agentLines(now: AgentStatus): string[] {
     lines.push(
       `${name.padEnd(28)} ${flow.state.padEnd(9)} ${String(flow.rowsIn).padStart(11)} ${String(flow.rowsOut).padStart(11)} ${String(flow.rejected).padStart(10)}`,
     )
-    if (flow.lastFault !== null) lines.push(`  ${String(flow.lastFault.code)}: ${String(flow.lastFault.message)}`)
+    if (flow.lastFault === null) continue
+    const { code, where, message, remedy } = flow.lastFault
+    const at = typeof where === 'string' ? ` at ${where}` : ''
+    lines.push(`  ${String(code)}${at}: ${String(message)}`, `  ${String(remedy)}`)
   }
   // An agent of an earlier version, still running, writes none.
   const { transfers = [] } = now
