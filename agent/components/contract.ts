@@ -160,6 +160,12 @@ export type Channel = {
   /** When `due` will have something (monotonic, see `ComponentContext.clock`); `null` when nothing waits. */
   dueAtMs?(): number | null
   /**
+   * Some of what waits goes out as if its time had come: no more comes in that it could wait for. Called again while `waits` says that
+   * there is more.
+   */
+  flush?(reject: (reject: Reject) => void): readonly Item[] | Promise<readonly Item[]>
+  waits?(): boolean
+  /**
    * What the item with this `ref` was made of, if it is one that the last `process` or `due` gave: for whoever can do nothing with the
    * whole. Valid until the next call.
    */

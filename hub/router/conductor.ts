@@ -44,7 +44,7 @@ export type ConductorOptions = {
   /** By its key; of the version that decided. */
   readonly pipeline: (version: number, key: string) => Promise<Pipeline>
   /** What is kept of a pipeline's state. */
-  readonly stateText: (version: number, state: string) => string
+  readonly stateText: (version: number, state: string, isEmpty: boolean) => string
   readonly identity: { readonly name: string; readonly key: SigningKey }
   /** Large contents; without them they are passed on as they are, or refused. */
   readonly documents?: Documents
@@ -113,12 +113,12 @@ export class Conductor {
     clearTimeout(timer)
   }
 
-  /** What a pipeline gives by time alone, for rules; with `flush` some of what waits in it. False: not now. Never rejects. */
+  /** What a pipeline gives by time alone, for rules; with `flush` some of what waits in it. `null`: not now. Never rejects. */
   async due(
     pipeline: Pipeline,
     { way, about, flush }: { readonly way: RuleWay; readonly about: About; readonly flush: boolean },
-  ): Promise<boolean> {
-    let isGiven = false
+  ): Promise<{ readonly waits: boolean } | null> {
+    let given: { readonly waits: boolean } | null = null
     await this.run(async () => {
       const use = await pipeline.use()
       using documents = this.session(0, null)
@@ -132,14 +132,17 @@ export class Conductor {
           nowMs: this.nowMs,
           documents,
         })
-        const states = passed.state === null ? [] : [this.kept(pipeline, about.version, passed.state)]
+        const states =
+          passed.state === null
+            ? []
+            : [this.kept(pipeline, about.version, { state: passed.state, isEmpty: flush && !passed.waits })]
         await this.commit({ plan: { leaving: [], drafts }, batch: null, uses: [use], states }, AT_ONCE)
-        isGiven = true
+        given = { waits: passed.waits }
       } finally {
         await use.end()
       }
     })
-    return isGiven
+    return given
   }
 
   /** Leases under way, until what comes of them is on the disk. */
@@ -273,7 +276,8 @@ export class Conductor {
       try {
         const passed = await use.process(passage.items, documents ?? undefined)
         await plan.passed(passage, passed, documents)
-        if (passed.state !== null) states.push(this.kept(pipeline, version.version, passed.state))
+        if (passed.state !== null)
+          states.push(this.kept(pipeline, version.version, { state: passed.state, isEmpty: false }))
       } finally {
         if (!pipeline.keeps) await use.end()
       }
@@ -281,8 +285,12 @@ export class Conductor {
     return { plan: plan.plan(), batch: taken.batch, uses, states }
   }
 
-  private kept({ name }: Pipeline, version: number, state: string): { name: string; text: string } {
-    return { name, text: this.options.stateText(version, state) }
+  private kept(
+    { name }: Pipeline,
+    version: number,
+    { state, isEmpty }: { readonly state: string; readonly isEmpty: boolean },
+  ): { name: string; text: string } {
+    return { name, text: this.options.stateText(version, state, isEmpty) }
   }
 
   private open(lease: Lease): Taken | null {

@@ -368,6 +368,9 @@ class GivenGroups {
       gone = fault
     })
     const out: MadeOne[] = to.length === 0 ? [] : [{ message, to, note: null }]
+    // The rules it was made for are forgotten.
+    if (way.queues.length === 0)
+      return this.refused({ item, fault: routerFault('ROUTE_RULE_GONE', { where: `pipeline ${way.pipeline}` }) })
     if (gone === null) return out
     for (const one of await deadLettersOf({ item, fault: gone }, this.graves, true)) out.push(this.dead(one, to))
     return out

@@ -15,6 +15,7 @@ import { routerFault } from './faults.ts'
 import { PREPARE_MEMORY_BYTES, PREPARE_MS, VERSIONS_OPEN_MAX } from './limits.ts'
 import { notedIn } from './noted.ts'
 import type { Preparation, Prepared } from './prepare-work.ts'
+import { Retiring } from './retiring.ts'
 import type { Router } from './router.ts'
 import { type CompiledRules, type Explanation, explain, inSlices, loadingRules, type Sample } from './rules/mod.ts'
 import { pipelineKey, RulesInUse } from './rules-in-use.ts'
@@ -71,7 +72,12 @@ const UNENDING = new AbortController().signal
 const EMPTY_CONFIGURATION = configurationOf('')
 const PREPARE = new URL('./prepare-work.ts', import.meta.url).href
 /** What the state of a pipeline is kept with: the version that has its steps. */
-type KeptState = { readonly version: number; readonly state: string }
+type KeptState = {
+  readonly version: number
+  readonly state: string
+  /** Nothing waits in it: it need not be opened to find out. */
+  readonly isEmpty?: boolean
+}
 
 export class Routes {
   private readonly options: RoutesOptions
@@ -79,6 +85,7 @@ export class Routes {
   private readonly pool: IsolatedPool
   private readonly book: PipelineBook
   private readonly conductor: Conductor
+  private readonly retiring: Retiring
   /** Versions at work: the one that counts, and those that messages in the queue came in under. */
   private readonly open_ = new Map<number, Promise<RulesInUse>>()
   private current: RulesInUse | null = null
@@ -98,8 +105,11 @@ export class Routes {
       clock,
       log,
       onFault,
-      onDue: (pipeline) => this.due(pipeline),
+      onDue: async (pipeline) => {
+        await this.give(pipeline, { flush: false })
+      },
     })
+    this.retiring = new Retiring({ queue, empty: (name) => this.empty(name) })
     this.conductor = new Conductor({
       store,
       queue,
@@ -108,7 +118,9 @@ export class Routes {
       onFault,
       deciding: (noted) => this.inUse(noted?.version ?? null),
       pipeline: (version, key) => this.pipelineAt(version, key),
-      stateText: (version, state) => JSON.stringify({ version, state } satisfies KeptState),
+      onConveyed: () => this.retiring.look(),
+      stateText: (version, state, isEmpty) =>
+        JSON.stringify({ version, state, ...(isEmpty ? { isEmpty } : {}) } satisfies KeptState),
     })
   }
 
@@ -120,15 +132,19 @@ export class Routes {
     if (current !== null) {
       await routes.activate(await routes.version(current.version))
       await routes.reopenKept()
+      routes.retire()
     }
     routes.conductor.start()
+    routes.retiring.look()
     return routes
   }
 
   async close(): Promise<void> {
     // Whoever asked for it is told.
     await this.turn.catch(() => undefined)
+    const retired = this.retiring.close()
     await this.conductor.stop()
+    await retired
     await this.book.close()
     await this.pool.close()
   }
@@ -217,6 +233,8 @@ export class Routes {
     const inUse = new RulesInUse(rules, version, this.pool)
     this.open_.set(version.version, Promise.resolve(inUse))
     await this.activate(inUse)
+    this.retire()
+    this.retiring.look()
     log('info', 'rules deployed', { ...version })
     await this.closeOld()
     return version
@@ -308,7 +326,47 @@ export class Routes {
 
   private async pipelineAt(version: number, key: string): Promise<Pipeline> {
     const wanted = this.wanted(await this.inUse(version), key)
-    return this.book.get(PipelineBook.nameOf(wanted)) ?? this.book.take(wanted)
+    const name = PipelineBook.nameOf(wanted)
+    const pipeline = this.book.get(name) ?? (await this.book.take(wanted))
+    if (pipeline.keeps && version !== this.current?.version.version && !this.wantedNames().has(name))
+      this.retiring.add(name)
+    return pipeline
+  }
+
+  /** Names of the pipelines that the rules in force use. */
+  private wantedNames(): ReadonlySet<string> {
+    const { current } = this
+    if (current === null) return new Set()
+    return new Set(wantedKeys(current).map((key) => PipelineBook.nameOf(this.wanted(current, key))))
+  }
+
+  /** Pipelines that the rules in force do not use: see `Retiring`. */
+  private retire(): void {
+    const wanted = this.wantedNames()
+    for (const name of wanted) this.retiring.remove(name)
+    for (const name of this.book.keepingBeside(wanted)) this.retiring.add(name)
+  }
+
+  /** Gives out all that waits in a pipeline, and ends it. */
+  private async empty(name: string): Promise<boolean> {
+    if (this.wantedNames().has(name)) return true
+    try {
+      // It may have been ended while somebody was waiting for it.
+      const pipeline = this.book.get(name) ?? (await this.reopen(name))
+      if (pipeline === null) return true
+      await pipeline.prepare()
+      for (let waits = true; waits; ) {
+        const given = await this.give(pipeline, { flush: true })
+        if (given === null) return false
+        waits = given.waits
+      }
+      // Who has it in hand is told to take it again.
+      await this.book.drop(name)
+      return true
+    } catch (error) {
+      this.options.log('warn', 'what waits in a pipeline cannot go out now', { fault: asFault(error, name).toJSON() })
+      return false
+    }
   }
 
   private keptState(name: string): KeptState | null {
@@ -319,21 +377,33 @@ export class Routes {
   /** Pipelines in which something may wait, of versions that do not count any more. */
   private async reopenKept(): Promise<void> {
     for (const name of this.options.store.conveying.stateNames) {
-      const kept = this.keptState(name)
-      if (kept === null || this.book.get(name) !== null) continue
-      const isKnown = this.deployments.versions.some(({ version }) => version === kept.version)
-      if (!isKnown) {
-        this.options.log('error', 'what a pipeline kept is of a version that is forgotten', { pipeline: name, ...kept })
-        continue
+      try {
+        if (this.book.get(name) === null) await this.reopen(name)
+      } catch (error) {
+        this.options.log('error', 'a pipeline is not open', { fault: asFault(error, `pipeline ${name}`).toJSON() })
       }
-      const rules = await this.version(kept.version)
-      const key = wantedKeys(rules).find((each) => PipelineBook.nameOf(this.wanted(rules, each)) === name)
-      if (key !== undefined) await this.takeIfPossible(rules, key)
     }
   }
 
-  /** What a pipeline gives by time: to the queues of all rules that use it, of the version that last did. */
-  private async due(pipeline: Pipeline): Promise<void> {
+  /** `null` when nothing waits in it. */
+  private async reopen(name: string): Promise<Pipeline | null> {
+    const kept = this.keptState(name)
+    if (kept === null || kept.isEmpty === true) return null
+    const isKnown = this.deployments.versions.some(({ version }) => version === kept.version)
+    if (!isKnown) {
+      this.options.log('error', 'what a pipeline kept is of a version that is forgotten', { pipeline: name, ...kept })
+      return null
+    }
+    const rules = await this.version(kept.version)
+    const key = wantedKeys(rules).find((each) => PipelineBook.nameOf(this.wanted(rules, each)) === name)
+    return key === undefined ? null : this.book.take(this.wanted(rules, key))
+  }
+
+  /** What a pipeline gives of itself: to the queues of all rules that use it, of the version that last did. */
+  private async give(
+    pipeline: Pipeline,
+    { flush }: { readonly flush: boolean },
+  ): Promise<{ readonly waits: boolean } | null> {
     const kept = this.keptState(pipeline.name)
     const rules = await this.inUse(kept?.version ?? null)
     const key = pipeline.name.slice(0, pipeline.name.lastIndexOf('#'))
@@ -348,7 +418,7 @@ export class Routes {
       queues: [...new Set(ways.flatMap(({ rule }) => rule.to))],
     }
     const { version, by } = rules.version
-    await this.conductor.due(pipeline, way, { version, by })
+    return this.conductor.due(pipeline, { way, about: { version, by }, flush })
   }
 }
 

@@ -1,5 +1,5 @@
 // The pipelines in use, by name. A name says what it does, not of which version of the rules it is: a deployment that leaves a pipeline
-// alone leaves what waits in it alone, too. One that keeps something stays when no rules use it any more, for what may wait in it.
+// alone leaves what waits in it alone, too. One that keeps something stays when no rules use it any more, until it is dropped.
 
 import { hash } from 'node:crypto'
 import { join, resolve } from 'node:path'
@@ -73,6 +73,11 @@ export class PipelineBook {
     return [...this.kept.keys()]
   }
 
+  /** Those that keep something and are not of these names. */
+  keepingBeside(names: ReadonlySet<string>): readonly string[] {
+    return this.names.filter((name) => this.kept.get(name)?.pipeline.keeps === true && !names.has(name))
+  }
+
   /** Ends those that keep nothing and are not of these names. */
   async dropOthers(names: ReadonlySet<string>): Promise<void> {
     for (const [name, { pipeline }] of this.kept) if (!pipeline.keeps && !names.has(name)) await this.drop(name)
@@ -83,7 +88,8 @@ export class PipelineBook {
     await Promise.all(this.names.map((name) => this.drop(name)))
   }
 
-  private async drop(name: string): Promise<void> {
+  /** It is made again by whoever takes it. */
+  async drop(name: string): Promise<void> {
     const known = this.kept.get(name)
     if (known === undefined) return
     this.kept.delete(name)

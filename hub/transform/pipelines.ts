@@ -10,6 +10,8 @@ import { transformFault } from './faults.ts'
 export type Passed = ChainResult & {
   /** What its channels keep, to be conveyed with the results; `null` when they keep nothing. */
   readonly state: string | null
+  /** More waits in the channels. */
+  readonly waits: boolean
   /** Of what a channel gave in this use that it had kept: see `Chain.membersOf`. */
   readonly membersOf: (item: Item) => ChainMembers | null
 }
@@ -19,6 +21,8 @@ export type Use = {
   /** `large`: whoever lends large documents, and takes those that are made. */
   process(items: readonly Item[], large?: LargeDocuments): Promise<Passed>
   due(large?: LargeDocuments): Promise<Passed>
+  /** Some of what waits, whatever its time: see `Chain.flush`. */
+  flush(large?: LargeDocuments): Promise<Passed>
   /** What was given is on the disk. */
   committed(): Promise<void>
   /** Without `committed` before: what a keeping chain did since is undone by opening it anew. */
@@ -78,7 +82,7 @@ export class Pipeline {
       state = await chain.save()
       const rejects: ChainReject[] = []
       for (const reject of result.rejects) rejects.push(await putAway(reject, large))
-      return { ...result, rejects, state, membersOf: ({ ref }) => chain.membersOf(ref) }
+      return { ...result, rejects, state, waits: chain.waits(), membersOf: ({ ref }) => chain.membersOf(ref) }
     }
     return {
       process: async (items, large) => {
@@ -88,6 +92,10 @@ export class Pipeline {
       due: async (large) => {
         unsaved = true
         return after(await chain.due(undefined, large), large)
+      },
+      flush: async (large) => {
+        unsaved = true
+        return after(await chain.flush(undefined, large), large)
       },
       committed: async () => {
         if (state !== null) await chain.committed(state)

@@ -105,14 +105,17 @@ class ChannelChain implements Chain {
     return this.#ended(call, await this.#through(call.enter(items), { from: 0, call }))
   }
 
-  async due(signal?: AbortSignal, large?: LargeDocuments): Promise<ChainResult> {
-    const call = this.#call(signal, large)
-    const step = this.#soonest()
-    if (step === null) return call.result([])
-    this.#unsaved.add(step)
-    const items = await dueHere(step, call)
-    const from = this.#parts.findIndex(({ steps }) => steps.includes(step)) + 1
-    return this.#ended(call, await this.#through(items, { from, call }))
+  due(signal?: AbortSignal, large?: LargeDocuments): Promise<ChainResult> {
+    return this.#given(this.#soonest(), { flush: false }, this.#call(signal, large))
+  }
+
+  flush(signal?: AbortSignal, large?: LargeDocuments): Promise<ChainResult> {
+    const first = this.#here.find(({ channel }) => channel.waits?.() === true) ?? null
+    return this.#given(first, { flush: true }, this.#call(signal, large))
+  }
+
+  waits(): boolean {
+    return this.#here.some(({ channel }) => channel.waits?.() === true)
   }
 
   dueAtMs(): number | null {
@@ -181,6 +184,15 @@ class ChannelChain implements Chain {
       }
     }
     return passing
+  }
+
+  /** What a step gives of what it kept. */
+  async #given(step: Step | null, { flush }: { flush: boolean }, call: Call): Promise<ChainResult> {
+    if (step === null) return call.result([])
+    this.#unsaved.add(step)
+    const items = await dueHere(step, call, { flush })
+    const from = this.#parts.findIndex(({ steps }) => steps.includes(step)) + 1
+    return this.#ended(call, await this.#through(items, { from, call }))
   }
 
   /** The step that has something first. */

@@ -39,11 +39,15 @@ async function together(step: HereStep, items: readonly Item[], call: Call): Pro
   }
 }
 
-/** What has come due of what the channel kept. */
-export async function dueHere(step: HereStep, call: Call): Promise<readonly Item[]> {
+/** What has come due of what the channel kept; with `flush` whatever waits. */
+export async function dueHere(
+  step: HereStep,
+  call: Call,
+  { flush }: { readonly flush: boolean },
+): Promise<readonly Item[]> {
   const { channel } = step
   return recorded(step, [], call, async () => {
-    const came = await given((reject) => channel.due?.(reject) ?? [])
+    const came = await given((reject) => (flush ? channel.flush?.(reject) : channel.due?.(reject)) ?? [])
     return { ...came, items: await call.large.put(came.items) }
   })
 }

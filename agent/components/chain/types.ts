@@ -59,6 +59,9 @@ export type Chain = {
   /** What has come due; call it again while `dueAtMs` has passed. */
   due(signal?: AbortSignal, large?: LargeDocuments): Promise<ChainResult>
   dueAtMs(): number | null
+  /** Some of what waits, whatever its time; call it again while something `waits`. */
+  flush(signal?: AbortSignal, large?: LargeDocuments): Promise<ChainResult>
+  waits(): boolean
   /** See `Channel.membersOf`, for a `ref` of what the last call gave or refused. */
   membersOf(ref: Item['ref']): ChainMembers | null
   /** The states of its channels as one text; `null` when none keeps anything. */

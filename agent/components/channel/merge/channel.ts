@@ -83,6 +83,21 @@ export class MergeChannel implements Channel {
     return putting.out
   }
 
+  async flush(reject: (reject: Reject) => void): Promise<readonly Item[]> {
+    const putting = await this.#begin(reject)
+    for (let bytes = 0; bytes < DUE_BYTES_MAX; ) {
+      const group = this.#groups.oldest()
+      if (group === null) break
+      bytes += group.bytes
+      await this.#putOut(group, !this.#counts, putting)
+    }
+    return putting.out
+  }
+
+  waits(): boolean {
+    return this.#groups.size > 0
+  }
+
   membersOf(ref: Item['ref']): readonly Item[] | null {
     const group = this.#given.get(ref)
     return group === undefined ? null : this.#itemsOf(group)
