@@ -51,7 +51,9 @@ const stages: Readonly<Record<string, Stage>> = {
   'disk-full': [{ file: 'test/crash/disk-full.test.ts', env: { CRASH_SEED } }],
   transfer: [{ file: 'test/crash/transfer-kill.test.ts', env: { CRASH_SEED, TRANSFER_KILLS } }],
   route: [{ file: 'test/crash/route-kill.test.ts', env: { CRASH_SEED, ROUTE_KILLS } }],
-  model: [{ file: 'hub/store/conveying-model.test.ts', env: { SEED: CRASH_SEED, MODEL_STEPS } }],
+  model: ['hub/store/conveying-model.test.ts', 'hub/store/contents/model.test.ts'].map((file) => {
+    return { file, env: { SEED: CRASH_SEED, MODEL_STEPS } }
+  }),
   files: [{ file: 'test/crash/small-files.test.ts', env: { CRASH_SEED, FILES, FILES_KILLS } }],
   'bit-flip': [{ file: 'test/crash/bit-flip.test.ts', env: { CRASH_SEED } }],
 }
