@@ -184,7 +184,7 @@ t.test('ranges, numbers and their look-alikes', async (t) => {
 
 t.test('maps, lists, variants', async (t) => {
   t.match(only(flow, ''), { code: 'FIELD_MISSING', where: 'a.yaml:1:1 source' })
-  t.match(only(flow, 'source: sqlite'), { code: 'FIELD_TYPE', remedy: /exactly one of sqlite or directory/ })
+  t.match(only(flow, 'source: sqlite'), { code: 'FIELD_TYPE', remedy: /^Write \{ sqlite: \{\} \}, with the settings/ })
   t.match(only(flow, 'source: {}'), { code: 'FIELD_TYPE', message: /an empty map/ })
   t.match(only(flow, 'source: { sqllite: {} }'), { code: 'FIELD_CHOICE', remedy: /Did you mean sqlite\?/ })
   t.match(only(flow, 'source: { sqlite: { file: a }, directory: { path: b } }'), {
@@ -306,4 +306,17 @@ t.test('a wrong spec throws when it is made', async (t) => {
   f.text({ doc, maxlength: 4 })
   // @ts-expect-error: a default is one of the choices
   t.throws(() => f.choice(['a', 'b'] as const, { doc, default: 'c' }))
+})
+
+t.test('the name of a type where a map belongs', async (t) => {
+  const type = f.object({ file: f.text({ doc: 'x', optional: true }) })
+  const variant = f.object({ from: f.variant({ csv: type, xml: type }, { doc: 'from what' }) })
+  const remedyOf = (text: string): string => {
+    const read = parseFields(variant, text, { file: 'a.yaml' })
+    return read.ok ? '' : `${read.fault[0]?.remedy}`
+  }
+  t.equal(remedyOf('from: csv'), 'Write { csv: {} }, with the settings of csv inside')
+  t.equal(remedyOf('from: cvs'), 'Write { csv: {} }, with the settings of csv inside')
+  t.match(remedyOf('from: excel'), /^Write a map with exactly one of csv or xml/)
+  t.equal(remedyOf('from: { csv: {} }'), '')
 })

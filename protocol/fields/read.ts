@@ -272,7 +272,11 @@ export class Reader {
     const secret = holdsSecret(shape)
     const why = `${secret ? 'the value' : shown(raw)} is of the wrong kind`
     const hint = raw.kind === 'scalar' && !secret ? fullWidthHint(raw.source) : null
-    const todo = `Write ${expected(shape)}${hint === null ? '' : `. ${hint}`}`
+    // The name of a type where a map with its settings belongs.
+    const type =
+      shape.kind === 'variant' && raw.kind === 'scalar' ? nearest(raw.source, Object.keys(shape.types)) : null
+    const meant = type === null ? expected(shape) : `{ ${type}: {} }, with the settings of ${type} inside`
+    const todo = `Write ${meant}${hint === null ? '' : `. ${hint}`}`
     return this.#fail('FIELD_TYPE', raw.at, path, why, todo)
   }
 
