@@ -58,6 +58,7 @@ export class DropScan {
 
   begin(): void {
     this.#watch.changed = true
+    this.#passAtMs = 0
     this.#watch.begin()
   }
 
