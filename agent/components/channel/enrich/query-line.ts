@@ -92,7 +92,8 @@ export class QueryLine {
     if (child !== this.#child) return
     this.#child = null
     const asked = this.#asked.splice(0)
-    if (this.#closed) {
+    // Nothing was wrong with what was asked of one that did not even start.
+    if (this.#closed || !this.#isReady) {
       for (const { reject } of asked) reject(endedFault(error))
       return
     }

@@ -19,6 +19,7 @@ export type FormOptions = {
 export type Form = {
   /** In the order of their first. */
   readonly values: ReadonlyMap<string, readonly string[]>
+  readonly valueBytes: number
   /** Each with its `formName`. */
   readonly files: readonly Part[]
 }
@@ -47,7 +48,7 @@ export function readForm(bytes: Buffer, type: Parameterized, options: FormOption
     }
     // Neither name nor bytes: nobody chose a file.
   }
-  return { values: valuesOf(given, options.charset), files }
+  return { values: valuesOf(given, options.charset), valueBytes, files }
 }
 
 const PLAIN: Parameterized = { value: 'text/plain', parameters: new Map() }

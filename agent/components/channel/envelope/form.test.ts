@@ -88,6 +88,11 @@ t.test('refused', async (t) => {
     [formOf(...new Array<string>(5).fill(part('name=a', 'x'))), /MIME_LIMIT.*4 parts/, typed, { partsMax: 4 }],
     [formOf(part('name=a', 'x', `X: ${'y'.repeat(20_000)}`)), /MIME_LIMIT/],
     [formOf(part('name=_charset_', 'klingon')), /MIME_ENCODING/],
+    [
+      formOf(part('name=a', 'x'.repeat(1_000_000)), ...new Array<string>(70).fill(part('name=b; filename=c', 'x'))),
+      /MIME_LIMIT.*1000000 bytes of values for each of 70 files/,
+    ],
+    [formOf(part('name=_charset_', 'q'.repeat(100_000))), /^.{0,400}$/],
     [part('name=a', 'x'), /it is cut/],
     [formOf(part('name=a', 'x')), /is no form/, { mediaType: 'multipart/mixed; boundary=xyz' }],
     [formOf(part('name=a', 'x')), /no boundary/, { mediaType: 'multipart/form-data' }],

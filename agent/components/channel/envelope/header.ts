@@ -164,8 +164,8 @@ export function decoded(bytes: Uint8Array, charset: string, where: string): stri
   } catch (cause) {
     const why =
       cause instanceof RangeError
-        ? `the character set ${JSON.stringify(charset)} is not known`
-        : `it is not in ${charset}`
+        ? `the character set ${JSON.stringify(charset.slice(0, 40))} is not known`
+        : `it is not in ${charset.trim().slice(0, 40)}`
     throw envelopeFault('MIME_ENCODING', { where, why })
   }
 }

@@ -14,6 +14,8 @@ export const HEADER_BYTES_MAX = 16 * KIB
 export const PARAMETERS_MAX = 64
 /** Values of a form, which become a field of a row; files have the bound of the document. */
 export const FORM_VALUES_BYTES_MAX = 1024 * KIB
+/** Each file of a form is an item with all its values: so many bytes of them in all items together. */
+export const FORM_COPIED_BYTES_MAX = 64 * 1024 * KIB
 export const FORM_NAME_CHARS_MAX = 1_000
 /** RFC 2046, section 5.1.1. */
 export const BOUNDARY_CHARS_MAX = 70

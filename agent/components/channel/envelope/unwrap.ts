@@ -7,6 +7,7 @@ import { attachedValue } from '../attached.ts'
 import { envelopeFault } from './faults.ts'
 import { readForm } from './form-reader.ts'
 import { decoded, type Headers, type Parameterized, parseParameterized } from './header.ts'
+import { FORM_COPIED_BYTES_MAX } from './limits.ts'
 import { type Part, parseMultipart, splitMessage } from './mime-reader.ts'
 import type { EnvelopeSettings } from './settings.ts'
 import { expandedName, type SoapHeader, unwrapSoap } from './soap.ts'
@@ -31,10 +32,14 @@ function form(item: Item, { type, body }: Opened, settings: EnvelopeSettings): r
   if (type === null) throw envelopeFault('CONTENT_TYPE_MISSING', {})
   if (type.value !== 'multipart/form-data')
     throw envelopeFault('CONTENT_TYPE_INVALID', { why: `${type.value} is no form` })
-  const { values, files } = readForm(body, type, { partsMax, lf, charset: formCharset })
+  const { values, valueBytes, files } = readForm(body, type, { partsMax, lf, charset: formCharset })
   const given = Object.fromEntries(
     [...values].map(([name, texts]) => [name, texts.length === 1 ? texts[0] : texts]),
   ) as Row
+  if (settings.attachments === 'items' && valueBytes * files.length > FORM_COPIED_BYTES_MAX) {
+    const why = `${valueBytes} bytes of values for each of ${files.length} files`
+    throw envelopeFault('MIME_LIMIT', { why, todo: 'Set `attachments: field`, or have fewer files sent at once' })
+  }
   const root = documentName === undefined ? files[0] : files.find(({ formName }) => formName === documentName)
   if (root === undefined && documentName !== undefined)
     throw envelopeFault('MIME_INVALID', { why: `the form has no file named ${JSON.stringify(documentName)}` })
