@@ -138,3 +138,24 @@ t.test('the form of cases', async (t) => {
   t.match(faults('- { name: a, input: { rows: [{ a: 1 }] }, expect: {} }'), [/\[0\]/])
   t.match(faults('- { name: a, input: { rows: [{ a: 1 }] }, expect: { rejected: [no code] } }'), [/rejected/])
 })
+
+t.test('files larger than a message', async (t) => {
+  const folder = t.testdir()
+  const lines = (end: string) =>
+    `a,b${end}${Array.from({ length: 150_000 }, (_, i) => `${i},text ${i}${end}`).join('')}`
+  writeFileSync(join(folder, 'in.csv'), lines('\n'))
+  writeFileSync(join(folder, 'out.csv'), lines('\r\n'))
+  const convert = specOf('convert', { from: { csv: {} }, to: { csv: {} } })
+  const [outcome] = await run(
+    [convert],
+    [
+      {
+        name: 'large',
+        input: { documents: [{ file: 'in.csv' }] },
+        expect: { documents: [{ file: 'out.csv', compare: 'exact' }] },
+      },
+    ],
+    folder,
+  )
+  t.same(outcome?.differences, [])
+})
