@@ -84,16 +84,13 @@ function sentBackIn(text: string): Noted | null {
     only = null,
   } = value as Record<string, unknown>
   if (typeof placed !== 'boolean' || typeof made !== 'boolean') return null
-  if (!isListOf(had, 'number') || !isListOf(done, 'string')) return null
-  if (only !== null && !isListOf(only, 'string')) return null
+  if (!areNumbers(had) || !areTexts(done)) return null
+  if (only !== null && !areTexts(only)) return null
   if (behind !== null && typeof behind !== 'string') return null
   return { version: null, placed, left: { only, behind, done, had, made } }
 }
 
-function isListOf<K extends 'number' | 'string'>(
-  value: unknown,
-  kind: K,
-): value is readonly (K extends 'number' ? number : string)[] {
-  // biome-ignore lint/suspicious/useValidTypeof: it is one of two
-  return Array.isArray(value) && value.every((each) => typeof each === kind)
-}
+const areNumbers = (value: unknown): value is readonly number[] =>
+  Array.isArray(value) && value.every((each) => typeof each === 'number')
+const areTexts = (value: unknown): value is readonly string[] =>
+  Array.isArray(value) && value.every((each) => typeof each === 'string')

@@ -278,5 +278,21 @@ t.test(
       ],
     )
     t.equal(unroutedCount, 1, 'nothing vanishes because a queue is gone')
+    const backNote = placements.find(({ queue }) => queue === unrouted)?.backNote ?? ''
+    const gone = queueOf('gone', [])
+    const again = (batch: Parameters<Router['route']>[0]) =>
+      router.routeAgain(batch, unrouted, backNote).map(({ queue }) => queue.info.name)
+    t.same(again(batchOf([['b/gone']])), ['$unrouted'], 'what has the message already does not get it again')
+    router.use({
+      rules: {
+        version: { version: 8 },
+        defaults: [],
+        isQuick: true,
+        route: () => ({ lasting: false, queues: ['gone'], deferred: true, matched: true }),
+      },
+      queue: routing,
+      named: () => gone,
+    })
+    t.same(again(batchOf([['b/gone']])), ['gone'])
   },
 )

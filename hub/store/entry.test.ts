@@ -52,12 +52,21 @@ t.test('what is encoded is decoded', async (t) => {
       receiptFlags: random.below(16),
       home: random.oneIn(2) ? null : { queueId: 1 + random.below(1e6), lane: random.below(192) },
       note: random.pick(notes),
+      backNote: random.oneIn(2) ? '' : random.pick(notes),
       selection,
     })
     const back = decodeEntry(encodeEntry(entry))
     if (!isDeepStrictEqual(back, entry)) return t.strictSame(back, entry, `entry ${i}`)
   }
   t.pass('500 entries')
+})
+
+t.test("a consumer's words are not taken for what its message is to be sent back with", async (t) => {
+  const note = 'BAD: \u00002 {"only":[]}'
+  const seen = note.replace('\0', '\ufffd')
+  t.match(decodeEntry(encodeEntry(entryOf({ note }))), { note: seen, backNote: '' })
+  t.match(decodeEntry(encodeEntry(entryOf({ note, backNote: '7+' }))), { note: seen, backNote: '7+' })
+  t.match(decodeEntry(encodeEntry(entryOf({ note, batchSeq: 0 }))), { note, backNote: '' })
 })
 
 t.test('bytes that are cut or that nobody wrote', async (t) => {
