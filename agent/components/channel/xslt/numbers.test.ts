@@ -132,12 +132,12 @@ t.test('random stylesheets, by SaxonJS and xsltproc', (t) => {
       () => of,
       () => `string(${of})`,
       () => `concat('[', ${of}, ']')`,
-      () => `substring(string(${of}), 1)`,
+      () => `substring(${of}, 1)`,
       () => `substring-before(concat(${of}, '|'), '|')`,
-      () => `translate(string(${of}), '-', 'm')`,
-      () => `normalize-space(string(${of}))`,
+      () => `translate(${of}, '-', 'm')`,
+      () => `normalize-space(${of})`,
       () => `substring('123456789', ${of})`,
-      () => `string-length(string(${of})) > 0`,
+      () => `string-length(${of}) > 0`,
     )()
   }
   let compared = 0
