@@ -64,6 +64,15 @@ t.test('what may pass is tried again, what is too large is refused', async (t) =
   await t.rejects(documents.read(content), { code: 'TEST_REFUSED', details: { retry: undefined } })
 })
 
+t.test('of what was fetched the oldest goes when it is too much', async (t) => {
+  const { folder, documents } = scene(t)
+  for (let i = 0; i < 9; i++) await documents.read({ ...contentOf('x'.repeat(BYTES_MAX)), id: `${i}`.repeat(32) })
+  t.same(
+    readdirSync(folder).map((name) => name.at(-1)),
+    ['5', '6', '7', '8'],
+  )
+})
+
 t.test('what is made again is the same file', async (t) => {
   const { folder, documents } = scene(t)
   t.equal(await documents.hasMade(), false)

@@ -15,6 +15,8 @@ import { exists, fetchRefusal, fileFault, makeFolder, replaceFile } from '../com
 
 const MADE = 'made-'
 const FETCHED = 'fetched-'
+/** What was fetched stays for the next step that asks, so many of the largest: a portion may have hundreds. */
+const FETCHED_KEPT = 4
 
 export class FlowDocuments implements LargeDocuments {
   /** What a message takes. */
@@ -23,6 +25,8 @@ export class FlowDocuments implements LargeDocuments {
   readonly #bytesMax: number
   /** Whether anything lies in the folder; until it was looked at, nobody knows. */
   #isUsed: boolean | null = null
+  /** Sizes of what was fetched, by path, the one asked for last at the end. */
+  readonly #fetched = new Map<string, number>()
 
   /** `bytesMax`: the largest content that is fetched. */
   constructor(options: { readonly folder: string; readonly bytesMax: number }) {
@@ -42,7 +46,9 @@ export class FlowDocuments implements LargeDocuments {
         const fetched = await content.download({ path, reuse: [], signal, bytesMax })
         if (fetched.size > bytesMax) throw this.#tooLarge(where, fetched.size)
       }
-      return { bytes: await readFile(path), release: () => undefined }
+      const bytes = await readFile(path)
+      await this.#keep(path, bytes.length)
+      return { bytes, release: () => undefined }
     } catch (error) {
       signal.throwIfAborted()
       const { code, details } = asFault(error, where)
@@ -76,6 +82,20 @@ export class FlowDocuments implements LargeDocuments {
       throw fileFault(error, this.#folder)
     })
     this.#isUsed = false
+    this.#fetched.clear()
+  }
+
+  async #keep(path: string, size: number): Promise<void> {
+    this.#fetched.delete(path)
+    this.#fetched.set(path, size)
+    let bytes = 0
+    for (const each of this.#fetched.values()) bytes += each
+    for (const [oldest, each] of this.#fetched) {
+      if (bytes <= FETCHED_KEPT * this.#bytesMax) return
+      await rm(oldest, { force: true })
+      this.#fetched.delete(oldest)
+      bytes -= each
+    }
   }
 
   #refusal(error: unknown, where: string): Fault {
