@@ -83,7 +83,10 @@ class Hub {
     this.store.closeStream(to)
   }
 
-  conduct(rules: Rules, { defaults = [] }: { defaults?: readonly string[] } = {}): void {
+  conduct(
+    rules: Rules,
+    { defaults = [], onConveyed = () => undefined }: { defaults?: readonly string[]; onConveyed?: () => void } = {},
+  ): void {
     const deciding: Deciding = {
       version: VERSION,
       defaults,
@@ -106,6 +109,7 @@ class Hub {
       pipeline: async (_version, key) => this.pipelines.get(key) as Pipeline,
       stateText: (_version, state) => state,
       identity: { name: 'hub', key: KEY },
+      onConveyed,
       onFault: ({ code }) => this.faults.push(code),
     })
     this.conductor.start()
@@ -444,6 +448,20 @@ t.test('a pipeline that fails, and cannot even be closed, is tried again in its 
   for (let n = 1; n <= 10; n++) await hub.send('a', [{ body: `{"n":${n}}`, headers: JSON_HEADERS }])
   await hub.routed()
   t.same(await hub.bodies('made'), ['{"sum":15}', '{"sum":55}'])
+})
+
+t.test('what is conveyed is not conveyed again, whatever fails behind it', async (t) => {
+  const hub = await Hub.open(t, t.testdir())
+  await hub.declare('plain')
+  let failures = 2
+  const onConveyed = () => {
+    if (failures-- > 0) throw new Error('the test says so')
+  }
+  hub.conduct(() => ({ ways: [way('r', ['plain'])] }), { onConveyed })
+  for (const body of upTo(1, 5)) await hub.send('a', [{ body }])
+  await hub.routed()
+  t.same(await hub.bodies('plain'), upTo(1, 5))
+  t.equal(hub.faults.length, 2)
 })
 
 t.test('what one lease brings to a limited queue comes into it together, however it is decided', async (t) => {

@@ -200,14 +200,10 @@ export class Conductor {
     for (let waitMs = RETRY_MS_MIN; !this.signal.aborted; waitMs = Math.min(2 * waitMs, RETRY_MS_MAX)) {
       const uses: Use[] = []
       using held = new DisposableStack()
-      let fault: Fault
+      let fault: Fault | null = null
       try {
         const ready = await this.prepare(lease, { before, uses, held })
         await this.commit(ready, turn)
-        this.conveyed += lease.count
-        this.options.onConveyed?.()
-        this.resting.end(lease.lane)
-        return
       } catch (error) {
         if (this.signal.aborted || error instanceof WentBack) break
         fault = asFault(error, `queue ${lease.lane.queue.info.name}`)
@@ -215,6 +211,13 @@ export class Conductor {
       } finally {
         // Its messages go on, or back, whatever becomes of the pipeline.
         for (const use of uses) await use.end().catch(this.onPipelineFault)
+      }
+      if (fault === null) {
+        // It is on the disk: whatever fails from here on, it is not done again.
+        this.conveyed += lease.count
+        this.resting.end(lease.lane)
+        this.options.onConveyed?.()
+        return
       }
       const { content, origin } = fault.details
       if (typeof content === 'string') {
