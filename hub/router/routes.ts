@@ -89,6 +89,8 @@ export class Routes {
   /** Versions at work: the one that counts, and those that messages in the queue came in under. */
   private readonly open_ = new Map<number, Promise<RulesInUse>>()
   private current: RulesInUse | null = null
+  /** Names of the pipelines that it uses. */
+  private wantedNames: ReadonlySet<string> = new Set()
   /** Deployments take turns. */
   private turn: Promise<unknown> = Promise.resolve()
 
@@ -105,9 +107,7 @@ export class Routes {
       clock,
       log,
       onFault,
-      onDue: async (pipeline) => {
-        await this.give(pipeline, { flush: false })
-      },
+      onDue: async (pipeline) => (await this.give(pipeline, { flush: false })) !== null,
     })
     this.retiring = new Retiring({ queue, empty: (name) => this.empty(name) })
     this.conductor = new Conductor({
@@ -266,9 +266,14 @@ export class Routes {
   /** From now on it is what new messages are routed by. */
   private async activate(rules: RulesInUse): Promise<void> {
     const { router, queue, store } = this.options
-    for (const key of wantedKeys(rules)) await this.takeIfPossible(rules, key)
+    const names = new Set<string>()
+    for (const key of wantedKeys(rules)) {
+      names.add(PipelineBook.nameOf(this.wanted(rules, key)))
+      await this.takeIfPossible(rules, key)
+    }
     router.use({ rules, queue, named: (name) => store.queues.get(name) })
     this.current = rules
+    this.wantedNames = names
     this.conductor.wake()
   }
 
@@ -328,28 +333,20 @@ export class Routes {
     const wanted = this.wanted(await this.inUse(version), key)
     const name = PipelineBook.nameOf(wanted)
     const pipeline = this.book.get(name) ?? (await this.book.take(wanted))
-    if (pipeline.keeps && version !== this.current?.version.version && !this.wantedNames().has(name))
+    if (pipeline.keeps && version !== this.current?.version.version && !this.wantedNames.has(name))
       this.retiring.add(name)
     return pipeline
   }
 
-  /** Names of the pipelines that the rules in force use. */
-  private wantedNames(): ReadonlySet<string> {
-    const { current } = this
-    if (current === null) return new Set()
-    return new Set(wantedKeys(current).map((key) => PipelineBook.nameOf(this.wanted(current, key))))
-  }
-
   /** Pipelines that the rules in force do not use: see `Retiring`. */
   private retire(): void {
-    const wanted = this.wantedNames()
-    for (const name of wanted) this.retiring.remove(name)
-    for (const name of this.book.keepingBeside(wanted)) this.retiring.add(name)
+    for (const name of this.wantedNames) this.retiring.remove(name)
+    for (const name of this.book.keepingBeside(this.wantedNames)) this.retiring.add(name)
   }
 
   /** Gives out all that waits in a pipeline, and ends it. */
   private async empty(name: string): Promise<boolean> {
-    if (this.wantedNames().has(name)) return true
+    if (this.wantedNames.has(name)) return true
     try {
       // It may have been ended while somebody was waiting for it.
       const pipeline = this.book.get(name) ?? (await this.reopen(name))

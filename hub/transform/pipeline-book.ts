@@ -27,8 +27,8 @@ export type PipelineBookOptions = {
   readonly clock: Clock
   readonly log: ComponentContext['log']
   readonly onFault: (fault: Fault) => void
-  /** Something is due in it by time alone. */
-  readonly onDue: (pipeline: Pipeline) => Promise<void>
+  /** Something is due in it by time alone. False: it cannot go out now. */
+  readonly onDue: (pipeline: Pipeline) => Promise<boolean>
 }
 
 type Kept = { readonly pipeline: Pipeline; readonly files: string; timer: NodeJS.Timeout | null }
@@ -40,6 +40,8 @@ const DUE_AGAIN_MS = 1_000
 export class PipelineBook {
   private readonly options: PipelineBookOptions
   private readonly kept = new Map<string, Kept>()
+  /** Of those that were dropped: one with the same name has the same files. */
+  private readonly ending = new Map<string, Promise<void>>()
   private closed = false
 
   constructor(options: PipelineBookOptions) {
@@ -62,7 +64,7 @@ export class PipelineBook {
     if (known?.files === wanted.files) return known.pipeline
     if (known !== undefined && known.timer !== null) clearTimeout(known.timer)
     // It ends when whoever uses it is done.
-    const pipeline = this.make(name, wanted, known?.pipeline.close() ?? Promise.resolve())
+    const pipeline = this.make(name, wanted, known?.pipeline.close() ?? this.ending.get(name) ?? Promise.resolve())
     this.kept.set(name, { pipeline, files: wanted.files, timer: null })
     if (pipeline.keeps) await pipeline.prepare()
     return pipeline
@@ -94,7 +96,9 @@ export class PipelineBook {
     if (known === undefined) return
     this.kept.delete(name)
     if (known.timer !== null) clearTimeout(known.timer)
-    await known.pipeline.close()
+    const ending = known.pipeline.close().finally(() => this.ending.delete(name))
+    this.ending.set(name, ending)
+    await ending
   }
 
   private make(name: string, { label, steps, folder }: PipelineWanted, after: Promise<void>): Pipeline {
@@ -127,10 +131,16 @@ export class PipelineBook {
     const inMs = Math.max(waitMs, Math.min(TIMER_MS_MAX, dueAtMs - this.options.clock.nowMs()))
     known.timer = setTimeout(() => {
       known.timer = null
-      this.options.onDue(pipeline).catch((error: unknown) => {
-        this.options.onFault(asFault(error, `pipeline ${pipeline.name}`))
-        this.arm(pipeline, DUE_AGAIN_MS)
-      })
+      const again = () => this.arm(pipeline, DUE_AGAIN_MS)
+      this.options.onDue(pipeline).then(
+        (given) => {
+          if (!given) again()
+        },
+        (error: unknown) => {
+          this.options.onFault(asFault(error, `pipeline ${pipeline.name}`))
+          again()
+        },
+      )
     }, inMs)
     known.timer.unref()
   }
