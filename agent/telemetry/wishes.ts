@@ -54,17 +54,19 @@ export class WishFolder implements TransferWishes {
 
   over(id: string): void {
     this.known.delete(id)
-    // What cannot be removed is never asked for again.
     try {
       rmSync(this.pathOf(id), { force: true })
-    } catch {}
+    } catch {
+      // What cannot be removed is never asked for again.
+    }
   }
 
   renamed(id: string, to: string): void {
-    // There may be none.
     try {
       renameSync(this.pathOf(id), this.pathOf(to))
-    } catch {}
+    } catch {
+      // There is none, as a rule.
+    }
   }
 
   watch(changed: (id: string) => void): () => void {

@@ -4,16 +4,7 @@
 import { asFault, type Backoff, type Fault, jitteredBackoff } from '#protocol/base/mod.ts'
 import type { Priority } from '#protocol/codec/mod.ts'
 import type { Chunks, EndTransfer, Fetched, Seal } from '#protocol/schema/mod.ts'
-import {
-  type ChunkData,
-  checkAgainst,
-  checkName,
-  type Manifest,
-  parseManifest,
-  transferFault,
-  verifyManifest,
-  WINDOW_BYTES,
-} from '#protocol/transfer/mod.ts'
+import { type ChunkData, type Manifest, WINDOW_BYTES } from '#protocol/transfer/mod.ts'
 import { clientFault } from '../faults.ts'
 import { CREDIT_AHEAD_BYTES_MIN, CREDIT_AHEAD_SECONDS } from '../limits.ts'
 import type { Line } from '../line.ts'
@@ -29,6 +20,7 @@ import {
   type TransferWish,
 } from '../transfers.ts'
 import { ChunkArena } from './arena.ts'
+import { checkedManifest, checkFetched } from './claims.ts'
 import { downloadFault } from './faults.ts'
 import { PROGRESS_MS, RETRY_MS_FIRST, RETRY_MS_MAX } from './limits.ts'
 import type { DownloadOptions } from './options.ts'
@@ -168,7 +160,7 @@ export class Download implements Transfer {
     const { link, granted, priority } = this.asking
     this.asking = null
     try {
-      this.checkFetched(fetched)
+      checkFetched(fetched, this.fetched_, this.options)
       this.fetched_ = fetched
       this.arena ??= new ChunkArena(fetched.size)
       const credit = { isFree: () => this.isFree(), onWish: () => this.line.pump() }
@@ -337,36 +329,12 @@ export class Download implements Transfer {
     })
   }
 
-  /** Faults: `CONTENT_ORIGIN_OTHER`, `CONTENT_NAME_INVALID`, `TRANSFER_MALFORMED`. */
-  private checkFetched(fetched: Fetched): void {
-    const before = this.fetched_
-    const { origin, as = 'folder' } = this.options
-    if (as === 'folder' && fetched.name !== '') checkName(fetched.name)
-    if (origin !== undefined && fetched.origin !== origin) {
-      throw downloadFault('CONTENT_ORIGIN_OTHER', { why: `it is ${fetched.origin}, not ${origin}` })
-    }
-    const same =
-      before === null ||
-      (before.size === fetched.size &&
-        before.chunkBytes === fetched.chunkBytes &&
-        before.name === fetched.name &&
-        before.mediaType === fetched.mediaType &&
-        before.origin === fetched.origin)
-    if (!same) throw transferFault('TRANSFER_MALFORMED', { why: 'the hub says something else of it than before' })
-  }
-
   /** All chunks are named by now. Faults: `MANIFEST_*`, `ORIGIN_UNKNOWN`. */
   private checkSeal(bytes: Buffer): void {
     const { session, fetched_: fetched } = this
     if (session === null || fetched === null) return
-    const manifest = parseManifest(bytes)
-    checkAgainst(manifest, this.id, session.list)
-    const { origin, name, mediaType } = manifest
-    if (origin !== fetched.origin || name !== fetched.name || mediaType !== fetched.mediaType) {
-      throw transferFault('MANIFEST_INVALID', { why: 'it says something else of the content than the hub does' })
-    }
-    verifyManifest(manifest, session.link.origins.keyFor(origin, manifest.keyId))
-    this.manifest = manifest
+    const { link, list } = session
+    this.manifest = checkedManifest(bytes, { id: this.id, list, fetched, origins: link.origins })
     this.checkDone()
   }
 

@@ -119,8 +119,6 @@ export class Attempt implements Transfer {
   /** Chunks whose bytes we put on the wire, and those counted as reused. */
   private readonly everSent = new Set<number>()
   private readonly reused = new Set<number>()
-  /** When the last of a chunk went out that is not known to be at the hub. */
-  private readonly sentAtMs = new Map<number, number>()
   private readonly knownBytes: number
 
   constructor(parts: AttemptParts) {
@@ -172,10 +170,7 @@ export class Attempt implements Transfer {
 
   pause(isPaused: boolean): void {
     this.isPaused = isPaused
-    if (isPaused) {
-      this.feed.rest()
-      this.parts.compression.rest()
-    }
+    if (isPaused) this.feed.rest()
     this.state()
     this.schedule()
   }
@@ -259,10 +254,7 @@ export class Attempt implements Transfer {
     if (isClosed === this.isClosed) return
     this.isClosed = isClosed
     // It may be closed for hours.
-    if (isClosed) {
-      this.feed.rest()
-      this.parts.compression.rest()
-    }
+    if (isClosed) this.feed.rest()
     this.state()
     this.schedule()
   }
@@ -285,11 +277,8 @@ export class Attempt implements Transfer {
   stored({ ranges, creditBytes }: Stored): void {
     const { session } = this
     if (session === null) return
-    const { counters, compression } = this.parts
+    const { counters } = this.parts
     const fresh: number[] = []
-    const nowMs = performance.now()
-    let wireBytes = 0
-    let latencyMs = Number.MAX_VALUE
     for (const { from, count } of ranges) {
       const to = Math.min(from + count, session.named)
       for (let chunk = from; chunk < to; chunk++) if (!session.outgoing.has(chunk)) fresh.push(chunk)
@@ -302,12 +291,8 @@ export class Attempt implements Transfer {
         this.reused.add(chunk)
         counters.reusedBytes += length
       }
-      wireBytes += this.feed.sentBytesOf(chunk)
-      latencyMs = Math.min(latencyMs, nowMs - (this.sentAtMs.get(chunk) ?? -Infinity))
-      this.sentAtMs.delete(chunk)
-      this.feed.release(chunk)
     }
-    if (wireBytes > 0 && latencyMs < Number.MAX_VALUE) compression.acknowledged(wireBytes, latencyMs, nowMs)
+    this.feed.stored(fresh, performance.now())
     if (fresh.length > 0) this.backoff.reset()
     this.parts.onProgress()
     this.go()
@@ -367,8 +352,6 @@ export class Attempt implements Transfer {
     if (this.waiting !== null) clearTimeout(this.waiting)
     this.waiting = null
     this.isClosed = false
-    this.sentAtMs.clear()
-    this.parts.compression.rest()
   }
 
   /** The hub has no room now, or does not want it at all. */
@@ -463,20 +446,16 @@ export class Attempt implements Transfer {
       counters.encodedFromBytes += piece.contentBytes
       counters.encodedToBytes += piece.bytes
     }
-    counters.compressionLevel = compression.level
+    counters.compressionLevel = this.feed.level
     const nowMs = performance.now()
     compression.sending(nowMs)
     meter.note(counters.sentBytes, nowMs)
-    if (piece.isFirst) {
-      this.everSent.add(chunk)
-      this.feed.sending(chunk)
-    }
+    if (piece.isFirst) this.everSent.add(chunk)
+    this.feed.sending(chunk, nowMs)
     const start = dataFrameStart({ transfer, chunk, offset, encodedBytes, bytes: piece.bytes })
     connection.sendParts(start, bytes.subarray(offset, offset + piece.bytes))
     // Its memory comes back when it is stored; what comes after it may be read already.
-    if (offset + piece.bytes < bytes.length) return piece.bytes
-    this.sentAtMs.set(chunk, nowMs)
-    this.fill()
+    if (offset + piece.bytes === bytes.length) this.fill()
     return piece.bytes
   }
 

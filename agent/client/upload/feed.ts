@@ -35,8 +35,8 @@ export class ChunkFeed {
   private readonly events: FeedEvents
   private readonly here = new Map<number, Held>()
   private readonly reading = new Set<number>()
-  /** Begun to be sent and not stored yet. */
-  private readonly sent = new Set<number>()
+  /** Begun to be sent and not stored yet, and when the last of it went out. */
+  private readonly sent = new Map<number, number>()
   private readonly hashingMax: number
   private readonly shortest: number
   /** Length of most chunks. */
@@ -81,11 +81,6 @@ export class ChunkFeed {
     return next < 0 ? this.hashing > 0 : this.reading.has(next)
   }
 
-  /** So much of a chunk went out, and is not known to be at the hub. */
-  sentBytesOf(chunk: number): number {
-    return this.sent.has(chunk) ? (this.here.get(chunk)?.bytes.length ?? 0) : 0
-  }
-
   /** It comes to be in memory by itself. */
   isReading(chunk: number): boolean {
     return this.reading.has(chunk)
@@ -98,9 +93,29 @@ export class ChunkFeed {
     for (const [chunk, { encodedBytes }] of this.here) if (encodedBytes > 0) this.release(chunk)
   }
 
+  /** At which chunks are encoded at present; 0: they are not. */
+  get level(): number {
+    return this.encode ? this.compression.level : 0
+  }
+
   /** Its bytes go to the socket. */
-  sending(chunk: number): void {
-    this.sent.add(chunk)
+  sending(chunk: number, nowMs: number): void {
+    this.sent.set(chunk, nowMs)
+  }
+
+  /** They are at the hub, so also what was sent of them. */
+  stored(chunks: readonly number[], nowMs: number): void {
+    let bytes = 0
+    let latencyMs = Number.POSITIVE_INFINITY
+    for (const chunk of chunks) {
+      const sentMs = this.sent.get(chunk)
+      if (sentMs !== undefined) {
+        bytes += this.here.get(chunk)?.bytes.length ?? 0
+        latencyMs = Math.min(latencyMs, nowMs - sentMs)
+      }
+      this.release(chunk)
+    }
+    if (bytes > 0) this.compression.acknowledged(bytes, latencyMs, nowMs)
   }
 
   /** It is at the hub. */
@@ -114,11 +129,13 @@ export class ChunkFeed {
   /** The connection is gone: what was sent on it can be dropped like anything else. */
   detached(): void {
     this.sent.clear()
+    this.compression.rest()
   }
 
   /** Gives back what was not sent, until `fill`: it may take long. */
   rest(): void {
     this.isResting = true
+    this.compression.rest()
     for (const chunk of [...this.here.keys()]) if (!this.sent.has(chunk)) this.release(chunk)
   }
 

@@ -24,7 +24,7 @@ export type Counters = {
   /** Content bytes among these that were put on the wire encoded, and as what: what compression was worth. */
   encodedFromBytes: number
   encodedToBytes: number
-  /** At which level of zstd chunks are encoded at present; 0: they travel as they are. */
+  /** At which level of zstd chunks that compress are encoded at present; 0: all travel as they are. */
   compressionLevel: number
   /** Durable at the hub, as far as it has said so on this connection. */
   storedBytes: number
