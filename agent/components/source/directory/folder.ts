@@ -121,10 +121,10 @@ export class DropFolder {
     try {
       await rename(join(this.path, name), join(folder, name))
     } catch (error) {
-      await rmdir(folder).catch(() => undefined)
-      // Another agent was first, or whoever dropped the file took it back.
-      if (errorCode(error) === 'ENOENT') return
-      throw error
+      // Another agent was first, or whoever dropped the file took it back. Else the next start removes what is empty.
+      if (errorCode(error) !== 'ENOENT') throw error
+      await rmdir(folder)
+      return
     }
     const claimed = { seq, name, folder }
     this.#ready.push(claimed)
