@@ -1,10 +1,11 @@
 // causeway-agent send and receive: trying a connection by hand, and scripts.
 
-import { createInterface } from 'node:readline'
+import { isUtf8 } from 'node:buffer'
 import type { Client, Delivery, Publisher, ReceiptFacts, SubscribeOptions } from '#agent/client/mod.ts'
 import { asFault, type Fault } from '#protocol/base/mod.ts'
 import { ATTRIBUTE_MS_MAX, patternProblem } from '#protocol/codec/mod.ts'
 import { command, EXIT_FAILED, EXIT_OK, EXIT_USAGE, f, faultsText, formatDuration } from '#protocol/fields/mod.ts'
+import { BODY_BYTES_MAX } from '#protocol/frame/mod.ts'
 import { agentFault } from '../telemetry/mod.ts'
 import { connect, data, json } from './common.ts'
 
@@ -96,7 +97,7 @@ async function publishAll(publisher: Publisher, settings: SendSettings): Promise
   await watched(publisher, async () => {
     for await (const line of bodies(settings.body)) {
       await publisher.room()
-      const message: Outgoing = { ...common, body: Buffer.from(line) }
+      const message: Outgoing = { ...common, body: line }
       // Told of a failure by `flush`.
       void publisher.publish(message)
       sent++
@@ -279,8 +280,8 @@ async function print(delivery: Delivery, i: number): Promise<boolean> {
       position: delivery.position + i,
       ...(delivery.lane === 0 ? {} : { lane: delivery.lane }),
       headers: envelope.headers,
-      ...(key.length > 0 ? { key: key.toString() } : {}),
-      body: body.toString(),
+      ...(key.length > 0 ? textOf('key', key) : {}),
+      ...textOf('body', body),
     }
     text = JSON.stringify(line)
   } catch (error) {
@@ -295,10 +296,38 @@ async function print(delivery: Delivery, i: number): Promise<boolean> {
   return true
 }
 
-async function* bodies(body: string | undefined): AsyncGenerator<string> {
-  if (body !== undefined) yield body
-  else
-    for await (const line of createInterface({ input: process.stdin, crlfDelay: Number.POSITIVE_INFINITY })) yield line
+/** As text, or in base64 what is none: nothing may come out as something else. */
+function textOf(name: 'key' | 'body', bytes: Buffer): Readonly<Record<string, string>> {
+  return isUtf8(bytes) ? { [name]: bytes.toString() } : { [`${name}Base64`]: bytes.toString('base64') }
+}
+
+function bodies(body: string | undefined): Iterable<Buffer> | AsyncIterable<Buffer> {
+  return body === undefined ? linesOf(process.stdin) : [Buffer.from(body)]
+}
+
+/** Lines as they are, whatever their encoding; of one that is too long so much comes that publishing it says so. */
+export async function* linesOf(input: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  let pieces: Buffer[] = []
+  let bytes = 0
+  const line = (): Buffer => {
+    const whole = Buffer.concat(pieces, bytes)
+    pieces = []
+    bytes = 0
+    return whole.at(-1) === 0x0d ? whole.subarray(0, -1) : whole
+  }
+  for await (const chunk of input) {
+    let from = 0
+    for (let end = chunk.indexOf(0x0a); end >= 0; end = chunk.indexOf(0x0a, from)) {
+      pieces.push(chunk.subarray(from, end))
+      bytes += end - from
+      from = end + 1
+      yield line()
+    }
+    if (from < chunk.length) pieces.push(chunk.subarray(from))
+    bytes += chunk.length - from
+    if (bytes > BODY_BYTES_MAX + 1) yield line()
+  }
+  if (bytes > 0) yield line()
 }
 
 export function armed(ms: number, stop: () => void): NodeJS.Timeout | null {

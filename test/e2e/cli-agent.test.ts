@@ -266,6 +266,17 @@ t.test('what nobody could read stays in the queue', async (t) => {
   t.equal(JSON.parse(rest.at(-1) ?? '').seq, count)
 })
 
+t.test('bytes that are no text arrive as they were sent', async (t) => {
+  await hub.enroll('bytes', { publish: ['cli'], consume: ['cli'] })
+  const as = ['--data', dirOf('bytes')]
+  const gbk = Buffer.from([0xd5, 0xc5, 0xc8, 0xfd])
+  t.match(await run('agent', ['send', '--topic', 'cli', ...as], Buffer.concat([gbk, Buffer.from('\n')])), { code: 0 })
+  const { stdout } = await run('agent', ['receive', '--queue', 'cli', '--count', '1', '--timeout', '5s', ...as])
+  const { body, bodyBase64 } = JSON.parse(stdout)
+  t.equal(body, undefined)
+  t.same(Buffer.from(bodyBase64, 'base64'), gbk)
+})
+
 t.test(
   'a disk without room for what is printed',
   { skip: existsSync('/dev/full') ? false : 'no /dev/full' },

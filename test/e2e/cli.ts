@@ -12,7 +12,11 @@ const root = join(import.meta.dirname, '../..')
 export type Ran = { readonly code: number | null; readonly stdout: string; readonly stderr: string }
 
 /** Runs `causeway-hub` or `causeway-agent` to its end; `input` is its standard input. */
-export async function run(program: 'hub' | 'agent', args: readonly string[], input = ''): Promise<Ran> {
+export async function run(
+  program: 'hub' | 'agent',
+  args: readonly string[],
+  input: string | Buffer = '',
+): Promise<Ran> {
   const child = start(program, args)
   child.stdin.on('error', () => undefined).end(input)
   const ended = new Promise<number | null>((resolve) => child.once('close', resolve))
