@@ -3,7 +3,14 @@
 import { isUtf8 } from 'node:buffer'
 import type { Client, Delivery, Publisher, ReceiptFacts, SubscribeOptions } from '#agent/client/mod.ts'
 import { asFault, type Fault } from '#protocol/base/mod.ts'
-import { ATTRIBUTE_MS_MAX, patternProblem } from '#protocol/codec/mod.ts'
+import {
+  ATTRIBUTE_MS_MAX,
+  HEADER_CONTENT,
+  HEADER_DELAY_MS,
+  HEADER_PRIORITY,
+  HEADER_TTL_MS,
+  patternProblem,
+} from '#protocol/codec/mod.ts'
 import { command, EXIT_FAILED, EXIT_OK, EXIT_USAGE, f, faultsText, formatDuration } from '#protocol/fields/mod.ts'
 import { BODY_BYTES_MAX } from '#protocol/frame/mod.ts'
 import { agentFault } from '../telemetry/mod.ts'
@@ -26,11 +33,24 @@ const header = f.record(f.text({ doc: 'value', minLength: 0 }), {
   doc: 'headers, as name=value',
   max: 64,
   default: {},
+  check: reservedProblem,
 })
 const priority = f.choice(['normal', 'urgent', 'bulk'] as const, {
   doc: 'urgent ones overtake, bulk ones let others pass',
   default: 'normal',
 })
+/** Headers that say what options say: one of the two would be lost without a word. */
+function reservedProblem(headers: Readonly<Record<string, string>>): string | null {
+  const reserved: Readonly<Record<string, string>> = {
+    [HEADER_PRIORITY]: '--priority says it',
+    [HEADER_TTL_MS]: '--ttl or --expires says it',
+    [HEADER_DELAY_MS]: '--delay says it',
+    [HEADER_CONTENT]: 'send file says it',
+  }
+  const name = Object.keys(headers).find((one) => Object.hasOwn(reserved, one))
+  return name === undefined ? null : `${name} is no header to give here: ${reserved[name]}`
+}
+
 /** What any message may be sent with. */
 export const wishes = { topic, key, header, priority }
 

@@ -37,7 +37,7 @@ export class Reader {
     if (value === FAILED || shape.check === null) return value
     const reason = shape.check(value as never)
     if (reason === null) return value
-    const unsaid = shape.kind === 'object' || shape.kind === 'variant' || shape.kind === 'either'
+    const unsaid = ['object', 'variant', 'either', 'record'].includes(shape.kind)
     const todo = unsaid ? undefined : `Write ${expected(shape)}`
     const named = raw.kind === 'scalar' && !holdsSecret(shape) ? `${shown(raw)}: ${reason}` : reason
     return this.#fail('FIELD_CHECK', raw.at, path, named, todo)

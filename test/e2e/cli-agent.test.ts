@@ -47,6 +47,11 @@ t.test('mistakes on the command line: exit code 2, and what was meant', async (t
     run('agent', ['receive', '--queue', 'a', '--topic', 'b']),
     ask('agent', ['receive', '--queue', 'a', '--count', 'many', '--json']),
   ])
+  const reserved = await ask('agent', ['send', '--topic', 'x', '--body', 'y', '--header', ':priority=urgent'])
+  t.match(reserved, {
+    code: 2,
+    stderr: /FIELD_CHECK at --header.*:priority is no header to give here: --priority says it/,
+  })
   for (const { code, stdout } of [command, option, missing, both, value]) {
     t.equal(code, 2)
     t.equal(stdout, '')
