@@ -2,7 +2,8 @@
 // at a step on the way to the disk; what was promised before must be in it, and what was under way is in it altogether or not at all.
 
 import { generateKeyPairSync } from 'node:crypto'
-import { readdirSync, readFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Test } from 'tap'
 import type { Random } from '#protocol/bytes/testing.ts'
@@ -91,7 +92,11 @@ export class World {
 
   static async open(t: Test): Promise<World> {
     const world = new World()
+    // A folder of its own: another run of this test must not take it away in between.
+    const dataDir = mkdtempSync(join(tmpdir(), 'causeway-model-'))
+    t.teardown(() => rmSync(dataDir, { recursive: true, force: true }))
     world.scene_ = await Scene.open(t, {
+      dataDir,
       cacheBytes: 50_000,
       traceBytesMax: 100_000,
       onStep: (step) => world.step(step),

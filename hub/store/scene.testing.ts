@@ -78,7 +78,7 @@ export class Scene {
 
   static async open(t: Test, options: Partial<StoreOptions> = {}): Promise<Scene> {
     const clock = new TestClock()
-    const dataDir = t.testdir()
+    const { dataDir = t.testdir() } = options
     const scene = new Scene(await openStore(dataDir, { clock, ...options }), dataDir, clock, options)
     scene.breakable()
     t.teardown(() => scene.store.close())

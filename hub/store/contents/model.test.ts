@@ -2,7 +2,8 @@
 // and the hub dies at any step on the way to the disk. What was promised is there and whole, nothing that was removed comes back, and
 // no chunk is left over. MODEL_STEPS= does more, SEED= the same again.
 
-import { readdirSync, readFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { asFault } from '#protocol/base/mod.ts'
@@ -66,7 +67,9 @@ class World {
   constructor(t: Test, random: Random) {
     this.t = t
     this.random = random
-    this.folder = join(t.testdir(), 'contents')
+    // A folder of its own: another run of this test must not take it away in between.
+    this.folder = mkdtempSync(join(tmpdir(), 'causeway-model-contents-'))
+    t.teardown(() => rmSync(this.folder, { recursive: true, force: true }))
     this.store = this.open()
     t.teardown(() => this.store.close())
   }
