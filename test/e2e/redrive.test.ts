@@ -158,3 +158,33 @@ t.test('a group whose queue is gone or whose topic is none goes to the dead lett
   t.match(await peeked('$dead'), [{ reason: /^TOPIC_INVALID: rule groups/, preview: /"count":2/ }])
   t.same(depths('$routing'), [0])
 })
+
+t.test(
+  'a group whose queue is gone goes to the queues of its rule when it is sent back, and to each once',
+  async (t) => {
+    await command('purge', '$dead', '--all', '--yes')
+    const subscription = await centre.subscribe({ name: 'groups', topics: ['never/sent'] })
+    const named = (): string | undefined =>
+      hub.status().queues.find(({ topics }) => topics.includes('never/sent'))?.name
+    const queue = named() as string
+    const groups = { steps: [{ merge: { key: 'k', count: 2, as: { row: {} } } }] }
+    const to = (queues: string[]) => ({
+      rules: [{ name: 'r', topics: 'q', pipeline: 'groups', to: queues }],
+      pipelines: { groups },
+    })
+    await deploy(to(['second', queue]))
+    subscription.close({ forget: true })
+    await eventually('it is gone', () => named() === undefined)
+    for (const n of [1, 2]) await publish('q', JSON.stringify({ k: 1, n }))
+    await dead(1)
+    t.match(await peeked('$dead'), [{ reason: /^ROUTE_QUEUE_GONE: rule r/ }])
+    t.same(depths('second', 'first', '$routing'), [1, 0, 0])
+    await deploy(to(['second', 'first']))
+    t.match(await command('redrive', '$dead', '--all'), { code: 0, stdout: /to the queues of rule r/ })
+    t.match(
+      (await taken('first', 1)).map((body) => JSON.parse(body)),
+      [{ k: 1, count: 2 }],
+    )
+    t.same(depths('second', '$dead'), [1, 0])
+  },
+)
