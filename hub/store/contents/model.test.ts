@@ -79,6 +79,7 @@ class World {
     if (this.image !== null) await this.recover()
     const kind = random.below(100)
     const ids = [...this.model.contents].filter(([, { begun, removing }]) => begun && !removing).map(([id]) => id)
+    if (ids.length < 2) await this.quiet()
     if (ids.length < 2 || kind < 10) this.begin()
     else if (kind < 70) this.add(random.pick(ids))
     else if (kind < 78) this.seal(random.pick(ids))
