@@ -15,16 +15,14 @@ import { type Batch, openBatch, PLAIN } from '#protocol/codec/mod.ts'
 import type { SigningKey } from '#protocol/crypto/mod.ts'
 import {
   type About,
-  builderOf,
   ConveyancePlan,
-  type Draft,
   dueDrafts,
   type Passage,
   type Places,
   type Plan,
-  placementsOf,
   type Taken,
 } from './conveyances.ts'
+import { builderOf, type Draft, placementsOf } from './drafts.ts'
 import { routerFault } from './faults.ts'
 import { LEASE_MESSAGES_MAX, LEASES_BYTES_MAX, LEASES_MAX, RETRY_MS_MAX, RETRY_MS_MIN, STOP_MS_MAX } from './limits.ts'
 import { type Noted, notedIn } from './noted.ts'

@@ -3,15 +3,15 @@
 
 import type { ChainReject, LargeDocuments, StepRecord } from '#agent/components/chain/types.ts'
 import type { Item } from '#agent/components/mod.ts'
-import type { Lease, Leaving, MadePlacement, Queue, Target } from '#hub/store/mod.ts'
+import type { Lease, Leaving, Queue, Target } from '#hub/store/mod.ts'
 import { type ContentOf, itemOf, type MadeMessage, messageOf, type Passed } from '#hub/transform/mod.ts'
 import { asFault, Fault } from '#protocol/base/mod.ts'
-import { attributesOf, type Batch, BatchBuilder, type MessageView, PLAIN } from '#protocol/codec/mod.ts'
+import { attributesOf, type Batch, BatchBuilder, type MessageView } from '#protocol/codec/mod.ts'
 import { BODY_BYTES_MAX } from '#protocol/frame/mod.ts'
-import { Choices, Partitions } from './choices.ts'
+import { Partitions } from './choices.ts'
 import { type DeadOne, deadLettersOf, type Graves } from './dead-groups.ts'
+import { type Draft, draftsOf, type MadeOne } from './drafts.ts'
 import { routerFault } from './faults.ts'
-import { MADE_BATCH_BYTES } from './limits.ts'
 import { backNoteOf, type Noted } from './noted.ts'
 import { type Decision, namesOf, type RuleWay } from './ways.ts'
 
@@ -31,28 +31,8 @@ export type Taken = {
   readonly places: readonly number[]
 }
 
-/** A message that is made, and where to. */
-type MadeOne = {
-  readonly message: MadeMessage
-  readonly to: readonly Queue[]
-  /** Why it is dead; `null`: it is not. */
-  readonly note: string | null
-  /** See `Target`. */
-  readonly backNote?: string
-  readonly home?: Target['home']
-}
-
 /** Of which rules, and who deployed them; `again`: how what was sent back is decided. */
 export type About = { readonly version: number; readonly by: string; readonly again?: string }
-
-/** What was made and fits into one batch; to be sealed when its number is known. */
-export type Draft = {
-  readonly messages: readonly MadeOne[]
-  readonly of: string
-  readonly detail: unknown
-  /** Holds the messages until it is sealed. */
-  readonly builder: BatchBuilder
-}
 
 export type Plan = { readonly leaving: readonly Leaving[]; readonly drafts: readonly Draft[] }
 
@@ -439,51 +419,6 @@ function contentsOf(items: readonly Item[], made: readonly Item[]): Pick<RuleSte
   ]
   const contents = { in: idsOf(items), out: idsOf(made) }
   return contents.in.length + contents.out.length === 0 ? {} : { contents }
-}
-
-function draftsOf(messages: readonly MadeOne[], of: string, detail: unknown): Draft[] {
-  const drafts: (Draft & { readonly messages: MadeOne[] })[] = []
-  for (const one of messages) {
-    const { body, key } = one.message
-    const size = typeof body === 'string' ? Buffer.byteLength(body) : body.length
-    let draft = drafts.at(-1)
-    const isFull = draft === undefined || draft.builder.rawBytes + size > MADE_BATCH_BYTES
-    if (draft === undefined || isFull || !draft.builder.fits(size, key?.length ?? 0)) {
-      draft = { messages: [], of, detail, builder: new BatchBuilder() }
-      drafts.push(draft)
-    }
-    add(draft.builder, one)
-    draft.messages.push(one)
-  }
-  return drafts
-}
-
-function add(builder: BatchBuilder, { message }: MadeOne): void {
-  builder.add(message.topic, message.headers, message.key, message.body)
-}
-
-/** Its messages, to be sealed; also when they were before. */
-export function builderOf({ messages, builder }: Draft): BatchBuilder {
-  if (builder.count === 0) for (const one of messages) add(builder, one)
-  return builder
-}
-
-/** Where the messages of a draft go, once it is a batch. */
-export function placementsOf({ messages }: Draft, batch: Batch): MadePlacement[] {
-  const choices = new Choices(batch)
-  const noted: MadePlacement[] = []
-  for (const [i, { message, to, note, backNote = '', home }] of messages.entries()) {
-    for (const queue of to) {
-      const back = home === undefined ? { backNote } : { backNote, home }
-      if (note === null) choices.add(queue, attributesOf(message.headers), i, 1)
-      else noted.push({ queue, partition: 0, attributes: PLAIN, count: 1, selection: [i, 1], note, ...back })
-    }
-  }
-  const placements: MadePlacement[] = choices.placements().map((placement) => {
-    const { ttlMs } = placement.attributes
-    return ttlMs === 0 ? placement : { ...placement, expiresAtMs: batch.head.sealedAtMs + ttlMs }
-  })
-  return [...placements, ...noted]
 }
 
 /** Why a message is dead: code, rule, step, what happened and where, what to do. */
