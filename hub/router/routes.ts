@@ -299,7 +299,9 @@ export class Routes {
     if (open !== undefined) return open
     const opening = this.load(version)
     this.open_.set(version, opening)
-    opening.catch(() => this.open_.delete(version))
+    opening.catch(() => {
+      if (this.open_.get(version) === opening) this.open_.delete(version)
+    })
     return opening
   }
 
@@ -314,10 +316,13 @@ export class Routes {
       if (this.open_.size <= VERSIONS_OPEN_MAX) break
       if (version === this.current?.version.version) continue
       this.open_.delete(version)
-      void opening.then((rules) => rules.close())
+      // Whoever asked for one that cannot be read is told.
+      opening.then((rules) => rules.close()).catch(() => undefined)
     }
     const used = new Set<string>()
-    for (const rules of await Promise.all(this.open_.values())) {
+    for (const opened of await Promise.allSettled(this.open_.values())) {
+      if (opened.status === 'rejected') continue
+      const rules = opened.value
       for (const key of wantedKeys(rules)) used.add(PipelineBook.nameOf(this.wanted(rules, key)))
     }
     await this.book.dropOthers(used)
