@@ -428,12 +428,13 @@ function noteOf(
 ): string {
   const at = step === undefined ? '' : `, step ${step} ${type}`
   const where = fault.where === null ? '' : ` at ${fault.where}`
-  const { line, column, position } = fault.details
-  const spot =
-    line !== undefined
-      ? `, line ${line}${column === undefined ? '' : `, column ${column}`}`
-      : position === undefined
-        ? ''
-        : `, position ${position}`
-  return `${fault.code}: rule ${rule}${at}${where}${spot}: ${fault.message}. ${fault.remedy}`
+  const spot = spotOf(fault.details)
+  // Some say it themselves.
+  const told = spot === '' || fault.where?.includes(spot) === true ? '' : `, ${spot}`
+  return `${fault.code}: rule ${rule}${at}${where}${told}: ${fault.message}. ${fault.remedy}`
+}
+
+function spotOf({ line, column, position }: Fault['details']): string {
+  if (line !== undefined) return `line ${line}${column === undefined ? '' : `, column ${column}`}`
+  return position === undefined ? '' : `position ${position}`
 }

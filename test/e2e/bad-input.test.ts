@@ -43,7 +43,7 @@ const bad: readonly { topic: string; what: string; type: string; body: Buffer | 
     what: 'not well-formed',
     type: xml,
     body: '<r><a></r>',
-    reason: /^XML_NOT_WELL_FORMED: rule xml, step 1 mapping.*line 1/,
+    reason: /^XML_NOT_WELL_FORMED: rule xml, step 1 mapping at line 1, column \d+: /,
   },
   {
     topic: 'xml',
