@@ -69,7 +69,13 @@ t.test('a name is enough', async (t) => {
     deadLetters: { keepMs: 0, bytesMax: 0 },
     trace: { keepMs: 604_800_000, bytesMax: 268_435_456 },
     limits: { sessionsMax: 20_000, handshakeMs: 10_000, keepaliveMs: 20_000 },
-    routing: { threads: 0, timeMs: 10_000, memoryBytes: 512 * 2 ** 20 },
+    routing: {
+      threads: 0,
+      timeMs: 10_000,
+      memoryBytes: 512 * 2 ** 20,
+      documentsBytesMax: 64 * 2 ** 20,
+      stallMs: 600_000,
+    },
     queues: [],
     log: { level: 'info' },
   })

@@ -34,7 +34,7 @@ t.test('outside the windows of agent.yaml a file waits, and the status says so',
   const config = join(data, 'agent.yaml')
   const send = ['send', 'file', path, '--data', data, '--topic', 'files/plan', '--priority', 'urgent', '--json']
   writeFileSync(config, `transfers: { windows: ["${another()}-"] }`)
-  t.match(await run('agent', send), { code: 1, stderr: /FIELD_CHECK.*agent\.yaml:1:\d+ transfers\.windows\[0\]/s })
+  t.match(await run('agent', send), { code: 2, stderr: /FIELD_CHECK.*agent\.yaml:1:\d+ transfers\.windows\[0\]/s })
 
   writeFileSync(config, `transfers: { windows: ["${another()}"] }`)
   const waiting = start('agent', send)
