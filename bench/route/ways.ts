@@ -104,7 +104,7 @@ function byHeader(count: number, alike: Alike): Work {
       version: { version: 1 },
       defaults: [],
       isQuick: compiled.isQuick,
-      route: (envelope) => compiled.match(envelope).atOnce,
+      route: (envelope) => compiled.atOnce(envelope),
     },
     queue: queueOf('$routing'),
     named: queueOf,

@@ -48,7 +48,7 @@ t.test('what is remembered of topics, rules and envelopes is what is found anew'
         version: { version: 3 },
         defaults: rules.set.default,
         isQuick,
-        route: (envelope) => rules.match(envelope).atOnce,
+        route: (envelope) => rules.atOnce(envelope),
       },
       queue: routing,
       named: (name) => named.get(name),

@@ -48,7 +48,7 @@ export class RulesInUse implements Deciding, HeaderRules {
   }
 
   route(envelope: Envelope): AtOnce {
-    return this.rules.match(envelope).atOnce
+    return this.rules.atOnce(envelope)
   }
 
   async decide(

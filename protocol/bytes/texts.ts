@@ -3,6 +3,8 @@
 
 /** Longer ones are hardly ever the same. */
 const LENGTH_MAX = 64
+/** So many characters are put together sooner than the runtime is asked for a text of them; V8 makes one flat string of them. */
+const JOINED_MAX = 12
 /** A power of two. */
 const SLOTS = 4096
 
@@ -25,7 +27,7 @@ export class Texts {
     const slot = (hash ^ (hash >>> 15)) & (SLOTS - 1)
     const known = this.slots[slot] as string
     if (known.length === length && isThere(known, bytes, from)) return known
-    const text = bytes.toString('latin1', from, to)
+    const text = length > JOINED_MAX ? bytes.toString('latin1', from, to) : joined(bytes, from, to)
     this.slots[slot] = text
     return text
   }
@@ -34,4 +36,10 @@ export class Texts {
 function isThere(text: string, bytes: Buffer, from: number): boolean {
   for (let i = 0; i < text.length; i++) if (text.charCodeAt(i) !== bytes[from + i]) return false
   return true
+}
+
+function joined(bytes: Buffer, from: number, to: number): string {
+  let text = ''
+  for (let i = from; i < to; i++) text += String.fromCharCode(bytes[i] as number)
+  return text
 }

@@ -65,16 +65,19 @@ export type Match = {
   readonly atOnce: AtOnce
 }
 
+/** Of thousands each is looked at seldom, and not in the processor's cache: what is needed first lies together. */
 export type CompiledRule = {
-  readonly order: number
-  readonly rule: Rule
-  readonly tests: readonly Test[]
-  /** Those that still may not hold when the index has found it. */
-  asked: readonly Test[]
   /** Place in `predicates`; -1 for none. */
   readonly predicate: number
+  /** Those of `tests` that still may not hold when the index has found it. */
+  asked: readonly Test[]
+  /** Of a message that it alone fits, whatever the content; made when first needed. */
+  atOnce: AtOnce | null
   /** Nothing behind it counts when it fits. */
   readonly ends: boolean
+  readonly order: number
+  readonly tests: readonly Test[]
+  readonly rule: Rule
   /** What is decided when it alone fits, whatever the content; made when first needed. */
   alone: Match | null
 }
@@ -124,6 +127,20 @@ export class CompiledRules {
     return this.set.pipelines
   }
 
+  /** What `match` says of what is known at once, sooner. */
+  atOnce(envelope: Envelope): AtOnce {
+    const { found } = this
+    found.length = 0
+    this.index.find(envelope.topic, envelope.headers, found)
+    if (found.length === 0) return NO_RULE_FITS
+    if (found.length > 1) return this.match(envelope).atOnce
+    const rule = this.rules[found[0] as number] as CompiledRule
+    if (rule.predicate >= 0) return this.match(envelope).atOnce
+    if (!allHold(rule.asked, envelope.headers)) return NO_RULE_FITS
+    rule.atOnce ??= this.alone(rule).atOnce
+    return rule.atOnce
+  }
+
   /**
    * The same for every message with this topic and these headers; the same object for all that one rule alone fits, or none. With
    * `among` as if there were no rules but those.
@@ -167,7 +184,7 @@ export class CompiledRules {
     }
     if (rules.length === 0) return this.unmatched
     if (wanted !== null && sure !== null) {
-      return { rules, sure, wanted, decision: null, atOnce: this.atOnce(sure, true) }
+      return { rules, sure, wanted, decision: null, atOnce: this.answer(sure, true) }
     }
     return rules.length === 1 ? this.alone(rules[0] as CompiledRule) : this.sureOf(rules)
   }
@@ -195,14 +212,14 @@ export class CompiledRules {
   }
 
   private sureOf(rules: readonly CompiledRule[]): Match {
-    const atOnce = this.atOnce(
+    const atOnce = this.answer(
       rules,
       rules.some(({ rule }) => rule.pipeline !== undefined),
     )
     return { rules, sure: rules, wanted: NONE, decision: decisionOf(rules), atOnce }
   }
 
-  private atOnce(sure: readonly CompiledRule[], deferred: boolean): AtOnce {
+  private answer(sure: readonly CompiledRule[], deferred: boolean): AtOnce {
     const queues: string[] = []
     for (const { rule } of sure) {
       if (rule.pipeline !== undefined) continue
@@ -248,14 +265,18 @@ export function* compiling(set: RunningSet): Generator<undefined, CompiledRules>
     }
     const ends = rule.final || set.mode === 'first'
     const tests = testsOf(rule.where, known)
-    rules.push({ order, rule, tests, asked: tests, predicate, ends, alone: null })
+    rules.push({ predicate, asked: tests, atOnce: null, ends, order, tests, rule, alone: null })
     for (const pattern of rule.topics) index.add(pattern, order)
     if (order % RULES_PER_STEP === 0) yield
   }
   const proved = yield* index.sort((order) => (rules[order] as CompiledRule).tests)
+  const lists = new Map<string, readonly Test[]>()
   for (const [order, test] of proved) {
     const rule = rules[order] as CompiledRule
-    if (test !== null) rule.asked = rule.tests.filter((other) => other !== test)
+    const asked = rule.tests.filter((other) => other !== test)
+    const text = JSON.stringify(asked)
+    rule.asked = lists.get(text) ?? asked
+    if (rule.asked === asked) lists.set(text, asked)
     if (order % RULES_PER_STEP === 0) yield
   }
   return new CompiledRules(set, { rules, predicates, index })
