@@ -16,8 +16,8 @@ import { Scene } from './scene.ts'
 const MIB = 2 ** 20
 const DISK = '28m'
 
-t.setTimeout(110_000)
-t.test('the disk is full under load', { skip: cannotMount(), timeout: 100_000 }, async (t) => {
+t.setTimeout(280_000)
+t.test('the disk is full under load', { skip: cannotMount(), timeout: 260_000 }, async (t) => {
   const seed = Number(process.env.CRASH_SEED ?? testSeed())
   t.comment(`CRASH_SEED=${seed}`)
   const hub = await startCrashHub({ store: { mapBytesMax: 512 * MIB, cacheBytes: MIB, freeBytesMin: 2 * MIB } })
