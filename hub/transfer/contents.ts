@@ -182,6 +182,20 @@ export class Contents {
     await this.remove(content.id)
   }
 
+  /** A chunk as its sender had it, verified, in `into`; or why it is damaged: see `lost`. Faults: the others of the store. */
+  async read(digest: Buffer, into: Buffer): Promise<Buffer | { readonly damage: string }> {
+    try {
+      const stored = await this.store.read(digest, into)
+      const isEncoded = stored.bytes.length < stored.length
+      const found = await (isEncoded ? this.hashing.decode(stored, into) : this.hashing.digest(stored.bytes))
+      return found?.equals(digest) === true ? into.subarray(0, stored.length) : { damage: 'its bytes are others' }
+    } catch (error) {
+      const { code, message } = asFault(error)
+      if (code !== 'STORE_DAMAGED' && code !== 'CHUNK_UNKNOWN') throw error
+      return { damage: message }
+    }
+  }
+
   /** A chunk of it is not what it was, or gone: it is looked at anew, and is whole again when the chunk comes again. */
   async lost(content: LiveContent, digest: Buffer): Promise<void> {
     this.live.delete(content.id)

@@ -12,7 +12,6 @@ import { setImmediate } from 'node:timers/promises'
 import type { LargeDocuments } from '#agent/components/chain/types.ts'
 import { componentFault, type HubContent, type Item, type Lent } from '#agent/components/mod.ts'
 import { type Contents, hubTransferFault, type LiveContent } from '#hub/transfer/mod.ts'
-import { asFault } from '#protocol/base/mod.ts'
 import type { SigningKey } from '#protocol/crypto/mod.ts'
 import { BODY_BYTES_MAX } from '#protocol/frame/mod.ts'
 import {
@@ -263,21 +262,18 @@ export class Documents {
   ): Promise<Buffer> {
     const { contents } = this.options
     const digest = Buffer.from(content.list.digestAt(chunk))
-    let why = 'its bytes are others'
-    try {
-      const stored = await contents.store.read(digest, into)
-      const isEncoded = stored.bytes.length < stored.length
-      const found = isEncoded ? contents.hashing.decode(stored, into) : contents.hashing.digest(stored.bytes)
-      if ((await found)?.equals(digest) === true) return into.subarray(0, stored.length)
-    } catch (error) {
-      const fault = asFault(error)
-      if (fault.code !== 'STORE_DAMAGED' && fault.code !== 'CHUNK_UNKNOWN') throw fault
-      why = fault.message
-    }
+    const bytes = await contents.read(digest, into)
+    if (!('damage' in bytes)) return bytes
     // What could not be noted is found again by the next who reads it.
     await contents.lost(content, digest).catch(noop)
     const where = `content ${content.id}, chunk ${chunk}`
-    throw hubTransferFault('CONTENT_DAMAGED', { where, why, retry: true, content: content.id, origin: waitsFor })
+    throw hubTransferFault('CONTENT_DAMAGED', {
+      where,
+      why: bytes.damage,
+      retry: true,
+      content: content.id,
+      origin: waitsFor,
+    })
   }
 }
 

@@ -3,7 +3,6 @@
 // ends early, and a client that counts bytes notices.
 
 import { type Contents, hubTransferFault, type LiveContent } from '#hub/transfer/mod.ts'
-import { asFault } from '#protocol/base/mod.ts'
 import { parseManifest } from '#protocol/transfer/mod.ts'
 import type { Exchange } from '../exchange.ts'
 import { PIECE_BYTES } from '../limits.ts'
@@ -125,20 +124,11 @@ class Sender {
   private async read(chunk: number, into: Buffer): Promise<Buffer> {
     const { contents, content } = this.options
     const digest = Buffer.from(content.list.digestAt(chunk))
-    let why = 'its bytes are others'
-    try {
-      const stored = await contents.store.read(digest, into)
-      const isEncoded = stored.bytes.length < stored.length
-      const found = isEncoded ? contents.hashing.decode(stored, into) : contents.hashing.digest(stored.bytes)
-      if ((await found)?.equals(digest) === true) return into.subarray(0, stored.length)
-    } catch (error) {
-      const fault = asFault(error)
-      if (fault.code !== 'STORE_DAMAGED' && fault.code !== 'CHUNK_UNKNOWN') throw fault
-      why = fault.message
-    }
+    const bytes = await contents.read(digest, into)
+    if (!('damage' in bytes)) return bytes
     // It takes a while: all contents that consist of it are looked for. Closing the store meanwhile is no fault.
     contents.lost(content, digest).catch(() => undefined)
-    throw hubTransferFault('CONTENT_DAMAGED', { where: `content ${content.id}, chunk ${chunk}`, why })
+    throw hubTransferFault('CONTENT_DAMAGED', { where: `content ${content.id}, chunk ${chunk}`, why: bytes.damage })
   }
 
   /** Resolves when the system has taken all of it, so the buffer is free, or the peer has gone. */
