@@ -6,10 +6,13 @@
 // fastest cipher where the processor has AES; its older protocol (`-O`) was no faster here. cp: no clone of the blocks,
 // which would copy nothing.
 
-import { mkdirSync, rmdirSync, writeFileSync } from 'node:fs'
+import type { ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdirSync, rmdirSync, rmSync, writeFileSync } from 'node:fs'
 import { userInfo } from 'node:os'
 import { basename, join } from 'node:path'
-import { complete } from '../children.ts'
+import { complete, startRole, stop } from '../children.ts'
+import { firstMessage } from '../flow.ts'
 import type { Server } from './contract.ts'
 import { freePort, locate, outputOf, startServer } from './server.ts'
 
@@ -50,6 +53,20 @@ export const copiers: readonly Copier[] = [
     conditions: "cp --reflink=never, then sync -d of the file: the machine's floor, no network and nothing checked",
     programs: ['cp', 'sync'],
     open: openCp,
+  },
+  {
+    name: 'raw',
+    conditions:
+      'the ceiling of two hops in this runtime: three bare Node processes, file, socket, file and socket, file; each block read ' +
+      'once into the memory it is written and sent from; flushed; nothing is checked',
+    programs: [],
+    open: (dir) => openRaw(dir, false),
+  },
+  {
+    name: 'raw-sha256',
+    conditions: 'the same with one SHA-256 in each process, in a thread of its own',
+    programs: [],
+    open: (dir) => openRaw(dir, true),
   },
 ]
 
@@ -158,6 +175,37 @@ async function openCp(dir: string): Promise<Copying> {
     async copy(source) {
       await complete('cp', ['--reflink=never', source, `${into}/`])
       return await flushed(join(into, basename(source)))
+    },
+    close: async () => undefined,
+  }
+}
+
+/** Source, relay and sink, as a sender, a hub that stores and forwards, and a receiver. */
+async function openRaw(dir: string, hashes: boolean): Promise<Copying> {
+  const into = folderIn(dir, 'raw')
+  return {
+    async copy(source) {
+      const [kept, path] = [join(dir, 'kept'), join(into, basename(source))]
+      const parts: ChildProcess[] = []
+      const ends: Promise<unknown[]>[] = []
+      const start = (settings: Record<string, string | number>) => {
+        const child = startRole('raw-copier', { ...settings, hashes })
+        parts.push(child)
+        ends.push(once(child, 'exit'))
+        return child
+      }
+      const portOf = async (child: ChildProcess) => (await firstMessage<{ port: number }>(child, 'raw copier')).port
+      try {
+        const first = start({ part: 'source', path: source, port: 0 })
+        const relay = start({ part: 'relay', path: kept, port: await portOf(first) })
+        start({ part: 'sink', path, port: await portOf(relay) })
+        const codes = (await Promise.all(ends)).map(([code]) => code)
+        if (codes.some((code) => code !== 0)) throw new Error(`a raw copier failed: exits ${codes.join(', ')}`)
+        return path
+      } finally {
+        for (const child of parts) await stop(child, 'SIGKILL')
+        rmSync(kept, { force: true })
+      }
     },
     close: async () => undefined,
   }

@@ -32,6 +32,8 @@ import {
 } from '../transfer.ts'
 
 const WANTED_RATIO = 2
+/** Of what three bare processes do that only hash, store and send on. */
+const WANTED_OF_CEILING = 0.6
 const RSS_MB_MAX = 256
 const SENT_TWICE_MB_MAX = 16
 /** Of the file the kills happen in: so much, and this share of the other one. */
@@ -73,7 +75,7 @@ export async function transfer(say: Say): Promise<ScenarioResult> {
       peers,
       missing,
       conditions: Object.fromEntries(chosen.map(({ name, conditions }) => [name, conditions])),
-      targets: targetsOf({ ours, rsync: peers.rsync?.[RATE], runs, killRuns }),
+      targets: targetsOf({ ours, rsync: peers.rsync?.[RATE], ceiling: peers['raw-sha256']?.[RATE], runs, killRuns }),
       notes,
       shortened: isShortContent(source) || peersAreShortened || kills < KILLS_DEFAULT,
     }
@@ -270,11 +272,15 @@ function mostMb(bytes: readonly (number | null)[]): number | null {
 function targetsOf(options: {
   ours: Record<string, number>
   rsync: number | undefined
+  ceiling: number | undefined
   runs: readonly Run[]
   killRuns: readonly KillRun[]
 }): Target[] {
-  const { ours, rsync, runs, killRuns } = options
-  const ratio = rsync === undefined ? null : (ours[RATE] as number) / rsync
+  const { ours, rsync, ceiling, runs, killRuns } = options
+  const least = (name: string, min: number, of: number | undefined): Target => {
+    const got = of === undefined ? null : (ours[RATE] as number) / of
+    return { name, want: `>= ${min}`, got, ok: got === null ? null : got >= min }
+  }
   const rssMb = Math.max(...runs.flatMap(({ rssBytes }) => PARTS.map((part) => rssBytes[part]))) / 2 ** 20
   const wrong = killRuns.length === 0 ? null : killRuns.filter(({ failure }) => failure !== null).length
   const most = (name: string, max: number, got: number | null): Target => ({
@@ -284,7 +290,8 @@ function targetsOf(options: {
     ok: got === null ? null : got <= max,
   })
   return [
-    { name: 'rsync-ratio', want: `>= ${WANTED_RATIO}`, got: ratio, ok: ratio === null ? null : ratio >= WANTED_RATIO },
+    least('rsync-ratio', WANTED_RATIO, rsync),
+    least('of-ceiling', WANTED_OF_CEILING, ceiling),
     most('rss-mb', RSS_MB_MAX, rssMb),
     most('sent-twice-mb-per-kill', SENT_TWICE_MB_MAX, mostMb(killRuns.map((run) => run.sentTwiceBytes))),
     most('hashed-again-mb-per-kill', 0, mostMb(killRuns.map((run) => run.hashedAgainBytes))),
