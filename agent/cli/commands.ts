@@ -11,7 +11,7 @@ import { test } from './flow-test.ts'
 import { mappingImport, mappingXslt } from './mapping.ts'
 import { receive, send } from './messages.ts'
 import { status } from './status.ts'
-import { pause, prioritize, resume } from './transfer.ts'
+import { cancel, pause, prioritize, resume } from './transfer.ts'
 
 export { data, json }
 
@@ -123,6 +123,7 @@ export const commands = {
   'transfer prioritize': prioritize,
   'transfer pause': pause,
   'transfer resume': resume,
+  'transfer cancel': cancel,
   'flow lint': lint,
   'flow test': test,
   'flow run': run,

@@ -83,10 +83,11 @@ export const sendFile = command({
     const interrupt = () => void client.close()
     process.once('SIGINT', interrupt).once('SIGTERM', interrupt)
     const startMs = performance.now()
+    let upload: Upload | null = null
     try {
       const { early, cut, compress, mediaType = '', keep: keepMs, expires: expiresMs, priority } = settings
       let published: string | null = null
-      const upload = client.upload({
+      upload = client.upload({
         path: settings.path,
         mediaType,
         keepMs,
@@ -103,7 +104,7 @@ export const sendFile = command({
           bar.draw({ ...now, doneBytes: now.storedBytes, note: holdOf(now.state, codeOf(now.fault)) }),
         onRestart: () => {
           // The message that was sent refers to what will never be whole.
-          if (published !== null) void upload.cancel()
+          if (published !== null) void upload?.cancel()
         },
       })
       await (early ? upload.opened : upload.sealed)
@@ -118,6 +119,8 @@ export const sendFile = command({
     } catch (error) {
       bar.clear()
       const fault = asFault(error)
+      // The next time it is sent.
+      if (fault.code === 'TRANSFER_CANCELLED' && upload !== null) client.transferSettled(upload.id)
       if (fault.code !== 'CLIENT_CLOSED') throw fault
       console.error('Interrupted. The same command goes on where it was.')
       return EXIT_FAILED
@@ -332,6 +335,8 @@ class Receiver {
     if (isOurs || !delivery.isCurrent) throw fault
     delivery.reject(`${fault.code}: ${fault.message}`, i, 1)
     this.rejected++
+    // An operator may send the message again.
+    if (fault.code === 'TRANSFER_CANCELLED' && fault.where !== null) this.client.transferSettled(fault.where)
     console.error(`Rejected, set aside by the hub: ${faultsText([fault], { json: false })}`)
   }
 }

@@ -43,12 +43,20 @@ export const resume = command({
   run: (settings) => wish(settings, { paused: false }),
 })
 
+export const cancel = command({
+  summary: 'give up a file that is sent or received',
+  positionals: ['transfer'],
+  spec: f.object({ transfer, data, json }),
+  run: (settings) => wish(settings, { cancelled: true }),
+})
+
 type Settings = { readonly transfer: string; readonly data: string; readonly json: boolean }
 
-/** Faults: `TRANSFER_NOT_FOUND`, `WISH_NOT_FOLLOWED`. */
+/** Faults: `TRANSFER_NOT_FOUND`, `TRANSFER_ARRIVED`, `WISH_NOT_FOLLOWED`. */
 async function wish({ transfer: named, data: dataDir, json: asJson }: Settings, what: TransferWish): Promise<number> {
   const { id, name } = find(transfersIn(dataDir), named)
-  new WishFolder(dataDir).add(id, what)
+  const wishes = new WishFolder(dataDir)
+  wishes.add(id, what)
   const untilMs = performance.now() + FOLLOWED_MS_MAX
   for (;;) {
     const now = transfersIn(dataDir).filter((one) => one.id === id)
@@ -57,17 +65,24 @@ async function wish({ transfer: named, data: dataDir, json: asJson }: Settings, 
     if (performance.now() > untilMs) throw agentFault('WISH_NOT_FOLLOWED', { where: named })
     await sleep(LOOK_MS)
   }
+  if (what.cancelled === true && wishes.hasArrived(id)) {
+    wishes.over(id)
+    throw agentFault('TRANSFER_ARRIVED', { where: named })
+  }
   if (asJson) console.log(JSON.stringify({ id, name, ...what }))
   else console.log(`${name === '' ? id : name}: ${saidOf(what)}.`)
   return EXIT_OK
 }
 
 const follows = ({ priority, state }: TransferStatus, what: TransferWish): boolean =>
+  what.cancelled !== true &&
   (what.priority === undefined || what.priority === priority) &&
   (what.paused === undefined || what.paused === (state === 'paused'))
 
-const saidOf = ({ priority, paused }: TransferWish): string =>
-  priority === undefined ? (paused === true ? 'paused' : 'goes on') : `${priority} from now on`
+function saidOf({ priority, paused, cancelled }: TransferWish): string {
+  if (cancelled === true) return 'given up'
+  return priority === undefined ? (paused === true ? 'paused' : 'goes on') : `${priority} from now on`
+}
 
 /** Of the running agent and of commands. */
 function transfersIn(dataDir: string): TransferStatus[] {

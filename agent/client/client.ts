@@ -262,6 +262,16 @@ export class Client {
     this.transfers.done(id)
   }
 
+  /** One was given up, and whoever waited for it knows for good: nothing more is wished of it. */
+  transferSettled(id: string): void {
+    this.transfers.settled(id)
+  }
+
+  /** See `TransferHost`. */
+  transferUnwanted(tell: (connection: HubConnection) => void): void {
+    this.transfers.unwanted(tell)
+  }
+
   /** One goes on under another id: the file has changed. */
   transferRenamed(id: string, to: string): void {
     this.transfers.renamed(id, to)

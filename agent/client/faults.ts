@@ -71,7 +71,7 @@ export const clientFault = declareFaults('client', {
   },
   TRANSFER_CANCELLED: {
     meaning: 'the transfer was given up',
-    remedy: 'Start it again if its content is still wanted; what has arrived is not sent again',
+    remedy: 'Start it again if its content is still wanted',
   },
   TRANSFER_EXPIRED: {
     meaning: 'the time is over in which the content was to be sent',

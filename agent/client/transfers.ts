@@ -79,14 +79,26 @@ export type TransferReport = {
   readonly fault: Fault | null
 }
 
-/** What somebody wants of a transfer while it runs; what is not said stays as it is. */
-export type TransferWish = { readonly priority?: PriorityName; readonly paused?: boolean }
+/** What somebody wants of a transfer while it runs; what is not said stays as it is. `cancelled`: it is given up. */
+export type TransferWish = {
+  readonly priority?: PriorityName
+  readonly paused?: boolean
+  readonly cancelled?: boolean
+}
+
+/** Why a transfer was given up, where a wish is the reason: for its fault. */
+export const WISHED = 'by causeway-agent transfer cancel'
+
+/** Contents given up of which the hub is told with the next connection. Of more it finds out when it has kept them long enough. */
+const UNTOLD_MAX = 1000
 
 /** Wishes that outlive the process. */
 export type TransferWishes = {
   /** For the content with that id. */
   of(id: string): TransferWish | null
   /** It has arrived: nothing more is wished of it. */
+  arrived(id: string): void
+  /** What became of it is settled for good: nothing more is wished of it. */
   over(id: string): void
   /** What is sent has another id from now on. */
   renamed(id: string, to: string): void
@@ -105,6 +117,8 @@ export type TransferHost = {
   transferDone?(id: string): void
   /** It goes on under another id. */
   transferRenamed?(id: string, to: string): void
+  /** It was given up with no session to say so in: `tell` says it on the connection that stands, or the next one. */
+  transferUnwanted?(tell: (connection: HubConnection) => void): void
 }
 
 /** Faults: `UPLOAD_INVALID` and the like, as `refuse` makes them. */
@@ -149,6 +163,7 @@ export class Transfers {
   private origins: Origins | null = null
   private readonly lines: Readonly<Record<Direction, Line>>
   private readonly wishes: TransferWishes | null
+  private untold: ((connection: HubConnection) => void)[] = []
   private readonly unwatch: () => void
 
   constructor(
@@ -205,6 +220,9 @@ export class Transfers {
     this.byNumber.clear()
     this.asking.clear()
     this.listen(connection)
+    const { untold } = this
+    this.untold = []
+    for (const tell of untold) this.unwanted(tell)
     for (const transfer of this.all) this.begin(transfer)
   }
 
@@ -227,7 +245,20 @@ export class Transfers {
 
   /** A content is whole where it was to go. */
   done(id: string): void {
+    this.wishes?.arrived(id)
+  }
+
+  /** What became of one is settled: what was wished of it is forgotten. */
+  settled(id: string): void {
     this.wishes?.over(id)
+  }
+
+  /** See `TransferHost.transferUnwanted`. */
+  unwanted(tell: (connection: HubConnection) => void): void {
+    const { connection } = this
+    if (connection === null || !connection.alive) {
+      if (this.untold.length < UNTOLD_MAX) this.untold.push(tell)
+    } else if (hasFeature(connection.terms.features, FEATURE_TRANSFERS)) tell(connection)
   }
 
   /** One goes on under another id. */

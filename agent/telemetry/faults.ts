@@ -47,6 +47,10 @@ export const agentFault = declareFaults('agent', {
     meaning: 'nothing of that id or name is sent or received here at present',
     remedy: 'See causeway-agent status --data FOLDER; give the id where several have one name',
   },
+  TRANSFER_ARRIVED: {
+    meaning: 'the file had arrived before it could be given up',
+    remedy: 'Take it back where it has arrived; what the hub has goes by causeway-hub contents remove ID',
+  },
   WISH_NOT_FOLLOWED: {
     meaning: 'the program that moves the file has not followed yet; it will as soon as it looks',
     remedy:

@@ -72,6 +72,22 @@ t.test('what is not one of ours is no wish', async (t) => {
   }
 })
 
+t.test('what was to be given up and had arrived is told to who wished it', async (t) => {
+  const path = folder(t)
+  const [wishes, other] = [new WishFolder(path), new WishFolder(path)]
+  wishes.add(idOf(1), { cancelled: true })
+  t.strictSame(other.of(idOf(1)), { cancelled: true })
+  t.notOk(wishes.hasArrived(idOf(1)))
+  other.arrived(idOf(1))
+  t.ok(wishes.hasArrived(idOf(1)))
+  t.strictSame(other.of(idOf(1)), {}, 'nobody gives up the next one of that id')
+  wishes.over(idOf(1))
+  wishes.add(idOf(2), { paused: true })
+  other.arrived(idOf(2))
+  other.arrived(idOf(3))
+  t.strictSame(readdirSync(join(path, 'wishes')), [])
+})
+
 t.test('there are never more than so many', async (t) => {
   const path = folder(t)
   const wishes = new WishFolder(path)

@@ -1,5 +1,7 @@
 // What people wish of single transfers of an agent while they run: a file for each in its data folder, named by the content's id. The
-// command line writes them, whoever moves the content looks for them, and they hold until it has arrived: so also after a restart.
+// command line writes them, whoever moves the content looks for them, and they hold until it has arrived: so also after a restart. One
+// that is to be given up holds until what becomes of it is settled for good. Where it had arrived before, that stands there instead,
+// for who wished it.
 
 import {
   closeSync,
@@ -10,13 +12,15 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  statSync,
+  writeFileSync,
   writeSync,
 } from 'node:fs'
 import { join } from 'node:path'
 import type { PriorityName, TransferWish, TransferWishes } from '#agent/client/mod.ts'
 
 const LOOK_MS = 250
-/** More are left by transfers that never arrived; the oldest by name go. Some 50 bytes each. */
+/** More are left by transfers that never arrived; the oldest go. Some 50 bytes each. */
 const WISHES_MAX = 1000
 const WISH_BYTES_MAX = 256
 const PRIORITIES: readonly PriorityName[] = ['normal', 'urgent', 'bulk']
@@ -48,8 +52,24 @@ export class WishFolder implements TransferWishes {
       closeSync(file)
     }
     renameSync(temporary, path)
-    const names = this.names()
-    for (const other of names.slice(0, Math.max(0, names.length - WISHES_MAX))) if (other !== id) this.over(other)
+    this.bound(id)
+  }
+
+  arrived(id: string): void {
+    if (this.of(id)?.cancelled !== true) {
+      this.over(id)
+      return
+    }
+    try {
+      writeFileSync(this.pathOf(id), JSON.stringify({ arrived: true }))
+    } catch {
+      this.over(id)
+    }
+  }
+
+  /** It had arrived when it was to be given up. */
+  hasArrived(id: string): boolean {
+    return /^\{"arrived":true\}$/.test(this.textOf(id) ?? '')
   }
 
   over(id: string): void {
@@ -90,6 +110,14 @@ export class WishFolder implements TransferWishes {
     return [...now].filter(([id, text]) => before.get(id) !== text).map(([id]) => id)
   }
 
+  private bound(kept: string): void {
+    const names = this.names()
+    if (names.length <= WISHES_MAX) return
+    const agesMs = new Map(names.map((id) => [id, statSync(this.pathOf(id), { throwIfNoEntry: false })?.mtimeMs ?? 0]))
+    names.sort((a, b) => (agesMs.get(a) ?? 0) - (agesMs.get(b) ?? 0))
+    for (const other of names.slice(0, names.length - WISHES_MAX)) if (other !== kept) this.over(other)
+  }
+
   private names(): string[] {
     try {
       return readdirSync(this.folder).flatMap((name) => /^([0-9a-f]{32})\.json$/.exec(name)?.[1] ?? [])
@@ -120,9 +148,10 @@ function wishIn(text: string): TransferWish | null {
     return null
   }
   const priority = PRIORITIES.find((name) => name === found.priority)
-  const { paused } = found
+  const { paused, cancelled } = found
   return {
     ...(priority === undefined ? {} : { priority }),
     ...(typeof paused === 'boolean' ? { paused } : {}),
+    ...(cancelled === true ? { cancelled } : {}),
   }
 }

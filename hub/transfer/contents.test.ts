@@ -91,6 +91,25 @@ t.test('who sends it or fetches it when it expires is told so, and not to come a
   t.match(failed, [{ code: 'CONTENT_ABSENT' }])
 })
 
+t.test('what its sender gives up goes, also when messages refer to it, and who fetches it is told', async (t) => {
+  const stage = new Stage(t)
+  const ends: Buffer[] = []
+  const desk = stage.desk(t, {
+    send: (kind, _channel, body) => void (kind === FRAME_END_TRANSFER && ends.push(Buffer.from(body))),
+  })
+  await stage.abandon(1)
+  await stage.part(1)
+  stage.holds.set(hex(idOf(1)), 1)
+  desk.frame(FRAME_FETCH, encodeFetch({ request: 2, content: idOf(1), creditBytes: SIZE, priority: 0 }))
+  await stage.contents.cancel(await stage.contents.open(requestOf(1), 'desk'))
+  t.match(ends.map(decodeEndTransfer), [{ transfer: 1, fault: { code: 'CONTENT_CANCELLED', retry: false } }])
+  t.strictSame([stage.isThere(1), stage.contents.store.usage().chunks, desk.count], [false, 0, 0])
+  // Twice, or when it was removed meanwhile.
+  const gone = await stage.contents.open(requestOf(2), 'desk')
+  await Promise.all([stage.contents.cancel(gone), stage.contents.cancel(gone)])
+  t.notOk(stage.isThere(2))
+})
+
 t.test('what a person removes is not there any more for messages and senders that come meanwhile', async (t) => {
   const stage = new Stage(t)
   await stage.abandon(1)

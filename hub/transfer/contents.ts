@@ -157,17 +157,7 @@ export class Contents {
     if (!force && holds > 0) throw hubTransferFault('CONTENT_HELD', { where, why: `${holds} batches` })
     const content = this.live.get(id)
     if (!force && content?.inUse === true) throw hubTransferFault('CONTENT_IN_USE', { where })
-    // From here on no message may refer to it, and nobody begins it anew.
-    this.removing.add(id)
-    try {
-      content?.expire(hubTransferFault('CONTENT_REMOVED', { where }))
-      // Sessions let go of it at once.
-      await setImmediate()
-      this.live.delete(id)
-      await this.store.remove(id)
-    } finally {
-      this.removing.delete(id)
-    }
+    await this.withdraw(id, hubTransferFault('CONTENT_REMOVED', { where }))
   }
 
   /** Whoever sent or served it has gone. */
@@ -176,10 +166,16 @@ export class Contents {
     if (!content.inUse && this.live.get(content.id) === content) this.live.delete(content.id)
   }
 
-  /** Its sender does not want it any more. It stays while messages refer to it. */
+  /** Its sender does not want it any more. What was whole once stays; whoever fetches something else is told, and not to wait. */
   async cancel(content: LiveContent): Promise<void> {
-    if (content.manifest !== null || this.options.holds(content.id) > 0) return
-    await this.remove(content.id)
+    const { id } = content
+    const view = this.removing.has(id) ? null : this.store.get(id)
+    if (view === null || view.manifest !== null) return
+    try {
+      await this.withdraw(id, hubTransferFault('CONTENT_CANCELLED', { where: `content ${id}` }))
+    } catch (error) {
+      this.options.onFault(asFault(error, `content ${id}`))
+    }
   }
 
   /** A chunk as its sender had it, verified, in `into`; or why it is damaged: see `lost`. Faults: the others of the store. */
@@ -269,6 +265,20 @@ export class Contents {
     if (this.isExpired(view)) return true
     const keptMs = this.options.nowMs() - touchedAtMs
     return keptMs >= (keepMs > 0 ? keepMs : this.options.keepMs) && this.options.holds(id) === 0
+  }
+
+  /** Removes it; who sends or fetches it is told why. From here on no message may refer to it, and nobody begins it anew. */
+  private async withdraw(id: string, fault: Fault): Promise<void> {
+    this.removing.add(id)
+    try {
+      this.live.get(id)?.expire(fault)
+      // Sessions let go of it at once.
+      await setImmediate()
+      this.live.delete(id)
+      await this.store.remove(id)
+    } finally {
+      this.removing.delete(id)
+    }
   }
 
   private async remove(id: string): Promise<boolean> {

@@ -18,6 +18,10 @@ export const hubTransferFault = declareFaults('hub-transfer', {
     meaning: 'the content is being sent in another session, or is just being removed',
     remedy: 'Nothing to do: it is tried again',
   },
+  CONTENT_CANCELLED: {
+    meaning: 'its sender has given the content up',
+    remedy: 'Nothing to do. Ask its sender for another one if it is still wanted',
+  },
   CONTENT_REMOVED: {
     meaning: 'an operator of the hub has removed the content',
     remedy: 'Ask the operator of the hub why; send it again as a new content',

@@ -18,6 +18,7 @@ import {
   type TransferLink,
   type TransferReport,
   type TransferWish,
+  WISHED,
 } from '../transfers.ts'
 import { ChunkArena } from './arena.ts'
 import { checkedManifest, checkFetched } from './claims.ts'
@@ -132,7 +133,7 @@ export class Download implements Transfer {
 
   /** Gives it up: `done` rejects with `TRANSFER_CANCELLED`. What has arrived stays for another try, unless it is to be forgotten. */
   cancel({ forget = false }: { readonly forget?: boolean } = {}): void {
-    this.end(clientFault('TRANSFER_CANCELLED', { where: this.options.id }), { forget })
+    this.giveUpBy({ forget })
   }
 
   /** @internal */
@@ -209,7 +210,8 @@ export class Download implements Transfer {
   }
 
   /** @internal */
-  obey({ priority, paused }: TransferWish): void {
+  obey({ priority, paused, cancelled }: TransferWish): void {
+    if (cancelled === true && this.state !== 'finishing') this.giveUpBy({ why: WISHED, forget: true })
     if (priority !== undefined && PRIORITY_NAMES[this.priority] !== priority) this.prioritize(priority)
     if (paused === true) this.pause()
     else if (paused === false) this.resume()
@@ -431,6 +433,11 @@ export class Download implements Transfer {
   private again(fault: Fault): void {
     this.setState('waiting', fault)
     this.retry = setTimeout(() => this.host.beginTransfer(this), this.backoff.next())
+  }
+
+  private giveUpBy({ why, forget }: { readonly why?: string; readonly forget: boolean }): void {
+    const details = { where: this.options.id, ...(why === undefined ? {} : { why }) }
+    this.end(clientFault('TRANSFER_CANCELLED', details), { forget })
   }
 
   private end(fault: Fault, { forget = false } = {}): void {

@@ -21,6 +21,7 @@ import {
   encodeOpenTransfer,
   encodeSeal,
   type Stored,
+  type TransferOpened,
   type Want,
 } from '#protocol/schema/mod.ts'
 import {
@@ -104,6 +105,8 @@ export class Attempt implements Transfer {
   private readonly end = Promise.withResolvers<void>()
   private readonly line: Line
   private session: Session | null = null
+  /** Requests for a session that are not answered: what comes too late is used to say so. */
+  private asking = 0
   /** Counts attachments: what an older one finds out is out of date. */
   private attachment = 0
   private readonly backoff: ReturnType<typeof jitteredBackoff>
@@ -187,14 +190,10 @@ export class Attempt implements Transfer {
   async attach({ connection, opened }: TransferLink): Promise<void> {
     this.leave()
     const { attachment } = this
-    const { id: content, name, mediaType, keepMs, chunkBytes, counters } = this.parts
-    const { size } = this.list
+    const { counters } = this.parts
     try {
       const expiresMs = this.parts.expiresMs()
-      const answer = await connection.request(FRAME_OPEN_TRANSFER, (request) =>
-        encodeOpenTransfer({ request, content, name, mediaType, size, chunkBytes, keepMs, expiresMs }),
-      )
-      const { transfer, creditBytes, sealed } = decodeTransferOpened(answer)
+      const { transfer, creditBytes, sealed } = await this.ask(connection, expiresMs)
       if (attachment !== this.attachment || this.isOver) {
         // It was given up while it was asked for.
         if (!sealed) this.tellEnd(connection, transfer)
@@ -202,7 +201,7 @@ export class Attempt implements Transfer {
       }
       this.parts.onOpened()
       if (sealed) {
-        counters.storedBytes = size
+        counters.storedBytes = this.list.size
         this.finish()
         return
       }
@@ -215,6 +214,7 @@ export class Attempt implements Transfer {
       this.state()
       this.go()
     } catch (error) {
+      if (this.isOver && !connection.alive) this.tellLater()
       if (attachment !== this.attachment || this.isOver) return
       if (!(error instanceof Fault) || error.code !== 'REQUEST_REFUSED') throw error
       this.refused({ retry: error.details.retry === true, fault: error })
@@ -322,6 +322,7 @@ export class Attempt implements Transfer {
     const { session } = this
     this.isGivenUp = GIVEN_UP.has(fault.code)
     if (session !== null) this.tellEnd(session.connection, session.transfer)
+    else if (this.asking === 0) this.tellLater()
     this.over()
     this.end.reject(fault)
   }
@@ -330,6 +331,34 @@ export class Attempt implements Transfer {
     if (!connection.alive) return
     const body = encodeEndTransfer({ transfer, fault: null, cancel: this.isGivenUp })
     connection.send(FRAME_END_TRANSFER, CHANNEL_CONTROL, body)
+  }
+
+  private async ask(connection: HubConnection, expiresMs: number): Promise<TransferOpened> {
+    const { id: content, name, mediaType, keepMs, chunkBytes } = this.parts
+    const { size } = this.list
+    this.asking++
+    try {
+      const answer = await connection.request(FRAME_OPEN_TRANSFER, (request) =>
+        encodeOpenTransfer({ request, content, name, mediaType, size, chunkBytes, keepMs, expiresMs }),
+      )
+      return decodeTransferOpened(answer)
+    } finally {
+      this.asking--
+    }
+  }
+
+  /** The hub may have some of it from an earlier session; to say that it is not wanted needs a session, too. */
+  private tellLater(): void {
+    if (this.isGivenUp) this.parts.host.transferUnwanted?.((connection) => void this.tellUnwanted(connection))
+  }
+
+  private async tellUnwanted(connection: HubConnection): Promise<void> {
+    try {
+      const { transfer, sealed } = await this.ask(connection, 0)
+      if (!sealed) this.tellEnd(connection, transfer)
+    } catch {
+      // The hub does not want it either, or the connection is gone: then it goes when it was kept long enough.
+    }
   }
 
   private finish(): void {

@@ -11,7 +11,7 @@ import { clientFault } from '../faults.ts'
 import { PRIORITY_NAMES, type PriorityName } from '../outgoing.ts'
 import { type BytesPerSecond, Pacer } from '../pace.ts'
 import { RateMeter, secondsLeft } from '../rate.ts'
-import { priorityOf, type TransferReport, type TransferWish } from '../transfers.ts'
+import { priorityOf, type TransferReport, type TransferWish, WISHED } from '../transfers.ts'
 import { Attempt, GIVEN_UP, type UploadHost } from './attempt.ts'
 import { Compression, type CompressWish, isCompressWish } from './compression.ts'
 import { type CutPlan, type CutWish, planCut } from './cutting.ts'
@@ -187,7 +187,8 @@ export class Upload {
     this.attempt?.pause(isPaused)
   }
 
-  private obey({ priority, paused }: TransferWish): void {
+  private obey({ priority, paused, cancelled: isCancelled }: TransferWish): void {
+    if (isCancelled === true && this.counters.state !== 'sealed') this.stop(cancelled(this.path, WISHED))
     if (priority !== undefined) this.prioritize(priority)
     if (paused !== undefined) this.setPaused(paused)
   }
@@ -380,7 +381,8 @@ const checkedPriority = (name: PriorityName | undefined): Priority =>
   priorityOf(name, (why) => uploadFault('UPLOAD_INVALID', { why }))
 
 const expired = (where: string): Fault => clientFault('TRANSFER_EXPIRED', { where })
-const cancelled = (where: string): Fault => clientFault('TRANSFER_CANCELLED', { where })
+const cancelled = (where: string, why?: string): Fault =>
+  clientFault('TRANSFER_CANCELLED', { where, ...(why === undefined ? {} : { why }) })
 
 function checkOptions({ id, mediaType = '', keepMs = 0, expiresMs = 0, compress = 'auto' }: UploadOptions): void {
   if (!isCompressWish(compress)) throw uploadFault('UPLOAD_INVALID', { why: `compress is ${JSON.stringify(compress)}` })

@@ -37,6 +37,8 @@ export type HubOutlet = {
   onSealed(rawBytes: number): void
   /** See `Client.upload`. */
   upload(options: UploadOptions): Pick<Upload, 'sealed' | 'leave' | 'cancel'>
+  /** See `Client.transferSettled`. */
+  transferSettled(id: string): void
   /** Resolves with `null` when the hub has acknowledged all of a stream, with the fault when it refuses it, at the latest when `signal` aborts. */
   acknowledged(stream: string, signal: AbortSignal): Promise<Fault | null>
 }
@@ -115,6 +117,7 @@ export class HubDestination implements Destination {
     if (this.#builder.count > 0) seal()
     if (rejects.length > 0) await reportAll(rejects, reject)
     await stream.append({ batches, cursor: portion.cursor })
+    this.#files.settled()
   }
 
   async arrived(signal: AbortSignal): Promise<void> {

@@ -36,7 +36,7 @@ type Sent = { readonly id: string; readonly path: string; readonly name: string;
 type Named = { readonly path: string; readonly name: string; readonly mediaType: string; readonly headers: Headers }
 
 /** What is wrong on the way, not with the file: it is tried again. */
-const PASSING = /^(?:CLIENT_CLOSED|TRANSFERS_UNSUPPORTED|TRANSFER_CANCELLED|TRANSFER_LEFT|INTERNAL)$/
+const PASSING = /^(?:CLIENT_CLOSED|TRANSFERS_UNSUPPORTED|TRANSFER_LEFT|INTERNAL)$/
 const BINARY = 'application/octet-stream'
 /** Ids of one file, should the hub have other content under the first. */
 const TURNS_MAX = 3
@@ -44,13 +44,15 @@ const NONE: readonly never[] = []
 
 export class FileMessages {
   readonly #settings: Pick<HubDestinationSettings, 'inlineBytes' | 'priority'>
-  readonly #outlet: Pick<HubOutlet, 'upload'>
+  readonly #outlet: Pick<HubOutlet, 'upload' | 'transferSettled'>
   readonly #dataDir: string
   #secret: Buffer | null = null
+  /** Given up as somebody wished, and not told so yet. */
+  #cancelled: string[] = []
 
   constructor(
     settings: Pick<HubDestinationSettings, 'inlineBytes' | 'priority'>,
-    outlet: Pick<HubOutlet, 'upload'>,
+    outlet: Pick<HubOutlet, 'upload' | 'transferSettled'>,
     dataDir: string,
   ) {
     this.#settings = settings
@@ -89,6 +91,11 @@ export class FileMessages {
     return results
   }
 
+  /** The fate of the items prepared last is on disk. */
+  settled(): void {
+    for (const id of this.#cancelled.splice(0)) this.#outlet.transferSettled(id)
+  }
+
   /** The hub has lost contents it had: brings them again, under their ids. False when there are none. */
   async sendAgain(signal: AbortSignal): Promise<boolean> {
     const sent = JSON.parse((await readIfThere(this.#sentPath)) ?? '[]') as readonly Sent[]
@@ -96,6 +103,8 @@ export class FileMessages {
       await atOnce(sent, (each) => this.#upload(each, { keepJournal: true, where: each.path, signal }), UPLOADS_AT_ONCE)
     } catch (error) {
       signal.throwIfAborted()
+      // The message that refers to it is on its way, and is not taken back.
+      this.settled()
       const why = error instanceof Fault ? `${error.code}: ${error.message}` : String(error)
       throw componentFault('FILE_NOT_SENT', { where: this.#sentPath, why, retry: true, cause: error })
     }
@@ -184,6 +193,7 @@ export class FileMessages {
       if (signal.aborted) leave()
       await upload.sealed
     } catch (error) {
+      if (error instanceof Fault && error.code === 'TRANSFER_CANCELLED' && changed === null) this.#cancelled.push(id)
       if (changed !== null) throw stillWritten(where, (changed as Fault).message)
       throw error
     } finally {

@@ -56,6 +56,10 @@ export class Outbox implements HubOutlet {
     return this.#client.upload(options)
   }
 
+  transferSettled(id: string): void {
+    this.#client.transferSettled(id)
+  }
+
   /** Streams the hub refuses at present, with its reason. */
   refused(): ReadonlyMap<string, Fault> {
     const found = new Map<string, Fault>()

@@ -60,6 +60,8 @@ export class HubSource implements Source {
   readonly #refused = new Map<string, string>()
   /** Deliveries with messages that are not settled yet. */
   #open: Delivery[] = []
+  /** Contents given up as somebody wished, whose messages are refused and not committed. */
+  #cancelled: string[] = []
   #held: Delivery | null = null
   /** Put aside since the last portion. */
   #brokenRows = 0
@@ -150,6 +152,8 @@ export class HubSource implements Source {
       })),
     )
     for (const { item, fault } of rejects) {
+      // A redrive must not find it given up.
+      if (fault.code === 'TRANSFER_CANCELLED' && item.content?.kind === 'hub') this.#cancelled.push(item.content.id)
       const { lane, position } = placeOf(item.ref)
       const reason = `${fault.code}: ${fault.message}`
       this.#remember(`${lane}:${position}`, reason)
@@ -184,6 +188,7 @@ export class HubSource implements Source {
     if (committed === undefined) return
     this.#given.splice(0, at + 1)
     this.#committed = committed.done
+    for (const id of this.#cancelled.splice(0)) this.#client.transferSettled(id)
     this.#open = this.#open.filter((delivery) => !this.#settle(delivery))
   }
 
