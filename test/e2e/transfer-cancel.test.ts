@@ -140,7 +140,7 @@ t.test('who receives a file before all of it is at the hub is told that it does 
   t.strictSame(wishes('desk'), [], 'the next time it is sent')
 })
 
-t.test('what is given up while the hub is away is freed there when it is back', async (t) => {
+t.test('what is given up while the hub is away is freed there when it is back', async () => {
   const client = await hub.client('offline')
   const path = join(hub.dir, 'offline.bin')
   writeFileSync(path, randomBytes(20 * MIB))
