@@ -20,6 +20,11 @@ t.test('a line says how far it is, how fast and how long', async (t) => {
   const far = { size: 1023.9 * 2 ** 40, doneBytes: 1000.5 * 2 ** 40 }
   const longest = { ...far, bytesPerSecond: 1000.9 * MIB, secondsLeft: 25_000, note: null }
   t.ok(barLine(longest).length < 80)
+  t.equal(
+    barLine({ label: '12/345 ', size: 4, doneBytes: 2, bytesPerSecond: 1, secondsLeft: 2, note: null }),
+    '12/345 [######-------]  50% 2 B of 4 B, 1 B/s, 2s left',
+  )
+  t.ok(barLine({ ...longest, label: '100000/100000 ' }).length < 80)
   t.ok(barLine({ ...longest, note: 'x'.repeat(100) }).length < 80)
 })
 

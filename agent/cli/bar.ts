@@ -3,8 +3,11 @@
 /** A terminal of 80 columns wraps what fills the last one. */
 const COLUMNS_MAX = 79
 const CELLS = 20
+const CELLS_MIN = 5
 
 export type BarState = {
+  /** Before it, such as `2/12 `; ASCII. */
+  readonly label?: string
   readonly size: number
   readonly doneBytes: number
   readonly bytesPerSecond: number
@@ -15,10 +18,11 @@ export type BarState = {
 }
 
 /** `[##########----------]  50% 512.0 MiB of 1.0 GiB, 98.1 MiB/s, 5s left`, at most 79 columns. */
-export function barLine({ size, doneBytes, bytesPerSecond, secondsLeft, note }: BarState): string {
+export function barLine({ label = '', size, doneBytes, bytesPerSecond, secondsLeft, note }: BarState): string {
   const part = size === 0 ? 0 : Math.min(1, doneBytes / size)
-  const full = Math.floor(part * CELLS)
-  const bar = `[${'#'.repeat(full)}${'-'.repeat(CELLS - full)}]`
+  const cells = Math.max(CELLS_MIN, CELLS - label.length)
+  const full = Math.floor(part * cells)
+  const bar = `${label}[${'#'.repeat(full)}${'-'.repeat(cells - full)}]`
   const percent = `${Math.floor(part * 100)}%`.padStart(4)
   const left = secondsLeft === null ? '' : `, ${roughTime(secondsLeft)} left`
   const going = note ?? `${roughBytes(bytesPerSecond)}/s${left}`

@@ -6,10 +6,11 @@ import { command, EXIT_FAILED, EXIT_OK, EXIT_USAGE, f, faultsText } from '#proto
 import { readFlow, startAgent, tryComponents } from '../compose.ts'
 import { openLog } from '../telemetry/mod.ts'
 import { data, identityPath, json } from './common.ts'
-import { receiveFile, sendFile } from './files.ts'
 import { test } from './flow-test.ts'
 import { mappingImport, mappingXslt } from './mapping.ts'
 import { receive, send } from './messages.ts'
+import { receiveFile } from './receive-file.ts'
+import { sendFile } from './send-file.ts'
 import { status } from './status.ts'
 import { cancel, pause, prioritize, resume } from './transfer.ts'
 

@@ -2,6 +2,7 @@
 
 import type { TransferReport } from '#agent/client/mod.ts'
 import { type Fault, unreachable } from '#protocol/base/mod.ts'
+import { roughBytes, roughTime } from './bar.ts'
 
 /** What keeps a transfer from moving; `null`: nothing. `why`: the code of the fault it waits for, `null` where there is none. */
 export function holdOf(state: TransferReport['state'], why: string | null): string | null {
@@ -29,3 +30,13 @@ export function holdOf(state: TransferReport['state'], why: string | null): stri
 /** What the hub says, where it is the hub that says it. */
 export const codeOf = (fault: Fault | null): string | null =>
   fault === null ? null : String(fault.details.hubCode || fault.code)
+
+/** What travelled of so much content, where that is worth saying. */
+export const compressed = (contentBytes: number, wireBytes: number): string =>
+  wireBytes < contentBytes ? `; compressed to ${roughBytes(wireBytes)}` : ''
+
+/** `17 B in 3s (6 B/s)`. */
+export const pace = (size: number, seconds: number): string =>
+  `${roughBytes(size)} in ${roughTime(seconds)} (${roughBytes(size / Math.max(seconds, 0.001))}/s)`
+
+export const rounded = (seconds: number): number => Math.round(seconds * 1000) / 1000

@@ -1,7 +1,7 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { loadAgentConfig, rateOf, transferLimitsOf, windowProblem } from './mod.ts'
+import { loadAgentConfig, lowerRate, rateOf, transferLimitsOf, windowProblem } from './mod.ts'
 
 const MIB = 2 ** 20
 const at = (text: string) => () => new Date(`2026-03-04T${text}:00`)
@@ -16,6 +16,14 @@ t.test('windows of the day, also over midnight', async (t) => {
   t.equal(rateOf({ rate: 7, windows: [] }), 7)
   for (const good of ['00:00-23:59', '8:30-17:00']) t.equal(windowProblem(good), null)
   for (const bad of ['22-06', '24:00-06:00', '22:00', '22:60-06:00', '06:00-06:00']) t.ok(windowProblem(bad), bad)
+})
+
+t.test('of two limits the lower holds', async (t) => {
+  const closed = () => -1
+  const lower = (one: number | (() => number), other: number | (() => number)) => now(lowerRate(one, other))
+  t.strictSame([lower(0, 0), lower(0, 5), lower(5, 0), lower(5, 3), lower(() => 3, 5)], [0, 5, 5, 3, 3])
+  t.strictSame([lower(closed, 0), lower(5, closed)], [-1, -1])
+  t.equal(lowerRate(5, 3), 3, 'what does not change is not asked for again and again')
 })
 
 t.test('agent.yaml says what transfers keep to; without it there is no limit', async (t) => {

@@ -1,3 +1,3 @@
 export { loadAgentConfig, transferLimitsOf } from './load.ts'
 export { type AgentConfig, agentSpec, RATE_MAX } from './spec.ts'
-export { rateOf, windowProblem } from './windows.ts'
+export { lowerRate, rateOf, type Schedule, windowProblem } from './windows.ts'

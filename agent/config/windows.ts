@@ -31,6 +31,20 @@ export function rateOf(schedule: Schedule, now = () => new Date()): number | (()
   }
 }
 
+type Rate = ReturnType<typeof rateOf>
+
+/** What keeps to both. */
+export function lowerRate(one: Rate, other: Rate): Rate {
+  const both = (): number => {
+    const [a, b] = [now(one), now(other)]
+    if (a < 0 || b < 0) return -1
+    return a === 0 || b === 0 ? a + b : Math.min(a, b)
+  }
+  return typeof one === 'number' && typeof other === 'number' ? both() : both
+}
+
+const now = (rate: Rate): number => (typeof rate === 'number' ? rate : rate())
+
 /** Minutes of the day. */
 type Span = { readonly from: number; readonly to: number }
 

@@ -43,6 +43,14 @@ export const agentFault = declareFaults('agent', {
     meaning: 'the queue has so many messages without files that those with files do not get through',
     remedy: 'Take them out with causeway-agent receive, or give files a queue or topic of their own',
   },
+  FILES_NONE: {
+    meaning: 'no file is there to be sent',
+    remedy: 'Check the pattern, or the folder',
+  },
+  FILES_TOO_MANY: {
+    meaning: 'these are more files than one command sends',
+    remedy: 'Let a flow send them (source `directory` with `format: file`), or give a part of them at a time',
+  },
   TRANSFER_NOT_FOUND: {
     meaning: 'nothing of that id or name is sent or received here at present',
     remedy: 'See causeway-agent status --data FOLDER; give the id where several have one name',

@@ -57,7 +57,10 @@ export class ContentFile {
     // Asked before: opening a pipe would wait for whoever writes into it.
     const stat = statSync(path)
     if (stat.isDirectory()) {
-      throw new FileProblem('CONTENT_UNREADABLE', 'it is a folder; a flow with `format: file` sends the files of one')
+      throw new FileProblem(
+        'CONTENT_UNREADABLE',
+        'it is a folder: send file --recursive sends what is in it, and a flow with `format: file` what comes into it',
+      )
     }
     if (!stat.isFile()) throw new FileProblem('CONTENT_UNREADABLE', 'it is not a file')
     this.fd = openSync(path, 'r')

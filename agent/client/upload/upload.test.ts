@@ -398,7 +398,7 @@ t.test('what cannot be sent is said at once', async (t) => {
   await t.rejects(missing.opened, { code: 'CONTENT_UNREADABLE' })
   await t.rejects(new Upload(client, { path: dirname(path) }).sealed, {
     code: 'CONTENT_UNREADABLE',
-    message: /folder; a flow/,
+    message: /folder: send file --recursive/,
   })
   t.throws(() => new Upload(client, { path, name: '../x' }), { code: 'CONTENT_NAME_INVALID' })
   t.throws(() => new Upload(client, { path, id: 'x' }), { code: 'UPLOAD_INVALID' })
