@@ -143,7 +143,7 @@ root:
 })
 
 t.test('the mapping that the README shows', (t) => {
-  const readme = readFileSync(join(import.meta.dirname, '../../../../README.md'), 'utf8')
+  const readme = readFileSync(join(import.meta.dirname, '../../../README.md'), 'utf8')
   const [, yaml = ''] = /```yaml\n(namespaces: \{ g:.*?)```/s.exec(readme) ?? []
   const document = `<register xmlns="urn:example:register">
     <org state="active" code="4452"><name> 榕城  一号店</name><type>1</type><since>2024-02-29</since><capital>12.5</capital><phone/></org>
