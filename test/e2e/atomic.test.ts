@@ -57,7 +57,7 @@ t.test('while one queue is full nothing of the group is stored; all of it as soo
   t.match(publisher.refused, { details: { hubCode: 'QUEUE_FULL' } })
   t.same(depths('debit', 'narrow'), [0, 2])
   const free = client.publisher({ stream: 'free' })
-  await inTime(free.publish(message('other', 'x')), 'another stream of the same connection', 2000)
+  await inTime(free.publish(message('other', 'x')), 'another stream of the same connection')
   const subscription = await client.subscribe({ queue: 'narrow' })
   t.same(await bodiesOf(subscription, 4), numbered(4, 1))
   await inTime(group, 'the group')

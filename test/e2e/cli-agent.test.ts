@@ -112,9 +112,14 @@ t.test('enrolment: once, with the token; then send and receive', async (t) => {
     ['one', ''],
   )
   t.match(rows[0], { topic: 'cli', from: 'cli-agent', headers: { a: 'b' }, position: 0 })
-  const rest = await run('agent', [...receive, '9', '--timeout', '300ms'])
+  const rest = await run('agent', [...receive, '9', '--timeout', '1s'])
   t.equal(rest.code, 1, 'fewer than asked for')
-  t.equal(rest.stdout.trim().split('\n').length, 3, 'those taken before are settled, the others came back')
+  const printed = rest.stdout.split('\n').slice(0, -1).length
+  // On a machine that stands still meanwhile not all come within the second.
+  const late =
+    printed < 3 ? (await run('agent', [...receive, String(3 - printed)])).stdout.split('\n').slice(0, -1) : []
+  t.equal(printed + late.length, 3, 'those taken before are settled, the others came back')
+  await eventually('nothing is left', () => hub.queue('cli').depth === 0)
   const unrouted = await run('agent', ['send', '--data', dir, '--topic', 'nowhere', '--body', 'x'])
   t.match(unrouted, { code: 0, stdout: /no queue wanted 1 of them/ })
   t.match(await run('agent', ['send', '--data', dir, '--topic', 'cli'], ''), { code: 1, stderr: /INPUT_EMPTY/ })
@@ -173,7 +178,10 @@ t.test('tokens: used, mistyped, expired, of a hub that is away', async (t) => {
   const away = hub.authority.invite({ ...short, agent: 'away', expiresInMs: 60_000, addresses: ['tcp://127.0.0.1:1'] })
   const [again, mistyped, cut, late, unreachable] = await Promise.all([
     enroll('second-machine', used),
-    enroll('typo', secret.slice(0, -8) + [...secret.slice(-8)].reverse().join('')),
+    enroll(
+      'typo',
+      secret.replace(/.(?=.{7}$)/, (char) => (char === 'A' ? 'B' : 'A')),
+    ),
     ask('agent', ['enroll', '--data', dirOf('typo-2'), '--token', secret.slice(0, 40)]),
     enroll('late', expired),
     enroll('away', away.token),
@@ -257,7 +265,7 @@ t.test('what nobody could read stays in the queue', async (t) => {
   const count = 3000
   const lines = Array.from({ length: count }, (_, i) => `${i} ${'x'.repeat(200)}`).join('\n')
   t.match(await run('agent', ['send', '--topic', 'cli', ...as], lines), { code: 0 })
-  const receive = ['receive', '--queue', 'cli', '--timeout', '1s', ...as]
+  const receive = ['receive', '--queue', 'cli', '--timeout', '60s', ...as]
   const child = start('agent', receive)
   const complaints = text(child.stderr)
   const ended = once(child, 'close')
@@ -266,8 +274,12 @@ t.test('what nobody could read stays in the queue', async (t) => {
   const [code] = (await ended) as [number]
   t.equal(await complaints, '', 'a reader that goes away is no failure, and no stack is shown')
   t.equal(code, 0)
-  const rest = (await run('agent', receive)).stdout.trim().split('\n')
-  t.ok(rest.length > count / 2, `${rest.length} of ${count} are still there`)
+  await eventually('the rest came back', () => hub.queue('cli').consumers === 0 && hub.queue('cli').inFlight === 0)
+  const { depth } = hub.queue('cli')
+  t.ok(depth > count / 2, `${depth} of ${count} are still there`)
+  const all = await run('agent', ['receive', '--queue', 'cli', '--count', String(depth), ...as])
+  const rest = all.stdout.trim().split('\n')
+  t.equal(rest.length, depth)
   t.equal(JSON.parse(rest.at(-1) ?? '').seq, count)
 })
 
@@ -276,7 +288,7 @@ t.test('bytes that are no text arrive as they were sent', async (t) => {
   const as = ['--data', dirOf('bytes')]
   const gbk = Buffer.from([0xd5, 0xc5, 0xc8, 0xfd])
   t.match(await run('agent', ['send', '--topic', 'cli', ...as], Buffer.concat([gbk, Buffer.from('\n')])), { code: 0 })
-  const { stdout } = await run('agent', ['receive', '--queue', 'cli', '--count', '1', '--timeout', '5s', ...as])
+  const { stdout } = await run('agent', ['receive', '--queue', 'cli', '--count', '1', '--timeout', '60s', ...as])
   const { body, bodyBase64 } = JSON.parse(stdout)
   t.equal(body, undefined)
   t.same(Buffer.from(bodyBase64, 'base64'), gbk)
@@ -291,7 +303,7 @@ t.test(
     t.match(await run('agent', ['send', '--topic', 'cli', '--body', 'precious', ...as]), { code: 0 })
     const full = openSync('/dev/full', 'w')
     t.teardown(() => closeSync(full))
-    const receive = ['receive', '--queue', 'cli', '--count', '1', '--timeout', '5s', ...as]
+    const receive = ['receive', '--queue', 'cli', '--count', '1', '--timeout', '60s', ...as]
     const child = spawn(process.execPath, commandLine('agent', receive), { stdio: ['ignore', full, 'pipe'] })
     const [complaint, [code]] = await Promise.all([
       text(child.stderr as NonNullable<typeof child.stderr>),

@@ -21,7 +21,7 @@ function makeRows(path: string, count: number, columns: string): void {
 
 function rowsOf<T>(path: string, query: string): T[] {
   if (!existsSync(path)) return []
-  using database = new DatabaseSync(path, { readOnly: true, timeout: 10_000 })
+  using database = new DatabaseSync(path, { readOnly: true, timeout: 60_000 })
   const { n } = database.prepare("select count(*) as n from sqlite_master where name = 'rows'").get() as { n: number }
   return n === 0 ? [] : (database.prepare(query).all() as T[])
 }

@@ -30,7 +30,7 @@ function makeRows(path: string, count: number, text = ''): void {
 
 function rowsIn(path: string): { id: number; name: string; level: string }[] {
   if (!existsSync(path)) return []
-  using database = new DatabaseSync(path, { readOnly: true })
+  using database = new DatabaseSync(path, { readOnly: true, timeout: 60_000 })
   const made = database.prepare("select count(*) as n from sqlite_master where name = 'rows'").get() as { n: number }
   if (made.n === 0) return []
   return database.prepare('select id, name, level from rows order by id').all() as ReturnType<typeof rowsIn>

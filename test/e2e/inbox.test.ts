@@ -86,7 +86,7 @@ t.test('by hand: receive --inbox', async (t) => {
   await hub.enroll('by-hand', nothing)
   await known('by-hand')
   await send('to/by-hand', 'hello')
-  const receive = ['receive', '--data', `${hub.dir}/by-hand`, '--inbox', '--count', '1', '--timeout', '10s']
+  const receive = ['receive', '--data', `${hub.dir}/by-hand`, '--inbox', '--count', '1', '--timeout', '60s']
   const { code, stdout, stderr } = await inTime(run('agent', receive), 'the command')
   t.equal(code, 0, stderr)
   t.match(JSON.parse(stdout), { topic: 'to/by-hand', from: 'sender', body: 'hello', seq: 1 })

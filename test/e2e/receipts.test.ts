@@ -158,7 +158,7 @@ t.test('by hand: send --receipts waits for what becomes of the messages', async 
   const send = ['send', '--data', `${hub.dir}/by-hand`, '--topic', 'left']
   const worker = await hub.client('hand-worker')
   const subscription = await worker.subscribe({ queue: 'left' })
-  const sending = run('agent', [...send, '--receipts', '20s', '--json'], 'one\ntwo\n')
+  const sending = run('agent', [...send, '--receipts', '80s', '--json'], 'one\ntwo\n')
   t.same(await bodiesOf(subscription, 2), ['one', 'two'])
   const sent = await sending
   t.equal(sent.code, 0, sent.stderr)
@@ -166,7 +166,7 @@ t.test('by hand: send --receipts waits for what becomes of the messages', async 
     ...{ sent: 2, unrouted: 0, unknown: 0 },
     receipts: [{ from: 1, to: 2, state: 'processed', queue: 'left', by: 'hand-worker' }],
   })
-  const refusing = run('agent', [...send, '--receipts', '20s', '--body', 'x', '--priority', 'urgent'])
+  const refusing = run('agent', [...send, '--receipts', '80s', '--body', 'x', '--priority', 'urgent'])
   const delivery = await nextOf(subscription)
   t.equal(delivery.priority, 'urgent')
   delivery.reject('no thanks')

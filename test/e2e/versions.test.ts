@@ -1,19 +1,14 @@
 // Later versions of a file end to end: what of them travels on the hub's sockets, to the hub and from it. The content is the same
 // in every run, so are its cuts.
 
-import { createCipheriv } from 'node:crypto'
 import { mkdirSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { localHub, refer } from './support.ts'
+import { localHub, noise, refer } from './support.ts'
 
 const MIB = 2 ** 20
 const SIZE = 48 * MIB
 const hub = await localHub(t)
-
-/** Bytes that look random, the same for the same name. */
-const noise = (name: string, bytes: number): Buffer =>
-  createCipheriv('aes-128-ctr', Buffer.alloc(16, name), Buffer.alloc(16)).update(Buffer.alloc(bytes))
 
 /** 1 % of it: places of 105 kB as they would be 100 in 1 GB. */
 function replaced(before: Buffer): Buffer {
@@ -89,6 +84,8 @@ t.test('of a sparse file one chunk of zeros travels, however it is cut, and it s
     t.ok(bytesIn - before.bytesIn < MIB, `${bytesIn - before.bytesIn} bytes sent`)
     t.ok(bytesOut - before.bytesOut < MIB, `${bytesOut - before.bytesOut} bytes received`)
     t.ok(readFileSync(done.path).equals(readFileSync(path)))
-    t.ok(statSync(done.path).blocks * 512 < MIB, `${statSync(done.path).blocks} blocks`)
+    // Unless this file system knows no sparse files.
+    const taken = Math.min(statSync(path).blocks * 512, 256 * MIB)
+    t.ok(statSync(done.path).blocks * 512 < taken + MIB, `${statSync(done.path).blocks} blocks`)
   }
 })

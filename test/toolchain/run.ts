@@ -14,8 +14,8 @@ const tap = join(root, 'node_modules/tap/dist/esm/run.mjs')
 /** A run that could not start has failed. */
 const NOTHING: Totals = { passed: 0, failed: 1, skipped: 0 }
 
-/** Longer than tap gives one file (.taprc: 120 s), so that tap ends a slow test itself and says which it was. */
-const SILENCE_MS_MAX = 300_000
+/** Longer than tap gives one file (.taprc: 600 s), so that tap ends a slow test itself and says which it was. */
+const SILENCE_MS_MAX = 900_000
 
 /** Test files, in a stable order; those below `test/soak` or named `*.soak.test.ts` belong to `make soak`. */
 function testFiles(parts: readonly string[]): string[] {
