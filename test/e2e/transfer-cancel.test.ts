@@ -32,7 +32,7 @@ t.test(
   async (t) => {
     await hub.enroll('planner')
     const from = flows.toHub('planner', { own: true })
-    limit('planner', '1MiB')
+    limit('planner', '256KiB')
     drop(from, new Map([['map.tif', randomBytes(20 * MIB)]]))
     const agent = agents.start('planner')
     const now = () => agents.statusOf('planner')?.transfers?.[0]
@@ -60,7 +60,7 @@ t.test(
 t.test('what was to be given up when the agent died is given up when it is there again', async (t) => {
   await hub.enroll('mortal')
   const from = flows.toHub('mortal', { own: true })
-  limit('mortal', '1MiB')
+  limit('mortal', '256KiB')
   drop(from, new Map([['dead.tif', randomBytes(20 * MIB)]]))
   const agent = agents.start('mortal')
   const now = () => agents.statusOf('mortal')?.transfers?.[0]
@@ -81,7 +81,7 @@ t.test('a file that a flow receives is refused, its message set aside; sent back
   await hub.enroll('office')
   const sender = await hub.client('sender')
   const to = flows.fromHub('office')
-  limit('office', '1MiB')
+  limit('office', '256KiB')
   const path = join(hub.dir, 'scan.tif')
   const bytes = randomBytes(20 * MIB)
   writeFileSync(path, bytes)
@@ -121,7 +121,18 @@ t.test('who receives a file before all of it is at the hub is told that it does 
   const path = join(hub.dir, 'early.bin')
   writeFileSync(path, randomBytes(20 * MIB))
   const data = agents.dataOf('desk')
-  const send = start('agent', ['send', 'file', path, '--data', data, '--topic', 'files/e', '--rate', '1MiB', '--early'])
+  const send = start('agent', [
+    'send',
+    'file',
+    path,
+    '--data',
+    data,
+    '--topic',
+    'files/e',
+    '--rate',
+    '256KiB',
+    '--early',
+  ])
   t.teardown(() => void send.kill('SIGKILL'))
   const [sendSaid, sendEnded] = [text(send.stderr), once(send, 'close')]
   const to = join(hub.dir, 'early-in')
@@ -144,7 +155,7 @@ t.test('what is given up while the hub is away is freed there when it is back', 
   const client = await hub.client('offline')
   const path = join(hub.dir, 'offline.bin')
   writeFileSync(path, randomBytes(20 * MIB))
-  const upload = client.upload({ path, bytesPerSecondMax: MIB })
+  const upload = client.upload({ path, bytesPerSecondMax: MIB / 4 })
   await eventually('a part of it is at the hub', () => upload.progress.storedBytes > 0)
   await hub.stop()
   await eventually('the line is down', () => !client.connected)
