@@ -8,7 +8,7 @@
 BIN := $(CURDIR)/node_modules/.bin
 # A recipe's programs look here first; npm itself must not, because it replaces this folder.
 RUN := PATH="$(BIN):$$PATH"
-# npm writes the first as its last act; tap's plugins are built once per install and configuration.
+# npm writes the first as its last act; tap's plugins are built once per install and configuration. Two makes take turns.
 INSTALLED := node_modules/.package-lock.json
 TAP_BUILT := node_modules/.tap-built
 
@@ -50,11 +50,7 @@ clean: ## Remove what the other targets left behind, except node_modules
 	rm -rf .demo .tap bench/.work
 
 $(INSTALLED): package-lock.json
-	@command -v npm >/dev/null || { echo 'make: npm is missing: install Node 20 or later, which brings it' >&2; exit 1; }
-	npm ci --loglevel=error
-	@test -x node_modules/.bin/node || sh test/toolchain/system-node
-	@touch $@
+	@sh test/toolchain/install packages
 
 $(TAP_BUILT): $(INSTALLED) .taprc
-	@$(RUN) tap build
-	@touch $@
+	@sh test/toolchain/install tap
