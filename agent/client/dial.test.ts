@@ -30,7 +30,7 @@ const dialled = (port: number) =>
     address: { kind: 'tcp', host: '127.0.0.1', port },
     caPem: null,
     hubName: 'hub',
-    timeoutMs: 5000,
+    timeoutMs: 60_000,
   })
 
 t.test('what the peer sends comes in order and whole, then the end', async (t) => {

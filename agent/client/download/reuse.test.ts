@@ -47,7 +47,7 @@ t.test('files without an index are compared place by place; what is not there is
   const before = randomBytes(40 * CHUNK)
   writeFileSync(join(folder, 'before'), before)
   const bytes = Buffer.concat([before, randomBytes(CHUNK)])
-  bytes.fill(1, 3 * CHUNK, 3 * CHUNK + 1)
+  bytes[3 * CHUNK] = (bytes[3 * CHUNK] as number) ^ 1
   const made = TestContent.of(bytes)
   const reuse = [join(folder, 'missing'), folder, join(folder, 'before')]
   const { path, sentBytes } = await fetch(made, folder, { reuse })

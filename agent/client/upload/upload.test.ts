@@ -27,6 +27,9 @@ import { pairOf, TestClient, type TestHub } from './testing.ts'
 const seed = testSeed()
 t.comment(`SEED=${seed}`)
 const random = new Random(seed)
+/** For what hangs on where content is cut: how long its chunks are, and how many. */
+const steady = new Random(1)
+t.setTimeout(280_000)
 const KIB = 1024
 const MIB = 1024 * KIB
 const CHUNK = 64 * KIB
@@ -69,6 +72,10 @@ for (const size of [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 3 * MIB + 17]) {
 
 const content = (hub: TestHub, upload: Upload): string => sha256(hub.sealed.get(upload.id)?.bytes ?? Buffer.from('?'))
 
+async function until(what: () => boolean): Promise<void> {
+  while (!what()) await sleep(2)
+}
+
 /** Resolves when the hub begins to store its `count`th chunk from now on; it is stored after what `then` does. */
 function storing(hub: TestHub, count: number, then: () => unknown = () => undefined): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>()
@@ -80,6 +87,8 @@ function storing(hub: TestHub, count: number, then: () => unknown = () => undefi
   }
   return promise
 }
+
+const bytesOf = ({ chunks }: TestHub): number => [...chunks.values()].reduce((sum, { length }) => sum + length, 0)
 
 t.test('nothing that is stored is sent or hashed again after a break', async (t) => {
   const { hub, client } = await pairOf(t)
@@ -108,10 +117,10 @@ t.test('nothing that is stored is sent or hashed again after a break', async (t)
 
 t.test('what a hub has lost is read and sent again, not hashed again', async (t) => {
   const { hub, client } = await pairOf(t)
-  const bytes = random.bytes(4 * MIB)
+  const bytes = steady.bytes(4 * MIB)
   hub.windowBytes = MIB
   const upload = new Upload(client, { path: fileOf(t, bytes) })
-  await storing(hub, 40)
+  await storing(hub, 30)
   hub.cut()
   hub.chunks.clear()
   while (client.connection !== null) await sleep(1)
@@ -125,12 +134,14 @@ t.test('what a hub has lost is read and sent again, not hashed again', async (t)
 
 t.test('a journal carries it over to the next process', async (t) => {
   const { hub, client } = await pairOf(t)
-  const bytes = random.bytes(5 * MIB)
+  const bytes = steady.bytes(5 * MIB)
   const path = fileOf(t, bytes)
   const journalDir = join(dirname(path), 'journal')
   hub.windowBytes = MIB
   const first = new Upload(client, { path, journalDir })
   await storing(hub, 30)
+  const storedBytes = bytesOf(hub)
+  t.ok(storedBytes > MIB)
   client.close(clientFault('CLIENT_CLOSED'))
   await t.rejects(first.sealed, { code: 'CLIENT_CLOSED' })
   t.equal(readdirSync(journalDir).length, 1)
@@ -142,10 +153,19 @@ t.test('a journal carries it over to the next process', async (t) => {
   t.equal(content(hub, second), sha256(bytes))
   t.equal(first.progress.hashedBytes + second.progress.hashedBytes, 5 * MIB, 'each chunk is hashed once')
   t.equal(second.progress.hashedAgainBytes, 0)
-  t.ok(second.progress.reusedBytes >= 29 * CHUNK)
+  t.ok(second.progress.reusedBytes >= storedBytes)
   t.equal(hub.uselessBytes, 0)
   t.strictSame(readdirSync(journalDir), [], 'it is not needed any more')
 })
+
+/** Lengths of the chunks in the journal of that file: records of 40 bytes behind a header that holds the path. */
+function journalled(journal: string, path: string): number[] {
+  const bytes = readFileSync(journal)
+  const lengths: number[] = []
+  for (let at = 60 + Buffer.byteLength(path); at + 40 <= bytes.length; at += 40)
+    lengths.push(bytes.readUInt32LE(at + 4))
+  return lengths
+}
 
 t.test('a process that is killed goes on where its journal ends', async (t) => {
   const { hub, client } = await pairOf(t)
@@ -154,7 +174,9 @@ t.test('a process that is killed goes on where its journal ends', async (t) => {
   const journalDir = join(dirname(path), 'journal')
   hub.windowBytes = MIB
   const program = join(import.meta.dirname, 'until-killed.testing.ts')
-  const killing = storing(hub, 50, () => sleep(100))
+  const lengths = () => journalled(join(journalDir, readdirSync(journalDir)[0] as string), path)
+  // What was sent is noted a moment later.
+  const killing = storing(hub, 50, () => until(() => lengths().length >= 50))
   const child = spawn(process.execPath, [program, String(hub.port), path, journalDir], {
     stdio: ['ignore', 'pipe', 'inherit'],
   })
@@ -162,13 +184,13 @@ t.test('a process that is killed goes on where its journal ends', async (t) => {
   await killing
   child.kill('SIGKILL')
   await once(child, 'exit')
-  const journalled = (readFileSync(join(journalDir, readdirSync(journalDir)[0] as string)).length - 100) / 40
-  t.ok(journalled > 49, `${Math.floor(journalled)} chunks are in the journal`)
+  const knownBytes = lengths().reduce((sum, length) => sum + length, 0)
+  t.ok(knownBytes > 2 * MIB, `${knownBytes} bytes are in the journal`)
   const upload = new Upload(client, { path, journalDir })
   await upload.sealed
   t.equal(upload.id, said.toString().trim())
   t.equal(content(hub, upload), sha256(bytes))
-  t.ok(upload.progress.hashedBytes <= 8 * MIB - 49 * CHUNK)
+  t.equal(upload.progress.hashedBytes, 8 * MIB - knownBytes)
   t.equal(upload.progress.hashedAgainBytes, 0)
   t.equal(hub.uselessBytes, 0)
 })
@@ -210,10 +232,11 @@ t.test('a file that changes is given up and sent as it is then', async (t) => {
 })
 
 t.test('a file that does not stop changing is given up', async (t) => {
-  const { client } = await pairOf(t)
-  const path = fileOf(t, random.bytes(2 * MIB))
-  const writing = setInterval(() => appendFileSync(path, 'x'), 1)
-  t.teardown(() => clearInterval(writing))
+  const { hub, client } = await pairOf(t)
+  // More than memory holds: each time some is read after the change.
+  const path = fileOf(t, randomBytes(MEMORY_BYTES_MAX + 8 * MIB))
+  hub.windowBytes = 256 * KIB
+  hub.beforeStore = () => appendFileSync(path, 'x')
   let restarts = 0
   const upload = new Upload(client, { path, onRestart: () => restarts++ })
   await t.rejects(upload.sealed, { code: 'CONTENT_CHANGED', where: path })
@@ -223,14 +246,14 @@ t.test('a file that does not stop changing is given up', async (t) => {
 
 t.test('what the hub has is not sent', async (t) => {
   const { hub, client } = await pairOf(t)
-  const bytes = random.bytes(3 * MIB)
+  const bytes = steady.bytes(3 * MIB)
   await new Upload(client, { path: fileOf(t, bytes) }).sealed
   hub.receivedBytes = 0
   const again = new Upload(client, { path: fileOf(t, bytes, 'other') })
   await again.sealed
   t.equal(hub.receivedBytes, 0)
   t.match(again.progress, { sentBytes: 0, storedBytes: 3 * MIB, reusedBytes: 3 * MIB })
-  const moved = Buffer.concat([random.bytes(1000), bytes])
+  const moved = Buffer.concat([steady.bytes(1000), bytes])
   await new Upload(client, { path: fileOf(t, bytes), cut: 'content' }).sealed
   hub.receivedBytes = 0
   const third = new Upload(client, { path: fileOf(t, moved), cut: 'content' })
@@ -268,13 +291,14 @@ t.test('it waits for a connection, and tells where it is', async (t) => {
   const bytes = random.bytes(MIB)
   const upload = new Upload(client, { path: fileOf(t, bytes), onProgress: (progress) => said.push(progress) })
   await sleep(600)
-  t.equal(upload.progress.state, 'waiting')
-  t.equal(upload.progress.hashedBytes, MIB, 'as much as memory holds is hashed meanwhile')
+  // As much as memory holds is hashed meanwhile.
+  await until(() => upload.progress.state === 'waiting' && upload.progress.hashedBytes === MIB)
   await client.connect(hub)
   await upload.sealed
   t.equal(said.at(-1)?.state, 'sealed')
   const passedMs = performance.now() - startMs
-  t.ok(said.length <= passedMs / 250 + 1, `${said.length} reports in ${passedMs} ms`)
+  // A timer may come a little early.
+  t.ok(said.length <= passedMs / 245 + 1, `${said.length} reports in ${passedMs} ms`)
 })
 
 t.test('no more than the rate is sent, in small pieces', async (t) => {
@@ -307,12 +331,12 @@ t.test('paused, it reads and sends nothing', async (t) => {
   hub.windowBytes = 256 * KIB
   const upload = new Upload(client, { path: fileOf(t, bytes) })
   await storing(hub, 10, () => upload.pause())
-  await sleep(100)
+  // What was on its way arrives, and no memory is held meanwhile.
+  await until(() => hub.receivedBytes === upload.progress.wireBytes && ChunkMemory.shared().takenBytes === 0)
   const { receivedBytes } = hub
   await sleep(100)
   t.equal(hub.receivedBytes, receivedBytes)
   t.equal(upload.progress.state, 'paused')
-  t.equal(ChunkMemory.shared().takenBytes, 0, 'no memory is held meanwhile')
   upload.resume()
   await upload.sealed
   t.equal(content(hub, upload), sha256(bytes))
@@ -331,7 +355,8 @@ t.test('given up, it is forgotten here and there', async (t) => {
   while (hub.cancelled.length === 0) await sleep(1)
   t.strictSame(hub.cancelled, [upload.id])
   t.strictSame(readdirSync(journalDir), [])
-  t.equal(ChunkMemory.shared().takenBytes, 0)
+  // What is at the thread comes back.
+  await until(() => ChunkMemory.shared().takenBytes === 0)
 
   const controller = new AbortController()
   const aborted = new Upload(client, { path, signal: controller.signal })
