@@ -187,6 +187,10 @@ export const componentFault = declareFaults('components', {
     meaning: 'the row has the wrong number of columns',
     remedy: 'Correct the row; a value with a delimiter needs quotes',
   },
+  CSV_LINE_END: {
+    meaning: 'the line does not end as lines of a CSV file do',
+    remedy: 'Save the file with line ends of Windows or Unix (CRLF or LF); quote values that have a carriage return',
+  },
   CSV_QUOTES: {
     meaning: 'the quotes of the row are broken',
     remedy: 'Quote the whole value and double the quotes inside it, or set `quote: ""` if the files use none',
@@ -204,8 +208,8 @@ export const componentFault = declareFaults('components', {
     meaning: 'the line is longer than a row may be',
     remedy: 'Send large content as a transfer, not in a row',
   },
-  JSON_INVALID: { meaning: 'the line is not valid JSON', remedy: 'Write one JSON object per line' },
-  JSON_NOT_OBJECT: { meaning: 'the line is JSON, but not an object', remedy: 'Write one JSON object per line' },
+  JSON_INVALID: { meaning: 'the record is not valid JSON', remedy: 'Write one JSON object per line' },
+  JSON_NOT_OBJECT: { meaning: 'the record is JSON, but not an object', remedy: 'Write one JSON object per line' },
 
   DOCUMENT_MISSING: {
     meaning: 'there is no document',

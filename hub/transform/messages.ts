@@ -3,7 +3,7 @@
 // puts another document in the place of stays where it is, and is referred to again.
 
 import { posix } from 'node:path'
-import { formatJsonRecord, parseJsonRecord } from '#agent/components/formats/mod.ts'
+import { formatJsonRecord, parseJsonBody } from '#agent/components/formats/mod.ts'
 import { componentFault, type HubContent, type Item, type Row } from '#agent/components/mod.ts'
 import type { Fault } from '#protocol/base/mod.ts'
 import {
@@ -63,7 +63,7 @@ export function itemOf({ envelope, body }: MessageView, ref: number, contentOf?:
   const content = headers[HEADER_CONTENT]
   const name = headers[HEADER_FILE]
   if (isJson(type) && content === undefined && name === undefined) {
-    const record = parseJsonRecord(body.toString('utf8'))
+    const record = parseJsonBody(body)
     return record.ok
       ? { row: record.row, ref }
       : componentFault(record.code, { why: record.why, where: `topic ${topic}` })

@@ -3,7 +3,8 @@
 import { TextDecoder } from 'node:util'
 import type { Value } from '../contract.ts'
 import { componentFault } from '../faults.ts'
-import { formatJsonRecord, parseJson } from '../formats/mod.ts'
+import { formatJsonRecord, jsonEndsAt, parseJson, repeatedName, whyNotJson } from '../formats/mod.ts'
+import { placeIn } from '../xml/mod.ts'
 
 export type JsonReading = {
   /** That of the content type, if it has one. */
@@ -20,17 +21,18 @@ export function readJson(bytes: Buffer, { charset = null, rounded }: JsonReading
   } catch {
     throw componentFault('DOCUMENT_NOT_JSON', { why: `these are no characters of ${charset ?? 'UTF-8'}` })
   }
+  let value: unknown
   try {
-    return rounded ? (JSON.parse(text) as unknown) : parseJson(text)
-  } catch (error) {
-    const { message } = error as Error
-    const [, position, line, column] = /at position (\d+)(?: \(line (\d+) column (\d+)\))?/.exec(message) ?? []
-    throw componentFault('DOCUMENT_NOT_JSON', {
-      why: message,
-      ...(position === undefined ? {} : { position: Number(position) }),
-      ...(line === undefined ? {} : { line: Number(line), column: Number(column) }),
-    })
+    value = rounded ? JSON.parse(text) : parseJson(text)
+  } catch {
+    const position = jsonEndsAt(text)
+    const { line, column } = placeIn(text, position)
+    const where = `line ${line}, column ${column}`
+    throw componentFault('DOCUMENT_NOT_JSON', { where, why: whyNotJson(text, position), position, line, column })
   }
+  const repeated = repeatedName(text, value)
+  if (repeated === null) return value
+  throw componentFault('DOCUMENT_NOT_JSON', { why: `the name ${JSON.stringify(repeated)} stands twice in one object` })
 }
 
 /** Integers keep every digit, bytes become base64. */

@@ -26,6 +26,9 @@ t.test('records by RFC 4180', async (t) => {
   t.match(readAll('"a"b,c'), /column 1: text follows/)
   t.same(readAll("'a;b';c", { delimiter: ';', quote: "'" }), [['a;b', 'c']])
   t.same(readAll('5"屏,x', { delimiter: ',', quote: '' }), [['5"屏', 'x']], 'no quotes at all')
+  t.match(readAll('a,b\r1,2\r3,4\r'), /carriage return stands alone/, 'a whole file would be its header')
+  t.match(readAll('a,"b",c\rd'), /carriage return stands alone/)
+  t.match(readAll('a\r\r\n'), /carriage return stands alone/)
   t.equal(parseCsvRecord([','.repeat(3_000)], 0, COMMA).kind, 'broken', 'columns are bounded')
 })
 

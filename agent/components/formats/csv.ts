@@ -14,7 +14,7 @@ export type CsvOptions = {
   readonly quote: string
 }
 
-export type CsvProblem = 'CSV_QUOTES' | 'TEXT_UNDECODABLE' | 'CSV_COLUMNS'
+export type CsvProblem = 'CSV_QUOTES' | 'TEXT_UNDECODABLE' | 'CSV_COLUMNS' | 'CSV_LINE_END'
 
 /** One record: its fields and how many lines it took; or that it goes on past the last line; or what is wrong with it. */
 export type CsvRecord =
@@ -28,8 +28,9 @@ export function parseCsvRecord(lines: readonly (string | null)[], at: number, op
   if (line === null || line === undefined)
     return { kind: 'broken', code: 'TEXT_UNDECODABLE', why: 'bytes outside the encoding' }
   if (options.quote === '' || !line.includes(options.quote)) {
-    const end = line.endsWith('\r') ? line.slice(0, -1) : line
-    const fields = end.split(options.delimiter)
+    const cr = line.indexOf('\r')
+    if (cr >= 0 && cr < line.length - 1) return loneReturn()
+    const fields = (cr < 0 ? line : line.slice(0, -1)).split(options.delimiter)
     return fields.length > FIELDS_MAX ? tooMany() : { kind: 'fields', fields, lines: 1 }
   }
   return parseQuoted(lines, at, options)
@@ -46,6 +47,7 @@ function parseQuoted(lines: readonly (string | null)[], first: number, { delimit
       const end = comma < 0 ? withoutReturn(line) : comma
       const field = line.slice(from, Math.max(from, end))
       if (field.includes(quote)) return broken(fields.length, 'a quote stands inside an unquoted value')
+      if (field.includes('\r')) return loneReturn()
       fields.push(field)
       if (comma < 0) return { kind: 'fields', fields, lines: at - first + 1 }
       from = comma + 1
@@ -87,6 +89,11 @@ function withoutReturn(line: string): number {
 
 function broken(field: number, why: string): CsvRecord {
   return { kind: 'broken', code: 'CSV_QUOTES', why: `column ${field + 1}: ${why}` }
+}
+
+/** Some programs end lines with it: a whole file would be one line then. */
+function loneReturn(): CsvRecord {
+  return { kind: 'broken', code: 'CSV_LINE_END', why: 'a carriage return stands alone, outside of quotes' }
 }
 
 function tooMany(): CsvRecord {

@@ -1,20 +1,29 @@
 // JSON Lines: one object per line. Integers beyond 2^53 keep every digit (as bigint), both ways; other numbers that a double cannot
 // tell from their neighbours become texts when they are read.
 
+import { isUtf8 } from 'node:buffer'
 import type { Row, Value } from '../contract.ts'
 import { JSON_DEPTH_MAX } from '../limits.ts'
+import { jsonEndsAt, repeatedName, whyNotJson } from './json-text.ts'
 
 export type JsonRecord =
   | { readonly ok: true; readonly row: Row }
-  | { readonly ok: false; readonly code: 'JSON_INVALID' | 'JSON_NOT_OBJECT'; readonly why: string }
+  /** `at`: the character, from 0, where it goes wrong, when there is one. */
+  | {
+      readonly ok: false
+      readonly code: 'JSON_INVALID' | 'JSON_NOT_OBJECT'
+      readonly why: string
+      readonly at?: number
+    }
 
 export function parseJsonRecord(line: string): JsonRecord {
   let value: unknown
   try {
     // Only what has many digits, or a large exponent, can lose something: only then is the slower, exact way taken.
     value = /\d[\d.]{15}|\d[eE][+-]?\d{3}/.test(line) ? JSON.parse(line, exactNumbers as never) : JSON.parse(line)
-  } catch (error) {
-    return { ok: false, code: 'JSON_INVALID', why: (error as Error).message }
+  } catch {
+    const at = jsonEndsAt(line)
+    return { ok: false, code: 'JSON_INVALID', why: whyNotJson(line, at), at }
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     return {
@@ -30,7 +39,17 @@ export function parseJsonRecord(line: string): JsonRecord {
   if (isDeep(value, JSON_DEPTH_MAX)) {
     return { ok: false, code: 'JSON_INVALID', why: `it has more than ${JSON_DEPTH_MAX} levels` }
   }
+  const repeated = repeatedName(line, value)
+  if (repeated !== null) {
+    return { ok: false, code: 'JSON_INVALID', why: `the name ${JSON.stringify(repeated)} stands twice in one object` }
+  }
   return { ok: true, row: value as Row }
+}
+
+/** Of bytes, which must be UTF-8: no character is replaced in silence. */
+export function parseJsonBody(body: Buffer): JsonRecord {
+  if (!isUtf8(body)) return { ok: false, code: 'JSON_INVALID', why: 'it has bytes that are no UTF-8' }
+  return parseJsonRecord(body.toString('utf8'))
 }
 
 /** As `JSON.parse`, but integers beyond 2^53 are bigint. */

@@ -13,7 +13,8 @@ export {
   LINE_ENCODINGS,
   textDecoder,
 } from './encoding.ts'
+export { jsonEndsAt, repeatedName, whyNotJson } from './json-text.ts'
 export type { JsonRecord } from './jsonl.ts'
-export { formatJsonRecord, isExact, parseJson, parseJsonRecord } from './jsonl.ts'
+export { formatJsonRecord, isExact, parseJson, parseJsonBody, parseJsonRecord } from './jsonl.ts'
 export type { BrokenRecord, ReadableFile, RecordFormat, Records } from './records.ts'
 export { RecordReader } from './records.ts'

@@ -137,7 +137,9 @@ t.test('blocks, long lines and records across block ends', async (t) => {
 t.test('headers', async (t) => {
   const code = async (content: string, format: Partial<RecordFormat> = {}) =>
     (await faultOf(() => readAll(t, content, format)))?.describe() ?? 'no fault'
-  t.match(await code('a,a\n1,2\n'), /FILE_HEADER at x.csv:.*appears twice/)
+  t.match(await code('a,a\n1,2\n'), /FILE_HEADER at x.csv:1: .*appears twice/)
+  t.match(await code('\n\na,"b\nc",a\n1,2,3\n'), /FILE_HEADER at x.csv:3: /, 'the line where it begins')
+  t.match(await code('a,b\r1,2\r'), /FILE_HEADER at x.csv:1: .*carriage return/, 'rows would vanish')
   t.match(await code('a,\n1,2\n'), /column 2 has no usable name/)
   t.match(await code('"a\n1,2\n'), /FILE_HEADER/)
   t.match(await code('cod,name\n', { columns: ['code'] }), /no column "code".*did it mean "cod"/)

@@ -37,6 +37,7 @@ export type RecordFormat = {
 export type RecordCode =
   | 'CSV_QUOTES'
   | 'CSV_COLUMNS'
+  | 'CSV_LINE_END'
   | 'TEXT_UNDECODABLE'
   | 'TEXT_NUL'
   | 'LINE_TOO_LONG'
@@ -166,18 +167,16 @@ export class RecordReader {
   }
 
   async #readHeader(): Promise<void> {
-    const unusable = (why: string, todo?: string): Error =>
-      componentFault('FILE_HEADER', {
-        where: `${this.where}:${this.#line}`,
-        why,
-        ...(todo === undefined ? {} : { todo }),
-      })
+    let line = this.#line
+    const unusable = (why: string): Error =>
+      componentFault('FILE_HEADER', { where: `${this.where}:${line}`, why, line })
     this.#names = null
     const head: Records = { rows: [], lines: [], starts: [], ends: [], broken: [] }
     while (head.rows.length === 0 && head.broken.length === 0 && !this.ended) {
       if (this.#at >= this.#lines.length || !this.#take(head)) await this.#load(head.broken)
     }
     const broken = head.broken[0]
+    line = broken?.line ?? head.lines[0] ?? line
     if (broken !== undefined) throw unusable(broken.why)
     // An empty file has no header and no rows: nothing is wrong with it.
     if (head.rows.length === 0) return
@@ -333,7 +332,10 @@ export class RecordReader {
     }
     const record = parseJsonRecord(text)
     if (record.ok) this.#keep(records, record.row, 1)
-    else this.#setAside(records, { lines: 1, code: record.code, why: record.why })
+    else {
+      const place = record.at === undefined ? '' : ` (character ${record.at + 1})`
+      this.#setAside(records, { lines: 1, code: record.code, why: record.why + place })
+    }
     return true
   }
 

@@ -64,7 +64,7 @@ t.test('what is not JSON is refused with its place; one broken record can be alo
     [1, 2],
   )
   t.match(rejects, [
-    { item: { row: { text: '{"a":01}' } }, fault: { code: 'JSON_INVALID', where: 'list.txt:2:1' } },
+    { item: { row: { text: '{"a":01}' } }, fault: { code: 'JSON_INVALID', where: 'list.txt:2:6' } },
     { item: { row: { text: '"x"' } }, fault: { code: 'JSON_NOT_OBJECT' } },
   ])
   t.match(await json('\xff[]'), { code: 'JSON_INVALID' })

@@ -6,7 +6,7 @@
 
 import type { Row } from '../../contract.ts'
 import { componentFault } from '../../faults.ts'
-import { formatJsonRecord, parseJsonRecord } from '../../formats/mod.ts'
+import { formatJsonRecord, jsonEndsAt, parseJsonRecord, whyNotJson } from '../../formats/mod.ts'
 import { convertFault } from './faults.ts'
 import { textOf } from './lines.ts'
 import { type DocumentReader, type DocumentWriter, inBatches, type ReadRecord } from './records.ts'
@@ -118,9 +118,10 @@ class JsonRecords {
     const text = this.#text.slice(from, this.#at)
     const record = parseJsonRecord(text)
     if (record.ok) return { row: record.row }
-    const { line, column, position } = this.#place(from)
+    const { line, column, position } = this.#place(from + (record.at ?? 0))
     const where = `${this.#name}:${line}:${column}`
-    return { fault: componentFault(record.code, { where, why: record.why, line, column, position }), text }
+    const details = { where, why: record.why, todo: TODO, line, column, position }
+    return { fault: componentFault(record.code, details), text }
   }
 
   #skip(): void {
@@ -130,10 +131,12 @@ class JsonRecords {
   }
 
   #parsed(from: number): unknown {
+    const text = this.#text.slice(from, this.#at)
     try {
-      return JSON.parse(this.#text.slice(from, this.#at))
-    } catch (error) {
-      throw this.#invalid((error as Error).message, from)
+      return JSON.parse(text)
+    } catch {
+      const at = jsonEndsAt(text)
+      throw this.#invalid(whyNotJson(text, at), from + at)
     }
   }
 
@@ -192,7 +195,7 @@ class JsonRecords {
     return componentFault('JSON_INVALID', {
       where: `${this.#name}:${line}:${column}`,
       why,
-      todo: 'Have the document corrected at the place named',
+      todo: TODO,
       line,
       column,
       position,
@@ -209,6 +212,8 @@ class JsonRecords {
     return { line, column: at - start + 1, position: at }
   }
 }
+
+const TODO = 'Have the document corrected at the place named'
 
 const SCALAR = /[^\s,[\]{}":]*/y
 

@@ -119,7 +119,7 @@ t.test('XML: whatever the tree, the parts have the same content', async (t) => {
 })
 
 t.test('JSON by pointer: the elements as they are written', async (t) => {
-  const text = `\ufeff{"a":[1],"a": {"b/c":[ {"n":12345678901234567890.10, "s":"]}\\\\\\""} , [ ] ,"x,y" , 1e400 ,null,"\\ud800"] , "d":2}}`
+  const text = `\ufeff{"c":[1],"a": {"b/c":[ {"n":12345678901234567890.10, "s":"]}\\\\\\""} , [ ] ,"x,y" , 1e400 ,null,"\\ud800"] , "d":2}}`
   const by = (pointer: string) => ({ by: { json: { pointer } } })
   const { texts, rows } = await split(by('/a/b~1c'), fileOf(text, 'x'))
   t.same(texts, ['{"n":12345678901234567890.10, "s":"]}\\\\\\""}', '[ ]', '"x,y"', '1e400', 'null', '"\\ud800"'])
@@ -133,6 +133,8 @@ t.test('JSON by pointer: the elements as they are written', async (t) => {
       pointer,
     )
   }
+  const twice = await split(by('/d'), fileOf('{"d":[1],\n "d":[2]}'))
+  t.match(twice.fault, { code: 'SPLIT_JSON_INVALID', details: { line: 2, column: 2 } }, 'neither of the two is dropped')
   const broken = (await split(by(''), fileOf('[1,\n 2,,]'))).fault
   t.match(broken, { code: 'SPLIT_JSON_INVALID', details: { line: 2, column: 4 } })
   for (const [text, column] of [

@@ -1,5 +1,6 @@
 // The elements of an array in a JSON text as they are written there, so that numbers keep their digits.
 
+import { jsonEndsAt, whyNotJson } from '../../formats/mod.ts'
 import { placeIn } from '../../xml/mod.ts'
 import { splitFault } from './faults.ts'
 
@@ -18,8 +19,8 @@ export function elementsOf(text: string, pointer: string): Span[] {
   try {
     // What follows relies on it being well-formed. Nothing is kept of the values.
     JSON.parse(text)
-  } catch (error) {
-    throw invalid(text, error as Error)
+  } catch {
+    throw invalid(text)
   }
   let at = spaces(text, 0)
   let path = ''
@@ -42,14 +43,17 @@ const tokensOf = (pointer: string): string[] =>
     .slice(1)
     .map((token) => token.replaceAll('~1', '/').replaceAll('~0', '~'))
 
-/** The last of that name, as `JSON.parse` has it. */
+/** Of two members with one name nobody can say which is meant. */
 function member(text: string, from: number, name: string): number | null {
   let found: number | null = null
   let at = spaces(text, from + 1)
   while (text.charCodeAt(at) === QUOTE) {
     const end = value(text, at)
     const here = spaces(text, spaces(text, end) + 1)
-    if (JSON.parse(text.slice(at, end)) === name) found = here
+    if (JSON.parse(text.slice(at, end)) === name) {
+      if (found !== null) throw repeated(text, at)
+      found = here
+    }
     at = spaces(text, value(text, here))
     if (text.charCodeAt(at) === COMMA) at = spaces(text, at + 1)
   }
@@ -120,46 +124,15 @@ function spaces(text: string, from: number): number {
   return at
 }
 
-function invalid(text: string, error: Error): Error {
-  const position = faultAt(text)
+function repeated(text: string, position: number): Error {
   const { line, column } = placeIn(text, position)
-  const where = `line ${line}, column ${column}`
-  return splitFault('SPLIT_JSON_INVALID', { where, why: error.message.slice(0, 200), position, line, column })
+  const why = 'this name stands twice in one object'
+  return splitFault('SPLIT_JSON_INVALID', { where: `line ${line}, column ${column}`, why, position, line, column })
 }
 
-const TOKEN =
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: JSON has none in its strings.
-  /[[\]{},:]|"(?:[^"\\\0-\x1f]+|\\(?:["\\/bfnrt]|u[\da-fA-F]{4}))*"|(?:-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null)(?![\w.+-])/y
-
-/** Where a text that `JSON.parse` refuses stops being JSON: it says so itself only of some mistakes. */
-function faultAt(text: string): number {
-  const open: string[] = []
-  let wanted: 'value' | 'key' | 'colon' | 'end' = 'value'
-  let fresh = false
-  for (let at = spaces(text, 0); at < text.length; at = spaces(text, TOKEN.lastIndex)) {
-    TOKEN.lastIndex = at
-    const token = TOKEN.exec(text)?.[0]
-    if (token === undefined) return at
-    const inner = open.at(-1)
-    if (token === '}' || token === ']') {
-      if (token !== inner || (wanted !== 'end' && !fresh)) return at
-      open.pop()
-      wanted = 'end'
-    } else if (wanted === 'colon') {
-      if (token !== ':') return at
-      wanted = 'value'
-    } else if (wanted === 'end') {
-      if (token !== ',' || inner === undefined) return at
-      wanted = inner === '}' ? 'key' : 'value'
-    } else if (wanted === 'key') {
-      if (token[0] !== '"') return at
-      wanted = 'colon'
-    } else if (token === '{' || token === '[') {
-      open.push(token === '{' ? '}' : ']')
-      wanted = token === '{' ? 'key' : 'value'
-    } else if (token === ',' || token === ':') return at
-    else wanted = 'end'
-    fresh = token === '{' || token === '['
-  }
-  return text.length
+function invalid(text: string): Error {
+  const position = jsonEndsAt(text)
+  const { line, column } = placeIn(text, position)
+  const where = `line ${line}, column ${column}`
+  return splitFault('SPLIT_JSON_INVALID', { where, why: whyNotJson(text, position), position, line, column })
 }

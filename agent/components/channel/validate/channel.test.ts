@@ -189,7 +189,7 @@ t.test('rows and JSON documents by a JSON Schema', async (t) => {
       [3, 'VALIDATE_INVALID'],
       [4, 'VALIDATE_INVALID', null],
       [11, 'VALIDATE_INVALID', '/id'],
-      [12, 'DOCUMENT_NOT_JSON', null],
+      [12, 'DOCUMENT_NOT_JSON', 'line 1, column 9'],
       [13, 'VALIDATE_INVALID', null],
     ],
   )

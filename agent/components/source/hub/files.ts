@@ -12,7 +12,7 @@ import {
 } from '#protocol/codec/mod.ts'
 import type { HubContent, Item, Reject, Row } from '../../contract.ts'
 import { componentFault } from '../../faults.ts'
-import { parseJsonRecord } from '../../formats/mod.ts'
+import { parseJsonBody } from '../../formats/mod.ts'
 
 /** Where contents come from, and how long nothing of one may come. */
 type Origin = { readonly client: Pick<Client, 'download'>; readonly stallMs: number }
@@ -50,7 +50,7 @@ const NOTHING_SAID: Said = { name: null, size: null, mediaType: null }
 
 /** What the body says of the content, in the form of `send file`; nobody has to. */
 function saidIn(body: Buffer): Said {
-  const record = body.length > BODY_SHOWN_BYTES_MAX ? null : parseJsonRecord(body.toString('utf8'))
+  const record = body.length > BODY_SHOWN_BYTES_MAX ? null : parseJsonBody(body)
   if (record?.ok !== true) return NOTHING_SAID
   const { name, size, mediaType } = record.row
   const isSize = Number.isSafeInteger(size) && (size as number) >= 0

@@ -15,7 +15,7 @@ import { asFault, type Fault } from '#protocol/base/mod.ts'
 import { HEADER_CONTENT_TYPE, type MessageView } from '#protocol/codec/mod.ts'
 import type { ComponentContext, Cursor, Item, Portion, Reject, Source } from '../../contract.ts'
 import { componentFault } from '../../faults.ts'
-import { parseJsonRecord } from '../../formats/mod.ts'
+import { parseJsonBody } from '../../formats/mod.ts'
 import { PORTION_BYTES_MAX } from '../../limits.ts'
 import { RejectFile, reasonOf } from '../../support/rejects.ts'
 import { waitFor } from '../../support/wait.ts'
@@ -367,7 +367,7 @@ function rowItems({ envelope, body }: MessageView, ref: Item['ref']): readonly I
     fault: componentFault('HUB_MESSAGE_NOT_A_ROW', { where: `topic ${envelope.topic}`, why }),
   })
   if (type !== 'application/json') return refused(`its content type is ${String(type)}`)
-  const record = parseJsonRecord(body.toString('utf8'))
+  const record = parseJsonBody(body)
   return record.ok ? [{ row: record.row, ref }] : refused(record.why)
 }
 
