@@ -1,9 +1,9 @@
 // Sets the scene: an empty folder, the departments' data, a hub with its own authority, five agents enrolled by tokens.
 
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { dirname, join, relative } from 'node:path'
 import { stringify } from 'yaml'
+import { freePorts } from '#test/fixtures/ports.ts'
 import { fault } from './faults.ts'
 import { AGENTS, type AgentName, FLOWS_DIR, type Layout, PROJECT_DIR } from './layout.ts'
 import { commandOf, runCommand } from './supervise.ts'
@@ -90,27 +90,6 @@ async function invite(layout: Layout, name: AgentName, signal: AbortSignal): Pro
   const { token } = JSON.parse(output) as { token?: unknown }
   if (typeof token === 'string') return token
   throw fault('DEMO_COMMAND_FAILED', { where: `invite ${name}`, why: 'it printed no token', lines: [output.trim()] })
-}
-
-/** Ports nobody listens on. Another program may take one in between; then the hub says so and the demo fails loudly. */
-async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer())
-  try {
-    return await Promise.all(
-      servers.map(
-        (server) =>
-          new Promise<number>((resolve, reject) => {
-            server.once('error', reject)
-            server.listen(0, '127.0.0.1', () => {
-              const address = server.address()
-              resolve(typeof address === 'object' && address !== null ? address.port : 0)
-            })
-          }),
-      ),
-    )
-  } finally {
-    for (const server of servers) server.close()
-  }
 }
 
 /** A path as a person in the project's folder would type it. */

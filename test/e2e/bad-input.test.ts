@@ -140,7 +140,7 @@ const good: Readonly<Record<string, readonly [type: string, body: Buffer | strin
 
 t.test('each is dead with its reason and its bytes, and its neighbours pass', async (t) => {
   const hub = await localHub(t, {
-    config: { queues: [{ name: 'made' }], routing: { timeMs: '3s', memoryBytes: '192MiB' } },
+    config: { queues: [{ name: 'made' }], routing: { timeMs: '8s', memoryBytes: '192MiB' } },
   })
   const client = await hub.client('office')
   const folder = join(hub.dir, 'rules')

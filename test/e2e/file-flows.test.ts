@@ -20,7 +20,7 @@ import { cannotMount } from '#hub/store/testing.ts'
 import { Agents } from './agents.ts'
 import { run } from './cli.ts'
 import { digests, drop, FileFlows, KIB, MIB, pathsIn, retry, seen, sha256, tree } from './file-flows.ts'
-import { eventually, localHub, nextOf } from './support.ts'
+import { eventually, localHub, nextOf, noise } from './support.ts'
 
 const hub = await localHub(t, { queues: [{ name: 'files', topics: ['files/#'] }] })
 const agents = new Agents(t, hub)
@@ -170,7 +170,7 @@ t.test('a file whose sender stays away does not keep the others away', async (t)
   const path = join(hub.dir, 'late.bin')
   const bytes = randomBytes(8 * MIB)
   writeFileSync(path, bytes)
-  const upload = sender.upload({ path, bytesPerSecondMax: MIB })
+  const upload = sender.upload({ path, bytesPerSecondMax: 64 * KIB })
   await upload.opened
   const publisher = sender.publisher({ stream: 's', proof: 'message' })
   await publisher.publish({ topic: 'own/late', body: Buffer.alloc(0), contents: [upload.id] })
@@ -257,7 +257,7 @@ t.test('of a later version only what is new travels', async (t) => {
   const reviewer = agents.start('reviewer')
   await eventually('subscribed', () => flows.subscribed('reviewer:all'))
   const sender = agents.start('versions')
-  const bytes = randomBytes(20 * MIB)
+  const bytes = noise('plan', 20 * MIB)
   for (let version = 1; version <= 3; version++) {
     bytes.write(`version ${version}`, version * 4 * MIB)
     drop(from, new Map([['plan/site.dwg', bytes]]))

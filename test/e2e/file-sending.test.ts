@@ -53,7 +53,7 @@ function portionOf(cursor: string, files: readonly { name: string; content: Cont
   return { items, cursor }
 }
 
-const signalOf = () => AbortSignal.timeout(30_000)
+const signalOf = () => AbortSignal.timeout(90_000)
 
 t.test('small and large files have messages of one shape', async (t) => {
   const hub = await localHub(t, { queues: [{ name: 'files', topics: ['files/#'] }] })

@@ -134,7 +134,7 @@ t.test('a rejected message: seen, understood, and sent back where it belongs', a
   })
   t.match(dead[0], { topic: 'permits/north', from: 'permits', reason: /LATE: 过期了/, headers: { district: 'north' } })
   t.match(await command('status'), {
-    stdout: /^DEAD LETTERS: 4, \d+ B, the oldest \d+s ago; see causeway-hub peek '\$dead'$/m,
+    stdout: /^DEAD LETTERS: 4, \d+ B, the oldest (\d+[ms] ?)+ ago; see causeway-hub peek '\$dead'$/m,
   })
   const shown = await command('peek', '$dead', '--limit', '1')
   t.match(shown.stdout, /^office\/out\/permits\/north\/\d+\/1\n/)

@@ -2,7 +2,7 @@
 // in a spool and everything new has arrived once, and what is lost is named.
 
 import { once } from 'node:events'
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import type { AgentStatus } from '#agent/telemetry/mod.ts'
@@ -46,7 +46,12 @@ async function scene(t: Test) {
       .filter((line) => line !== '')
       .map((line) => (JSON.parse(line) as { name: string }).name)
       .sort()
-  const give = (name: string) => writeFileSync(join(folderOf('in'), `${name}.jsonl`), `${JSON.stringify({ name })}\n`)
+  const give = (name: string) => {
+    // Never seen half.
+    const aside = join(hub.dir, `${name}.part`)
+    writeFileSync(aside, `${JSON.stringify({ name })}\n`)
+    renameSync(aside, join(folderOf('in'), `${name}.jsonl`))
+  }
   const arrived = (...names: string[]) =>
     eventually(`${names} landed, and ${landed()} did`, () => landed().join() === names.join())
   const statusOf = (agent: string): AgentStatus | undefined => {

@@ -16,7 +16,7 @@ const MIB = 2 ** 20
 const hub = await localHub(t, {
   config: {
     queues: ['made', 'small', 'passed', 'north'].map((name) => ({ name })),
-    routing: { stallMs: '3s', documentsBytesMax: '1MiB' },
+    routing: { stallMs: '10s', documentsBytesMax: '1MiB' },
   },
 })
 const office = await hub.client('office')
@@ -55,6 +55,7 @@ const refer = (topic: string, id: string, headers: Headers = {}) =>
 
 type Came = { readonly headers: Headers; readonly topic: string; readonly body: string; readonly text: string | null }
 
+let gotten = 0
 /** The next message of a queue, with the content it refers to. */
 async function taken(queue: string): Promise<Came> {
   const subscription = await centre.subscribe({ queue })
@@ -63,7 +64,7 @@ async function taken(queue: string): Promise<Came> {
   const id = envelope.headers[':content']
   let text: string | null = null
   if (typeof id === 'string') {
-    const to = join(hub.dir, `got-${randomBytes(4).toString('hex')}`)
+    const to = join(hub.dir, `got-${++gotten}`)
     await centre.download({ id, to, as: 'file' }).done
     text = readFileSync(to, 'utf8')
   }

@@ -13,7 +13,7 @@ import { bodiesOf, eventually, localHub } from './support.ts'
 const hub = await localHub(t, {
   config: {
     queues: [{ name: 'tax' }, { name: 'archive' }, { name: 'rest' }, { name: 'bound', topics: ['permits/#'] }],
-    routing: { timeMs: '2s' },
+    routing: { timeMs: '8s' },
   },
 })
 const office = await hub.client('office')

@@ -5,6 +5,8 @@ import { connect, createServer, type Server, type Socket } from 'node:net'
 import type { Test } from 'tap'
 
 const STEP_MS = 4
+/** A machine that stood still does not get more at once afterwards. */
+const SAVED_MS_MAX = 100
 
 export class SlowLine {
   private readonly server: Server
@@ -45,7 +47,8 @@ export class SlowLine {
     const carry = () => {
       timer = null
       const nowMs = performance.now()
-      balanceBytes = Math.min(0, balanceBytes) + ((nowMs - atMs) * bytesPerSecond) / 1000
+      const passedMs = Math.min(nowMs - atMs, SAVED_MS_MAX)
+      balanceBytes = Math.min(0, balanceBytes) + (passedMs * bytesPerSecond) / 1000
       atMs = nowMs
       if (balanceBytes <= 0) timer = setTimeout(carry, STEP_MS)
       else from.resume()
