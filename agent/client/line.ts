@@ -20,6 +20,8 @@ export class Line {
   private readonly turns = new Turns<Mover>()
   private readonly movers = new Set<Mover>()
   private isPumping = false
+  /** What was learnt of the connection that stands, by whoever sends on it; 0: nothing yet. */
+  readonly known = { bytesPerSecond: 0 }
 
   /** `ready`: the connection can take more. */
   constructor(limit: BytesPerSecond, ready: () => boolean) {
@@ -79,8 +81,9 @@ export class Line {
     this.pacer.giveBack(bytes)
   }
 
-  /** There is no connection. */
+  /** There is no connection. The next one may be another. */
   stop(): void {
+    this.known.bytesPerSecond = 0
     this.pacer.stop()
   }
 }

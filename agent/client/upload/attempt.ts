@@ -148,8 +148,11 @@ export class Attempt implements Transfer {
           journal?.add(digest, length)
           this.schedule()
         },
-        onRead: (chunk) => {
-          counters.readAgainBytes += this.list.lengthAt(chunk)
+        onEncoding: (bytes) => {
+          counters.encoderBytes += bytes
+        },
+        onReady: (chunk, readAgainBytes) => {
+          counters.readAgainBytes += readAgainBytes
           // It has come there by another way meanwhile.
           if (this.session?.outgoing.has(chunk) === true) this.feed.release(chunk)
           this.schedule()
@@ -459,7 +462,12 @@ export class Attempt implements Transfer {
   private send({ connection, transfer, outgoing }: Session, bytesMax: number): number {
     const { pacer, compression, counters, meter } = this.parts
     const { next } = outgoing
-    const form = next < 0 ? null : this.feed.get(next)
+    let form = next < 0 ? null : this.feed.get(next)
+    if (form === null && next >= 0) {
+      // It may have become the next one since.
+      this.fill()
+      form = this.feed.get(next)
+    }
     if (form === null) {
       if (outgoing.mayGoOn && this.feed.isBusy(next)) compression.dry(performance.now())
       return this.feed.isReading(next) && outgoing.mayGoOn ? IN_A_MOMENT : 0

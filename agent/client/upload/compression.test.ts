@@ -1,7 +1,7 @@
 // What is decided on lines and machines that are only numbers: a thread that reads and encodes, a line behind it, and a clock.
 
 import t from 'tap'
-import { Compression, type CompressWish } from './compression.ts'
+import { Compression, type CompressWish, type LineKnowledge } from './compression.ts'
 
 const MIB = 2 ** 20
 const MS_PER_S = 1000
@@ -31,9 +31,10 @@ function send(
     wish = 'auto',
     processors = 2,
     length = MIB / 2,
-  }: { bytes: number; wish?: CompressWish; processors?: number; length?: number },
+    line = { bytesPerSecond: 0 },
+  }: { bytes: number; wish?: CompressWish; processors?: number; length?: number; line?: LineKnowledge },
 ): Outcome {
-  const compression = new Compression(wish, processors)
+  const compression = new Compression(wish, processors, line)
   const [readRate] = machine[0] as readonly [number, number]
   let threadMs = 0
   let lineMs = 0
@@ -70,7 +71,8 @@ function send(
     acknowledge(readyMs)
     threadMs = readyMs
     const encodedBytes = level === 0 || ratio >= 1 ? 0 : Math.floor(ratio * length)
-    compression.worked({ level, length, encodedBytes, readMs, encodeMs })
+    compression.read(length, readMs)
+    compression.worked({ level, length, encodedBytes, encodeMs })
     const wire = encodedBytes === 0 ? length : encodedBytes
     const startMs = Math.max(lineMs, readyMs)
     compression.sending(startMs)
@@ -134,6 +136,21 @@ t.test('it follows a line that changes, and does not change for a moment', async
   const hiccup = (second: number) => (second > 1 && second < 1.2 ? 1e6 : 400e6)
   const steady = send(TEXT, hiccup, { bytes: 1000 * MIB })
   t.ok((steady.bytesAt[0] ?? 0) > 900 * MIB, JSON.stringify(steady.bytesAt))
+})
+
+t.test('what was learnt of a line holds for the next content on it', async (t) => {
+  const line = { bytesPerSecond: 0 }
+  const bytes = 200 * MIB
+  const encodedOf = ({ bytesAt }: Outcome) => bytes - (bytesAt[0] ?? 0)
+  const first = encodedOf(send(TEXT, () => 400e6, { bytes, line }))
+  t.ok(line.bytesPerSecond > 300e6, `${line.bytesPerSecond} bytes a second`)
+  const next = encodedOf(send(TEXT, () => 400e6, { bytes, line }))
+  t.equal(next, MIB / 2, `one chunk shows how it compresses; of the first ${first} bytes`)
+  t.ok(first > next)
+  // It has become slow: that is found out as ever.
+  const slow = send(TEXT, () => 1e6, { bytes: 64 * MIB, line })
+  t.ok(slow.wireBytes < 0.5 * 64 * MIB, `${slow.wireBytes} bytes`)
+  t.ok(line.bytesPerSecond < 2e6, `${line.bytesPerSecond} bytes a second`)
 })
 
 t.test('what is said holds, whatever the line', async (t) => {

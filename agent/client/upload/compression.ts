@@ -36,16 +36,18 @@ export const isCompressWish = (wish: unknown): wish is CompressWish =>
   wish === 'off' ||
   (Number.isInteger(wish) && (wish as number) >= 1 && (wish as number) <= 19)
 
-/** What a chunk took of the reading thread. */
+/** What encoding a chunk took of the reading thread. */
 export type ChunkWork = {
   /** 0: it was to stay as it is. */
   readonly level: number
   readonly length: number
   /** 0: it stayed as it is. */
   readonly encodedBytes: number
-  readonly readMs: number
   readonly encodeMs: number
 }
+
+/** What the uploads of one connection have learnt of its line. Whoever makes a new connection begins anew. */
+export type LineKnowledge = { bytesPerSecond: number }
 
 /** A level, or one that is not known yet. */
 type Level = {
@@ -97,8 +99,11 @@ export class Compression {
   private leastLatencyMs = Number.MAX_VALUE
   private isQueued = false
 
+  private readonly line: LineKnowledge
+
   /** `processors`: of the machine, for what must go on beside the encoding. */
-  constructor(wish: CompressWish, processors: number) {
+  constructor(wish: CompressWish, processors: number, line: LineKnowledge = { bytesPerSecond: 0 }) {
+    this.line = line
     const [fastest] = COMPRESSION_LEVELS
     this.fixed = wish === 'auto' ? null : wish === 'on' ? fastest : wish === 'off' ? 0 : wish
     this.overlap = 1 / Math.max(1, processors)
@@ -116,6 +121,7 @@ export class Compression {
   choose(length: number): number {
     if (this.fixed !== null) return this.fixed
     for (const one of this.levels) one.waitBytes = Math.max(0, one.waitBytes - length)
+    this.recall()
     if (this.probeSinceMs >= 0 && this.probeOutBytes < Math.max(this.probeBytes, 2 * length)) {
       this.probeOutBytes += length
       return 0
@@ -130,10 +136,13 @@ export class Compression {
     return this.isUnsure ? AHEAD_BYTES_MIN : Math.max(AHEAD_BYTES_MIN, AHEAD_SECONDS * this.lineRate)
   }
 
-  /** What the thread did for a chunk. What did not compress says nothing of what will. */
-  worked({ level, length, encodedBytes, readMs, encodeMs }: ChunkWork): void {
-    if (length === 0) return
-    this.readMsPerByte = blend(this.readMsPerByte, readMs / length)
+  /** So long the thread read and hashed a chunk. */
+  read(length: number, readMs: number): void {
+    if (length > 0) this.readMsPerByte = blend(this.readMsPerByte, readMs / length)
+  }
+
+  /** What the thread did for a chunk that is wanted. What did not compress says nothing of what will. */
+  worked({ level, length, encodedBytes, encodeMs }: ChunkWork): void {
     const one = this.levels.find((candidate) => candidate.level === level)
     if (one === undefined || encodedBytes === 0) return
     one.ratio = one.msPerByte === 0 ? encodedBytes / length : blend(one.ratio, encodedBytes / length)
@@ -178,6 +187,11 @@ export class Compression {
     this.leastLatencyMs = Number.MAX_VALUE
   }
 
+  /** What was learnt by those before it, as long as it knows nothing of its own. That was then: its first measurement says more. */
+  private recall(): void {
+    if (this.lineRate === 0) this.lineRate = this.line.bytesPerSecond
+  }
+
   private open(nowMs: number): void {
     this.windowMs = nowMs
     this.ackedBytes = 0
@@ -195,6 +209,7 @@ export class Compression {
       const weight = this.isUnsure ? 1 : 1 - Math.exp(-passedMs / LINE_MEMORY_MS)
       this.lineRate += weight * (rate - this.lineRate)
       this.isUnsure = false
+      this.line.bytesPerSecond = this.lineRate
     }
     if (isBusy) this.impatientMs = 0
     else if (starvedShare >= STARVED_SHARE && this.level > 0 && !isProbe) this.impatientMs += passedMs

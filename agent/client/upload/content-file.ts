@@ -12,11 +12,11 @@ import { isPacked, MAGIC_BYTES } from './packed.ts'
 /** What tells whether a file is as it was. */
 export type Stamp = { readonly size: number; readonly mtimeNs: bigint; readonly inode: bigint }
 
-/** What was done with a chunk that was read. */
+/** What was done with a chunk that is wanted. */
 export type Prepared = {
   /** What lies in memory is its encoded form, so long; 0: it is the chunk. */
   readonly encodedBytes: number
-  /** For reading and hashing it, and for encoding it. */
+  /** For reading it, and for encoding it. */
   readonly readMs: number
   readonly encodeMs: number
 }
@@ -26,7 +26,9 @@ export type HashedChunk = {
   readonly offset: number
   readonly length: number
   readonly digest: Uint8Array
-} & Prepared
+  /** For reading and hashing it. */
+  readonly readMs: number
+}
 
 /** Why a file cannot be sent as it is; becomes a fault of the client. */
 export class FileProblem extends Error {
@@ -77,20 +79,24 @@ export class ContentFile {
     this.restBytes = 0
   }
 
-  /** The next chunk, into the front of `memory`, encoded at that level if it gains; 0: as it is. */
-  next(memory: Buffer, { level }: { level: number }): HashedChunk {
+  /** The next chunk, into the front of `memory`. */
+  next(memory: Buffer): HashedChunk {
     const { offset } = this
     const startMs = performance.now()
     const length = this.cutter === null ? this.fixed(memory) : this.byContent(memory, this.cutter)
     const digest = hash('sha256', memory.subarray(0, length), 'buffer')
     this.offset += length
     this.check()
-    const prepared = this.prepare(memory.subarray(0, length), level, startMs)
     // Its own 32 bytes: a small buffer shares a slab, all of which would be copied.
-    return { offset, length, digest: new Uint8Array(digest), ...prepared }
+    return { offset, length, digest: new Uint8Array(digest), readMs: performance.now() - startMs }
   }
 
-  /** A chunk that was hashed before. */
+  /** A chunk that lies in memory: its encoded form of that level takes its place, if it gains. */
+  encode(memory: Buffer, { length, level }: { length: number; level: number }): Prepared {
+    return { ...this.prepare(memory.subarray(0, length), level, performance.now()), readMs: 0 }
+  }
+
+  /** A chunk that was hashed before, encoded at that level if it gains; 0: as it is. */
   read(memory: Buffer, { offset, length, level }: { offset: number; length: number; level: number }): Prepared {
     const startMs = performance.now()
     this.fill(memory, 0, { offset, length })

@@ -99,7 +99,26 @@ t.test('hashed ahead before there is a hub, for one that takes chunks only as th
   await client.connect(hub, { encoded: false })
   await upload.sealed
   t.ok(hub.sealed.get(upload.id)?.bytes.equals(bytes))
-  t.strictSame([hub.encodedChunks, upload.progress.readAgainBytes], [0, bytes.length])
+  t.strictSame([hub.encodedChunks, upload.progress.readAgainBytes, upload.progress.encoderBytes], [0, 0, 0])
+})
+
+t.test('what the hub has is not encoded; of what it lacks, that alone', async (t) => {
+  for (const compress of ['auto', 'on', 19] as const) {
+    const { hub, client } = await pairOf(t)
+    const bytes = lines(9 * MIB)
+    const first = new Upload(client, { path: fileOf(t, bytes), compress, cut: 'fixed' })
+    await first.sealed
+    t.ok(first.progress.encoderBytes > 0)
+    const again = new Upload(client, { path: fileOf(t, bytes), compress, cut: 'fixed' })
+    await again.sealed
+    t.match(again.progress, { encoderBytes: 0, sentBytes: 0, reusedBytes: bytes.length })
+    for (let at = 0; at < bytes.length; at += MIB) bytes.write('changed', at)
+    const later = new Upload(client, { path: fileOf(t, bytes), compress, cut: 'fixed' })
+    await later.sealed
+    t.equal(later.progress.sentBytes, 9 * CHUNK)
+    t.ok(later.progress.encoderBytes <= 9 * CHUNK, `${later.progress.encoderBytes} bytes`)
+    t.ok(hub.sealed.get(later.id)?.bytes.equals(bytes))
+  }
 })
 
 t.test('two uploads at once, of one process', async (t) => {

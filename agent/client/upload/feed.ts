@@ -1,10 +1,11 @@
-// Chunks of one file in memory, for sending: hashes ahead from front to back as far as memory allows, and reads again what is wanted
-// and not here any more. What was sent stays until it is stored at the hub, because the socket may still hold it.
+// Chunks of one file in memory, for sending: hashes ahead from front to back as far as memory allows, encodes what is wanted, and
+// reads again what is wanted and not here any more. What the hub turns out to have is never encoded. What was sent stays until it is
+// stored at the hub, because the socket may still hold it.
 
 import { asFault, type Fault } from '#protocol/base/mod.ts'
 import type { ChunkList, CutSizes } from '#protocol/transfer/mod.ts'
 import type { Compression } from './compression.ts'
-import type { HashedChunk } from './content-file.ts'
+import type { HashedChunk, Prepared } from './content-file.ts'
 import { AT_THREAD_BYTES, AT_THREAD_CHUNKS_MAX, READ_AHEAD_BYTES, READ_AHEAD_CHUNKS_MAX } from './limits.ts'
 import type { MemoryShare } from './memory.ts'
 import type { OpenFile } from './thread.ts'
@@ -12,8 +13,10 @@ import type { OpenFile } from './thread.ts'
 export type FeedEvents = {
   /** A chunk was hashed and added to the list. */
   onHashed(chunk: HashedChunk): void
-  /** A chunk that was needed is in memory. */
-  onRead(chunk: number): void
+  /** A chunk that was needed is as it is to be sent; so much of it had to be read again. */
+  onReady(chunk: number, readAgainBytes: number): void
+  /** The encoder was given so much. */
+  onEncoding(bytes: number): void
   onFault(fault: Fault): void
 }
 
@@ -24,6 +27,8 @@ type Held = {
   readonly bytes: Buffer
   /** Of its encoded form, when that is what is sent; else 0. */
   readonly encodedBytes: number
+  /** It was hashed, and the hub may have it: in which form it is sent is decided when it is wanted. */
+  readonly isOpen: boolean
 }
 
 export class ChunkFeed {
@@ -34,6 +39,7 @@ export class ChunkFeed {
   private readonly memory: MemoryShare
   private readonly events: FeedEvents
   private readonly here = new Map<number, Held>()
+  /** At the thread, to be read or encoded. */
   private readonly reading = new Set<number>()
   /** Begun to be sent and not stored yet, and when the last of it went out. */
   private readonly sent = new Map<number, number>()
@@ -71,9 +77,10 @@ export class ChunkFeed {
     this.ahead = within(READ_AHEAD_CHUNKS_MAX, READ_AHEAD_BYTES / chunkBytes)
   }
 
-  /** A chunk that is in memory: good until `release`. */
+  /** A chunk that is in memory as it is to be sent: good until `release`. Before that `fill` was told that it is needed. */
   get(chunk: number): Pick<Held, 'bytes' | 'encodedBytes'> | null {
-    return this.here.get(chunk) ?? null
+    const held = this.here.get(chunk)
+    return held === undefined || held.isOpen ? null : held
   }
 
   /** The thread is at work on what is to be sent next. */
@@ -144,7 +151,12 @@ export class ChunkFeed {
     if (!this.isOpen) return
     this.isResting = false
     for (const [i, chunk] of needed.entries()) {
-      if (this.here.has(chunk) || this.reading.has(chunk)) continue
+      if (this.reading.has(chunk)) continue
+      const held = this.here.get(chunk)
+      if (held !== undefined) {
+        if (held.isOpen) this.decide(chunk, held)
+        continue
+      }
       const memory = this.memory.take() ?? (i === 0 ? this.evict(needed) : null)
       // What is hashed ahead would take what is needed now.
       if (memory === null) return
@@ -184,13 +196,12 @@ export class ChunkFeed {
     this.hashing++
     this.working++
     try {
-      const level = this.levelFor(this.usualBytes)
-      const chunk = await this.file.next(memory, level)
+      const chunk = await this.file.next(memory)
       this.hashing--
-      this.compression.worked({ ...chunk, level })
+      this.compression.read(chunk.length, chunk.readMs)
       if (!this.isOpen || chunk.length === 0) this.memory.give(memory)
       else {
-        this.keep(this.list.add(chunk.digest, chunk.length), memory, chunk.encodedBytes)
+        this.keep(this.list.add(chunk.digest, chunk.length), memory, { encodedBytes: 0, isOpen: true })
         this.events.onHashed(chunk)
       }
     } catch (error) {
@@ -201,18 +212,44 @@ export class ChunkFeed {
     this.done()
   }
 
+  private decide(chunk: number, held: Held): void {
+    const length = this.list.lengthAt(chunk)
+    const level = this.levelFor(length)
+    if (level === 0) {
+      this.here.set(chunk, { ...held, isOpen: false })
+      return
+    }
+    this.here.delete(chunk)
+    const { memory } = held
+    void this.prepare(chunk, { memory, level, readAgainBytes: 0 }, () => this.file.encode(memory, { length, level }))
+  }
+
   private async read(chunk: number, memory: SharedArrayBuffer): Promise<void> {
+    const length = this.list.lengthAt(chunk)
+    const level = this.levelFor(length)
+    const offset = this.list.offsetAt(chunk)
+    await this.prepare(chunk, { memory, level, readAgainBytes: length }, () =>
+      this.file.read(memory, { offset, length, level }),
+    )
+  }
+
+  private async prepare(
+    chunk: number,
+    { memory, level, readAgainBytes }: { memory: SharedArrayBuffer; level: number; readAgainBytes: number },
+    act: () => Promise<Prepared>,
+  ): Promise<void> {
     this.reading.add(chunk)
     this.working++
     try {
       const length = this.list.lengthAt(chunk)
-      const level = this.levelFor(length)
-      const prepared = await this.file.read(memory, { offset: this.list.offsetAt(chunk), length, level })
+      if (level > 0) this.events.onEncoding(length)
+      const { encodedBytes, readMs, encodeMs } = await act()
       this.reading.delete(chunk)
-      this.compression.worked({ ...prepared, length, level })
-      if (this.isOpen) this.keep(chunk, memory, prepared.encodedBytes)
+      if (readMs > 0) this.compression.read(length, readMs)
+      this.compression.worked({ level, length, encodedBytes, encodeMs })
+      if (this.isOpen) this.keep(chunk, memory, { encodedBytes, isOpen: false })
       else this.memory.give(memory)
-      if (this.isOpen) this.events.onRead(chunk)
+      if (this.isOpen) this.events.onReady(chunk, readAgainBytes)
     } catch (error) {
       this.reading.delete(chunk)
       this.memory.give(memory)
@@ -221,10 +258,14 @@ export class ChunkFeed {
     this.done()
   }
 
-  private keep(chunk: number, memory: SharedArrayBuffer, encodedBytes: number): void {
+  private keep(
+    chunk: number,
+    memory: SharedArrayBuffer,
+    { encodedBytes, isOpen }: Pick<Held, 'encodedBytes' | 'isOpen'>,
+  ): void {
     const bytes = Buffer.from(memory, 0, encodedBytes > 0 ? encodedBytes : this.list.lengthAt(chunk))
     if (this.isResting || (encodedBytes > 0 && !this.encode)) this.memory.give(memory)
-    else this.here.set(chunk, { memory, bytes, encodedBytes })
+    else this.here.set(chunk, { memory, bytes, encodedBytes, isOpen })
   }
 
   private levelFor(length: number): number {

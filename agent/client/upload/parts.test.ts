@@ -179,7 +179,7 @@ t.test('a file is cut the same wherever it is begun', async (t) => {
   const all = (offset: number) => {
     file.plan({ offset, chunkBytes: 0, cut: sizes })
     const found: Omit<HashedChunk, keyof Prepared>[] = []
-    const next = () => file.next(memory, { level: 0 })
+    const next = () => file.next(memory)
     for (let chunk = next(); chunk.length > 0; chunk = next()) {
       const { offset, length, digest } = chunk
       found.push({ offset, length, digest })

@@ -24,6 +24,8 @@ export type Counters = {
   /** Content bytes among these that were put on the wire encoded, and as what: what compression was worth. */
   encodedFromBytes: number
   encodedToBytes: number
+  /** Content bytes given to the encoder, whether they gained or not. */
+  encoderBytes: number
   /** At which level of zstd chunks that compress are encoded at present; 0: all travel as they are. */
   compressionLevel: number
   /** Durable at the hub, as far as it has said so on this connection. */
@@ -55,6 +57,7 @@ export const newCounters = (): Counters => ({
   wireBytes: 0,
   encodedFromBytes: 0,
   encodedToBytes: 0,
+  encoderBytes: 0,
   compressionLevel: 0,
   storedBytes: 0,
   reusedBytes: 0,

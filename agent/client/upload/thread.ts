@@ -11,7 +11,8 @@ import { uploadFault } from './faults.ts'
 export type Job =
   | { readonly kind: 'open'; readonly file: number; readonly path: string }
   | ({ readonly kind: 'plan'; readonly file: number } & Plan)
-  | { readonly kind: 'next'; readonly file: number; readonly memory: SharedArrayBuffer; readonly level: number }
+  | { readonly kind: 'next'; readonly file: number; readonly memory: SharedArrayBuffer }
+  | ({ readonly kind: 'encode'; readonly file: number; readonly memory: SharedArrayBuffer } & Omit<Part, 'offset'>)
   | ({ readonly kind: 'read'; readonly file: number; readonly memory: SharedArrayBuffer } & Part)
   | { readonly kind: 'check'; readonly file: number }
   | { readonly kind: 'close'; readonly file: number }
@@ -82,15 +83,17 @@ export class OpenFile {
     await this.thread.run({ kind: 'plan', file: this.file, ...plan }, this.path)
   }
 
-  /**
-   * Reads, cuts and hashes the next chunk; with a `level` above 0 its encoded form is left in memory where that gains. Faults:
-   * `CONTENT_CHANGED`, `CONTENT_UNREADABLE`; so with those below.
-   */
-  async next(memory: SharedArrayBuffer, level: number): Promise<HashedChunk> {
-    return (await this.thread.run({ kind: 'next', file: this.file, memory, level }, this.path)) as HashedChunk
+  /** Reads, cuts and hashes the next chunk. Faults: `CONTENT_CHANGED`, `CONTENT_UNREADABLE`; so with those below. */
+  async next(memory: SharedArrayBuffer): Promise<HashedChunk> {
+    return (await this.thread.run({ kind: 'next', file: this.file, memory }, this.path)) as HashedChunk
   }
 
-  /** A chunk that was hashed before. */
+  /** Leaves the encoded form of the chunk in memory in its place, where that gains. */
+  async encode(memory: SharedArrayBuffer, how: Omit<Part, 'offset'>): Promise<Prepared> {
+    return (await this.thread.run({ kind: 'encode', file: this.file, memory, ...how }, this.path)) as Prepared
+  }
+
+  /** A chunk that was hashed before; with a `level` above 0 its encoded form is left in memory, where that gains. */
   async read(memory: SharedArrayBuffer, part: Part): Promise<Prepared> {
     return (await this.thread.run({ kind: 'read', file: this.file, memory, ...part }, this.path)) as Prepared
   }

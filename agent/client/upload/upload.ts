@@ -113,7 +113,11 @@ export class Upload {
     this.contentId = options.id === undefined ? randomBytes(CONTENT_ID_BYTES) : Buffer.from(options.id, 'hex')
     this.priority = checkedPriority(options.priority)
     this.pacer = new Pacer(options.bytesPerSecondMax ?? 0, () => host.transferLine('upload').pump())
-    this.compression = new Compression(options.compress ?? 'auto', availableParallelism())
+    this.compression = new Compression(
+      options.compress ?? 'auto',
+      availableParallelism(),
+      host.transferLine('upload').known,
+    )
     this.opened = this.opening.promise
     this.sealed = this.sealing.promise
     // Who waits for one of them need not wait for the other; a rejection that nobody awaits must not end the process.
