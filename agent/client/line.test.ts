@@ -114,6 +114,13 @@ t.test('outside its windows nothing moves, and everybody is told when one begins
   line.delete(mover)
 })
 
+t.test('what was learnt of a connection ends with it', async (t) => {
+  const line = new Line(0, () => true)
+  line.known.bytesPerSecond = 5e6
+  line.stop()
+  t.strictSame(line.known, { bytesPerSecond: 0 })
+})
+
 t.test('a turn that asks for the next one does not take it', async (t) => {
   const line = new Line(0, () => true)
   let depth = 0
