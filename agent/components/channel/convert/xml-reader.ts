@@ -177,7 +177,7 @@ class Reading {
   }
 
   #add(into: Record<string, Value>, name: string, child: { value: Value; isNext: boolean; node: number }): void {
-    const known = into[name]
+    const known = Object.hasOwn(into, name) ? into[name] : undefined
     if (known === undefined) {
       into[name] = this.#options.listed.has(name) ? [child.value] : child.value
       return

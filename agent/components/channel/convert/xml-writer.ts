@@ -1,6 +1,7 @@
 // Records → XML: the other way round of `xml-reader.ts`, by the same paths and the same form of trees.
 
 import type { Row, Value } from '../../contract.ts'
+import { valueIn } from '../../field.ts'
 import { cellText, type Encoding, encodeText } from '../../formats/mod.ts'
 import { listNames } from '../../names.ts'
 import { checkXmlText, escapeText, escapeValue, isLocalName } from '../../xml/mod.ts'
@@ -158,13 +159,13 @@ class Elements {
   /** An element by the paths of fields. Nothing, when no field in it has a value, unless `nulls: empty`. */
   shaped(name: string, { shape, row, fields }: Shaped, at: At): string {
     this.#refuseExtra(row, fields)
-    if (shape.text !== null) scalarText(row[shape.text] ?? null, `field ${JSON.stringify(shape.text)}`)
+    if (shape.text !== null) scalarText(valueIn(row, shape.text), `field ${JSON.stringify(shape.text)}`)
     return this.#shape(name, shape, row, at) || this.#written(name, '', '', at)
   }
 
   #shape(name: string, shape: Shape, row: Row, at: At): string {
-    const own = shape.text === null ? null : (row[shape.text] ?? null)
-    const filled = shape.attributes.filter(({ field }) => (row[field] ?? null) !== null)
+    const own = shape.text === null ? null : valueIn(row, shape.text)
+    const filled = shape.attributes.filter(({ field }) => valueIn(row, field) !== null)
     const attributes = filled.map((each) => this.#attribute(each.name, row[each.field] as Value, at.known)).join('')
     if (typeof own === 'object' && own !== null && !(own instanceof Uint8Array)) {
       if (attributes !== '')

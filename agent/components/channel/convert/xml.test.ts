@@ -326,3 +326,15 @@ t.test('XML to JSON and back, without naming a field', async (t) => {
   t.equal(back.items[0]?.row.name, 'permits.xml')
   t.same(await read(textOf(back.items[0])), await read(PERMITS))
 })
+
+t.test('elements and fields named as something that every object inherits', async (t) => {
+  const xml = '<l><r><constructor>甲</constructor><toString>x</toString></r><r/></l>'
+  const [first, second] = (await read(xml, { path: '/l/r' })) as unknown as Row[]
+  t.same(Object.entries(first ?? {}), [
+    ['constructor', '甲'],
+    ['toString', 'x'],
+  ])
+  t.same(second, {})
+  const fields = { id: '@id', constructor: '@by', valueOf: 'v' }
+  t.equal(await write([{ id: 1 }], { path: '/l/r', fields }), '<l><r id="1"/></l>')
+})

@@ -9,6 +9,7 @@ import { hash } from 'node:crypto'
 import { asFault } from '#protocol/base/mod.ts'
 import type { Channel, ComponentContext, Item, Reject, Row } from '../../contract.ts'
 import { documentOf } from '../../document.ts'
+import { valueIn } from '../../field.ts'
 import { formatJsonRecord } from '../../formats/mod.ts'
 import { checkDepth, StateLog } from '../../state/mod.ts'
 import { keyOf, missingIn } from '../key.ts'
@@ -87,5 +88,5 @@ const digest = (of: string | Uint8Array): string => hash('sha256', of, 'binary')
 
 function wholeOf(row: Row): string {
   const fields = Object.keys(row).sort()
-  return formatJsonRecord(fields.flatMap((field) => [field, row[field] ?? null]))
+  return formatJsonRecord(fields.flatMap((field) => [field, valueIn(row, field)]))
 }

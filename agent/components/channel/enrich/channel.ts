@@ -5,6 +5,7 @@
 
 import { asFault } from '#protocol/base/mod.ts'
 import type { Channel, ComponentContext, Item, Reject, Row, Value } from '../../contract.ts'
+import { valueIn } from '../../field.ts'
 import { listNames } from '../../names.ts'
 import { enrichFault } from './faults.ts'
 import { ASKED_MAX } from './limits.ts'
@@ -119,8 +120,6 @@ export class EnrichChannel implements Channel {
     throw enrichFault('ENRICH_COLUMN_MISSING', { where: 'enrich: fields', why })
   }
 }
-
-const valueIn = (row: Row, column: string): Value => (Object.hasOwn(row, column) ? (row[column] ?? null) : null)
 
 function lookupOf({ from, key }: EnrichSettings, context: ComponentContext): Lookup {
   switch (from.type) {

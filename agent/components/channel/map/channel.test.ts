@@ -105,3 +105,13 @@ t.test('mistakes show when the channel is made', async (t) => {
   t.throws(() => make(root, { drop: ['a'], rename: { b: 'a' } }), /both dropped and renamed/)
   t.throws(() => make(root, { constants: { a: 1 }, expressions: { a: 'b' } }), /set twice/)
 })
+
+t.test('fields named as something that every object inherits', async (t) => {
+  const channel = make(t.testdir({}), { rename: { toString: 'a' }, expressions: { constructor: 'b' } })
+  const [made] = await channel.process(itemsOf([{ a: 1, b: 2 }]), () => t.fail())
+  t.same(Object.entries(made?.row ?? {}), [
+    ['toString', 1],
+    ['b', 2],
+    ['constructor', 2],
+  ])
+})

@@ -36,9 +36,11 @@ export const mapSettings = f.object(
       if (keep !== undefined && drop !== undefined) return 'give either `keep` or `drop`'
       const dropped = Object.values(rename).find((old) => drop?.includes(old))
       if (dropped !== undefined) return `${dropped} is both dropped and renamed`
-      const twice = Object.keys(expressions).find((field) => field in constants || field in rename)
+      const twice = Object.keys(expressions).find(
+        (field) => Object.hasOwn(constants, field) || Object.hasOwn(rename, field),
+      )
       if (twice !== undefined) return `${twice} is set twice`
-      const both = Object.keys(constants).find((field) => field in rename)
+      const both = Object.keys(constants).find((field) => Object.hasOwn(rename, field))
       return both === undefined ? null : `${both} is set twice`
     },
   },

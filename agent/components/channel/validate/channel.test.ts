@@ -221,6 +221,9 @@ t.test('schemas of JSON Schema: drafts, references to files beside, nothing else
     'flows/common/q.json': JSON.stringify({ type: 'string' }),
     'flows/named/main.json': JSON.stringify({ ...id, properties: { p: { $ref: 'q.json' } } }),
     'flows/named/q.json': JSON.stringify({ type: 'object', properties: { q: { type: 'string' } } }),
+    'flows/relative/main.json': JSON.stringify({ $id: 'main.json', properties: { p: { $ref: 'sub/p.json' } } }),
+    'flows/relative/sub/p.json': JSON.stringify({ $id: 'p.json', properties: { q: { $ref: 'q.json' } } }),
+    'flows/relative/sub/q.json': JSON.stringify({ type: 'string' }),
     'flows/seven.json': JSON.stringify({
       $schema: 'http://json-schema.org/draft-07/schema#',
       definitions: { p: { type: 'object', properties: { q: { type: 'string' } } } },
@@ -228,7 +231,7 @@ t.test('schemas of JSON Schema: drafts, references to files beside, nothing else
     }),
   })
   const home = join(root, 'flows')
-  for (const jsonSchemaFile of ['s/main.json', 'named/main.json', 'seven.json']) {
+  for (const jsonSchemaFile of ['s/main.json', 'named/main.json', 'relative/main.json', 'seven.json']) {
     const channel = make(home, { jsonSchemaFile })
     await channel.open()
     const { reject, codes } = collector()
@@ -259,4 +262,19 @@ t.test('one schema, and XML schemas for documents', async (t) => {
   t.equal(validateTurns(xsd, 'files'), 'files')
   t.equal((await faultOf(() => validateTurns(xsd, 'rows')))?.code, 'DOCUMENT_MISSING')
   t.equal(validateTurns(settingsOf(validateSettings, { jsonSchema: {} }), 'rows'), 'rows')
+})
+
+t.test('multiples are those of decimals, not of doubles', async (t) => {
+  for (const $schema of ['https://json-schema.org/draft/2020-12/schema', 'http://json-schema.org/draft-07/schema#']) {
+    const channel = make(t.testdir({}), { jsonSchema: { $schema, properties: { yuan: { multipleOf: 0.01 } } } })
+    await channel.open()
+    const { reject, rejects } = collector()
+    const rows = itemsOf([0.07, 19.99, 1e21, -123456789.01, 3, 1.005, 5e-324, '0.001'].map((yuan) => ({ yuan })))
+    const passed = await channel.process(rows, reject)
+    t.same(
+      passed.map(({ row }) => row.yuan),
+      [0.07, 19.99, 1e21, -123456789.01, 3, '0.001'],
+    )
+    t.match(rejects[0]?.fault.message, /must be multiple of 0\.01/)
+  }
 })

@@ -27,12 +27,15 @@ export class JsonValidation {
     if (!isObject && typeof root !== 'boolean') {
       throw validateFault('VALIDATE_SCHEMA_INVALID', { where: path, why: 'it is neither an object nor true or false' })
     }
-    const id = isObject && typeof root.$id === 'string' ? root.$id : null
-    const loadSchema = async (uri: string): Promise<AnySchemaObject> =>
-      schemaIn(localPath(uri, { path, id }), files) as AnySchemaObject
+    const id = isObject ? absoluteId(root, url) : null
+    const loadSchema = async (uri: string): Promise<AnySchemaObject> => {
+      const loaded = schemaIn(localPath(uri, { path, id }), files) as AnySchemaObject
+      const loadedId = absoluteId(loaded, uri)
+      return loadedId === null ? loaded : { ...loaded, $id: loadedId }
+    }
     const ajv = await engine(isObject ? root.$schema : undefined, loadSchema, path)
     try {
-      const named = isObject && id === null ? { $id: url, ...root } : root
+      const named = isObject ? { $id: url, ...root, ...(id === null ? {} : { $id: id }) } : root
       return new JsonValidation(typeof named === 'boolean' ? ajv.compile(named) : await ajv.compileAsync(named))
     } catch (error) {
       if (error instanceof Fault) throw error
@@ -69,11 +72,42 @@ async function engine(dialect: unknown, loadSchema: (uri: string) => Promise<Any
   }
   // Loaded when it is first needed.
   const { default: addFormats } = await import('ajv-formats')
-  const ajv = newer(dialect, path)
-    ? new (await import('ajv/dist/2020.js')).Ajv2020(options)
-    : new (await import('ajv')).Ajv(options)
+  const { Ajv, str } = await import('ajv')
+  const ajv = newer(dialect, path) ? new (await import('ajv/dist/2020.js')).Ajv2020(options) : new Ajv(options)
   addFormats.default(ajv)
+  // As decimals: of doubles 19.99 is no multiple of 0.01.
+  ajv.removeKeyword('multipleOf')
+  ajv.addKeyword({
+    keyword: 'multipleOf',
+    type: 'number',
+    schemaType: 'number',
+    compile: (divisor: number) => (value: number) => isMultiple(value, divisor),
+    error: { message: ({ schemaCode }) => str`must be multiple of ${schemaCode}` },
+  })
   return ajv
+}
+
+/** An `$id` may be relative to where the schema lies: references start at it then. */
+function absoluteId(schema: unknown, base: string): string | null {
+  const id = typeof schema === 'object' && schema !== null ? (schema as AnySchemaObject).$id : undefined
+  return typeof id === 'string' && !id.startsWith('#') ? (URL.parse(id, base)?.href ?? id) : null
+}
+
+function isMultiple(value: number, divisor: number): boolean {
+  if (Number.isInteger(value) && Number.isInteger(divisor)) return value % divisor === 0
+  const [a, b] = [decimalOf(value), decimalOf(divisor)]
+  if (a === null || b === null) return false
+  const power = Math.min(a.power, b.power)
+  const scaled = (each: { digits: bigint; power: number }): bigint => each.digits * 10n ** BigInt(each.power - power)
+  return scaled(a) % scaled(b) === 0n
+}
+
+/** The shortest decimal that is this double: what was written, unless it had more digits than a double has. */
+function decimalOf(value: number): { digits: bigint; power: number } | null {
+  const [, sign, whole, fraction = '', exponent = '0'] =
+    /^(-?)(\d+)(?:\.(\d+))?(?:e([+-]\d+))?$/.exec(String(value)) ?? []
+  if (whole === undefined) return null
+  return { digits: BigInt(`${sign}${whole}${fraction}`), power: Number(exponent) - fraction.length }
 }
 
 function newer(dialect: unknown, path: string): boolean {
@@ -99,11 +133,11 @@ function schemaIn(path: string, files: SchemaFiles): unknown {
 /** Where a schema with an `$id` refers to others beside it, they lie beside its file. */
 function localPath(uri: string, { path, id }: { readonly path: string; readonly id: string | null }): string {
   const [whole = ''] = uri.split('#', 1)
-  if (whole.startsWith('file:')) return fileURLToPath(whole)
   const beside = id === null ? null : URL.parse('.', id)?.href
   if (beside !== null && beside !== undefined && whole.startsWith(beside)) {
     return join(dirname(path), decodeURIComponent(whole.slice(beside.length)))
   }
+  if (whole.startsWith('file:')) return fileURLToPath(whole)
   throw validateFault('VALIDATE_SCHEMA_REFUSED', { where: path, why: whole })
 }
 

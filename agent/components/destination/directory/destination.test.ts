@@ -140,3 +140,12 @@ t.test('what is wrong is said', async (t) => {
   t.throws(() => make({ prefix: '../x' }), /FIELD_PATTERN|form/)
   t.throws(() => make({ delimiter: '"' }), /the same/)
 })
+
+t.test('a field named as something that every object inherits', async (t) => {
+  const { make, path, list } = setUp(t)
+  const live = make()
+  await live.open()
+  await live.write(portionOf([{ constructor: '甲建筑公司', id: 1 }, { id: 2 }] as unknown as Row[], 'c'), none)
+  await live.close()
+  t.equal(readFileSync(join(path, list()[0] ?? ''), 'utf8'), 'constructor,id\r\n甲建筑公司,1\r\n,2\r\n')
+})

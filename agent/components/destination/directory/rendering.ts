@@ -2,6 +2,7 @@
 
 import type { Item, Reject, Row } from '../../contract.ts'
 import { componentFault } from '../../faults.ts'
+import { valueIn } from '../../field.ts'
 import { cellText, encodeText, fieldWith, formatCsvRecord, formatJsonRecord } from '../../formats/mod.ts'
 import { listNames, suggestion } from '../../names.ts'
 import { csvOptions } from '../../support/mod.ts'
@@ -38,7 +39,7 @@ function csvFormat(settings: DirectoryDestinationSettings, columns: readonly str
   return {
     head: settings.header ? formatCsvRecord(columns, options) + end : '',
     line: (row) => {
-      const cells = columns.map((column) => cellText(row[column]))
+      const cells = columns.map((column) => cellText(valueIn(row, column)))
       // A single empty cell would be a blank line, which readers skip.
       const record = formatCsvRecord(cells, options)
       return (record === '' ? options.quote + options.quote : record) + end
@@ -49,7 +50,7 @@ function csvFormat(settings: DirectoryDestinationSettings, columns: readonly str
 function jsonFormat(settings: DirectoryDestinationSettings): LineFormat {
   const { columns } = settings
   if (columns === undefined) return { head: '', line: (row) => `${formatJsonRecord(row)}\n` }
-  const listed = (row: Row): Row => Object.fromEntries(columns.map((column) => [column, row[column] ?? null]))
+  const listed = (row: Row): Row => Object.fromEntries(columns.map((column) => [column, valueIn(row, column)]))
   return { head: '', line: (row) => `${formatJsonRecord(listed(row))}\n` }
 }
 

@@ -49,6 +49,7 @@ t.test('a field may say how urgent its row is; where it says nothing the flow do
     { ...type, ':priority': 'bulk', area: 'n' },
     { ...type, ':priority': 'bulk', area: null },
   ])
+  t.same((await sent({ headers: { by: 'constructor' } }, [{ a: 1 }])).headers, [{ ...type, by: null }])
 })
 
 t.test('a row whose field has no meaning for the hub is set aside; equal ones behind it too', async (t) => {

@@ -19,8 +19,9 @@ import {
   NO_HEADERS,
 } from '#protocol/codec/mod.ts'
 import type { SigningKey } from '#protocol/crypto/mod.ts'
-import type { ComponentContext, Cursor, Destination, Item, Portion, Reject, Row } from '../../contract.ts'
+import type { ComponentContext, Cursor, Destination, Item, Portion, Reject, Row, Value } from '../../contract.ts'
 import { componentFault } from '../../faults.ts'
+import { valueIn } from '../../field.ts'
 import { formatJsonRecord } from '../../formats/mod.ts'
 import { reportAll } from '../../support/rejecting.ts'
 import { type FileMessage, FileMessages } from './files.ts'
@@ -139,7 +140,7 @@ export class HubDestination implements Destination {
     try {
       const body = file === null ? formatJsonRecord(row) : file.body
       const { key: keyField, batchBytes } = this.#settings
-      const keyValue = keyField === undefined ? null : (row[keyField] ?? null)
+      const keyValue = keyField === undefined ? null : valueIn(row, keyField)
       const key = keyValue === null ? null : String(keyValue)
       // A character is at most three bytes in UTF-8.
       const bodyBytes = typeof body === 'string' ? 3 * body.length : body.length
@@ -156,7 +157,8 @@ export class HubDestination implements Destination {
   #headersOf(row: Row): Headers {
     // Neighbours mostly agree.
     const last = this.#lastRow
-    if (last !== null && this.#headerFields.every(([, field]) => row[field] === last[field])) return this.#lastHeaders
+    if (last !== null && this.#headerFields.every(([, field]) => valueIn(row, field) === valueIn(last, field)))
+      return this.#lastHeaders
     // First: a row whose headers cannot be must not pass for one whose headers are those of the row before.
     const headers = this.#knownHeaders(row)
     this.#lastRow = row
@@ -166,12 +168,15 @@ export class HubDestination implements Destination {
 
   #knownHeaders(row: Row): Headers {
     let name = ''
-    for (const [, field] of this.#headerFields) name += `${typeof row[field]} ${String(row[field] ?? '')}\0`
+    for (const [, field] of this.#headerFields) {
+      const value = valueIn(row, field)
+      name += `${typeof value} ${String(value ?? '')}\0`
+    }
     const known = this.#headerSets.get(name)
     if (known !== undefined) return known
     const headers: Record<string, HeaderValue> = { ...this.#commonHeaders }
     for (const [header, field] of this.#headerFields) {
-      const value = headerValue(row[field])
+      const value = headerValue(valueIn(row, field))
       if (value !== null || !ATTRIBUTE_HEADERS.includes(header)) headers[header] = value
     }
     // What the hub would refuse must not get into a batch: the batch would be refused, and all that follows.
@@ -200,8 +205,8 @@ export class HubDestination implements Destination {
   }
 }
 
-function headerValue(value: Row[string] | undefined): HeaderValue {
-  if (value === undefined || value === null) return null
+function headerValue(value: Value): HeaderValue {
+  if (value === null) return null
   if (typeof value === 'string' || typeof value === 'boolean') return value
   return typeof value === 'number' ? value : String(value)
 }

@@ -1,6 +1,7 @@
 // A topic with fields of the row in it: `division/{level}`.
 
 import type { Row } from '../../contract.ts'
+import { valueIn } from '../../field.ts'
 
 export type Template = (row: Row) => string
 
@@ -16,6 +17,6 @@ export function compileTemplate(text: string): Template {
 }
 
 function textOf(row: Row, field: string): string {
-  const value = row[field]
-  return value === undefined || value === null ? '' : String(value)
+  const value = valueIn(row, field)
+  return value === null ? '' : String(value)
 }

@@ -8,6 +8,7 @@ import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite'
 import type { Fault } from '#protocol/base/mod.ts'
 import type { ComponentContext, Cursor, Destination, Portion, Reject, Row, Value } from '../../contract.ts'
 import { componentFault } from '../../faults.ts'
+import { valueIn } from '../../field.ts'
 import { formatJsonRecord } from '../../formats/mod.ts'
 import { STATEMENTS_MAX } from '../../limits.ts'
 import { listNames, suggestion } from '../../names.ts'
@@ -256,7 +257,7 @@ function sameFields(row: Row, fields: readonly string[]): boolean {
 }
 
 function hasKey(row: Row, { keyFields }: Upsert): boolean {
-  for (const field of keyFields) if (row[field] === null || row[field] === undefined) return false
+  for (const field of keyFields) if (valueIn(row, field) === null) return false
   return true
 }
 
