@@ -22,6 +22,10 @@ const skip = posix ? false : 'a POSIX shell script'
 
 // Stands in for npm: removes what is there, says so, goes on when it is let, and writes what npm writes last.
 const NPM = `#!/bin/sh
+if [ "$1" = config ]; then
+  echo cache
+  exit
+fi
 rm -rf node_modules
 mkdir node_modules node_modules/.bin
 echo begin >>log
@@ -31,7 +35,7 @@ cp npm node_modules/.bin/node
 echo end >>log
 : >node_modules/.package-lock.json
 `
-const PROGRAMS = ['sh', 'dirname', 'find', 'touch', 'rm', 'mkdir', 'cp']
+const PROGRAMS = ['sh', 'dirname', 'find', 'touch', 'rm', 'mkdir', 'mktemp', 'cp']
 
 function place(t: Test, turns: string) {
   const dir = join(t.testdir(), 'a 地方')
@@ -123,12 +127,16 @@ for (const turns of ['flock', 'perl']) {
 
 t.test('what npm could not install is not taken for installed', { skip }, async (t) => {
   const { dir, done } = place(t, 'cat')
-  rmSync(join(dir, 'npm'))
-  writeFileSync(join(dir, 'npm'), '#!/bin/sh\necho "npm error ENOTFOUND" >&2\nexit 3\n')
-  chmodSync(join(dir, 'npm'), 0o755)
+  // Its cache cannot be written: it gets another for the time.
+  const refusing =
+    '[ "$1" = config ] && echo /dev/null/none && exit\necho "at $npm_config_cache:" ENOTFOUND >&2\nexit 3'
+  writeFileSync(join(dir, 'npm'), `#!/bin/sh\n${refusing}\n`)
   const env = { PATH: join(dir, 'bin') }
   const failed = spawnSync('/bin/sh', [join(dir, 'test/toolchain/install'), 'packages'], { env, encoding: 'utf8' })
-  t.match(failed, { status: 1, stderr: /ENOTFOUND[\s\S]*make: the packages were not installed/ })
+  const said = /^at (\/.+): ENOTFOUND\nmake: the packages were not installed/.exec(failed.stderr)
+  t.equal(failed.status, 1)
+  t.ok(said, failed.stderr)
+  t.notOk(existsSync(said?.[1] ?? '/'), 'that cache is gone')
   rmSync(join(dir, 'bin/npm'))
   const missing = spawnSync('/bin/sh', [join(dir, 'test/toolchain/install'), 'packages'], { env, encoding: 'utf8' })
   t.match(missing, { status: 1, stderr: /make: npm is missing: install Node 20/ })
