@@ -1,8 +1,8 @@
 // causeway-agent receive file: large content by hand, and from scripts.
 
-import { mkdirSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { type Client, contentsOf, type Delivery, type Downloaded, fileNameOf, saveBody } from '#agent/client/mod.ts'
+import { makeFolder } from '#agent/components/support/mod.ts'
 import { asFault, type Fault } from '#protocol/base/mod.ts'
 import { command, EXIT_FAILED, EXIT_OK, EXIT_USAGE, f, faultsText } from '#protocol/fields/mod.ts'
 import { agentFault, tellCommand, transfersOf } from '../telemetry/mod.ts'
@@ -41,7 +41,7 @@ export const receiveFile = command({
       return EXIT_USAGE
     }
     const folder = resolve(settings.to)
-    mkdirSync(folder, { recursive: true })
+    await makeFolder(folder)
     const client = await connect(settings.data)
     const telling = tellCommand(settings.data, { command: 'receive file', transfers: () => transfersOf(client) })
     try {

@@ -25,9 +25,22 @@ const FILE_BYTES_MAX = 64 * 1024
 /** Windows can neither open nor flush a folder; its file system journals renames. */
 const flushesFolders = process.platform !== 'win32'
 
+/**
+ * Creates `path` for the owner alone; existing folders stay as they are. One call of `mkdir` a name: Node's own way through missing parents
+ * has no end where a file system makes no folders (/proc).
+ */
 export function makeFolder(path: string): void {
-  const made = mkdirSync(path, { recursive: true, mode: FOLDER_MODE })
-  if (made !== undefined) flushFolder(dirname(made))
+  try {
+    mkdirSync(path, { mode: FOLDER_MODE })
+  } catch (error) {
+    if (isFolder(path)) return
+    const parent = dirname(path)
+    if (!isMissing(error) || isFolder(parent)) throw error
+    makeFolder(parent)
+    makeFolder(path)
+    return
+  }
+  flushFolder(dirname(path))
 }
 
 /** Either the old content or the new one, whatever happens; durable on return. */
@@ -57,7 +70,7 @@ export function readIfThere(path: string): string | null {
       throw identityFault('IDENTITY_INVALID', { where: path, why: 'it is too long' })
     return readFileSync(path, 'utf8')
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return null
+    if (isMissing(error)) return null
     throw error
   }
 }
@@ -71,6 +84,10 @@ export function refuseExposed(path: string): void {
   if ((mode & 0o077) !== 0)
     throw identityFault('IDENTITY_KEY_EXPOSED', { where: path, why: `its mode is ${mode.toString(8)}` })
 }
+
+const isFolder = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false
+
+const isMissing = (error: unknown): boolean => error instanceof Error && 'code' in error && error.code === 'ENOENT'
 
 function flushFolder(path: string): void {
   if (!flushesFolders) return

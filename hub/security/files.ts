@@ -23,10 +23,22 @@ const FOLDER_MODE = 0o700
 /** Windows can neither open nor flush a folder; its file system journals renames. */
 const flushesFolders = process.platform !== 'win32'
 
-/** Creates `path` for the owner alone; existing folders stay as they are. */
+/**
+ * Creates `path` for the owner alone; existing folders stay as they are. One call of `mkdir` a name: Node's own way through missing parents
+ * has no end where a file system makes no folders (/proc).
+ */
 export function makeFolder(path: string): void {
-  const made = mkdirSync(path, { recursive: true, mode: FOLDER_MODE })
-  if (made !== undefined) flushFolder(dirname(made))
+  try {
+    mkdirSync(path, { mode: FOLDER_MODE })
+  } catch (error) {
+    if (isFolder(path)) return
+    const parent = dirname(path)
+    if (!isMissing(error) || isFolder(parent)) throw error
+    makeFolder(parent)
+    makeFolder(path)
+    return
+  }
+  flushFolder(dirname(path))
 }
 
 /** Either the old content or the new one, whatever happens; durable on return. */
@@ -86,6 +98,8 @@ export function refuseExposed(path: string): void {
 export function isMissing(error: unknown): boolean {
   return error instanceof Error && 'code' in error && error.code === 'ENOENT'
 }
+
+const isFolder = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false
 
 function flushFolder(path: string): void {
   if (!flushesFolders) return

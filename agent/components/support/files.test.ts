@@ -1,9 +1,9 @@
 // Durable steps on files.
 
-import { linkSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, linkSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { moveToFree, pointedName } from './files.ts'
+import { makeFolder, moveToFree, pointedName } from './files.ts'
 
 t.test('a name that is taken a thousand times costs few looks', async (t) => {
   const root = t.testdir({ from: 'the last', to: {} })
@@ -48,4 +48,27 @@ t.test('a move that a crash ended half is finished, also when others have come b
     moveToFree(join(root, 'from'), join(root, 'to'), (n) => pointedName('a', n)),
     { code: 'ENOENT' },
   )
+})
+
+t.test('folders are made with those above them; what is there stays', async (t) => {
+  const root = t.testdir({ here: { file: 'x' }, file: 'x' })
+  const deep = join(root, 'a/b/c')
+  await Promise.all([makeFolder(deep), makeFolder(join(root, 'a/b/d')), makeFolder(deep)])
+  t.same(readdirSync(join(root, 'a/b')).sort(), ['c', 'd'])
+  await makeFolder(join(root, 'here'))
+  t.same(readdirSync(join(root, 'here')), ['file'])
+  await makeFolder('.')
+  await makeFolder('/')
+  await t.rejects(makeFolder(join(root, 'file')), { code: 'EEXIST' })
+  await t.rejects(makeFolder(join(root, 'file/below')), { code: 'ENOTDIR' })
+  symlinkSync('here', join(root, 'link'))
+  await makeFolder(join(root, 'link/new'))
+  t.ok(existsSync(join(root, 'here/new')))
+})
+
+const noProc = existsSync('/proc/self') ? false : 'no /proc on this machine'
+
+t.test('a file system that makes no folders says so', { skip: noProc }, async (t) => {
+  await t.rejects(makeFolder('/proc/causeway'), { code: 'ENOENT', path: '/proc/causeway' })
+  await t.rejects(makeFolder('/proc/causeway/a/b'), { code: 'ENOENT', path: '/proc/causeway' })
 })

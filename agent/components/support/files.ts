@@ -1,6 +1,6 @@
 // Durable steps on files. The order is always: write, flush the file, rename, flush the folder.
 
-import { link, lstat, mkdir, open, readFile, rename, unlink } from 'node:fs/promises'
+import { link, lstat, mkdir, open, readFile, rename, stat, unlink } from 'node:fs/promises'
 import { dirname, join, parse } from 'node:path'
 import { Fault } from '#protocol/base/mod.ts'
 import { componentFault } from '../faults.ts'
@@ -45,11 +45,28 @@ export async function flushFolder(path: string): Promise<void> {
   }
 }
 
-/** Creates a folder and makes its name durable in its parent. */
+/**
+ * Creates a folder and makes its name durable in its parent. One call of `mkdir` a name: Node's own way through missing
+ * parents has no end where a file system makes no folders (/proc).
+ */
 export async function makeFolder(path: string): Promise<void> {
-  const created = await mkdir(path, { recursive: true })
-  if (created !== undefined) await flushFolder(dirname(created))
+  try {
+    await mkdir(path)
+  } catch (error) {
+    if (await isFolder(path)) return
+    const parent = dirname(path)
+    if (errorCode(error) !== 'ENOENT' || (await isFolder(parent))) throw error
+    await makeFolder(parent)
+    return await makeFolder(path)
+  }
+  await flushFolder(dirname(path))
 }
+
+const isFolder = (path: string): Promise<boolean> =>
+  stat(path).then(
+    (found) => found.isDirectory(),
+    () => false,
+  )
 
 /** Writes a file whole or not at all: readers see the old content or the new. */
 export async function replaceFile(path: string, content: string | Uint8Array): Promise<void> {

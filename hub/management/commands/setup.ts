@@ -1,11 +1,11 @@
 // Making a hub, and finding out what is wrong with one.
 
 import { X509Certificate } from 'node:crypto'
-import { mkdirSync, statfsSync, writeFileSync } from 'node:fs'
+import { statfsSync, writeFileSync } from 'node:fs'
 import { isIP } from 'node:net'
 import { hostname } from 'node:os'
 import { defaultHubConfigText, loadHubConfig } from '#hub/config/mod.ts'
-import { initAuthority, openAuthority } from '#hub/security/mod.ts'
+import { initAuthority, makeFolder, openAuthority } from '#hub/security/mod.ts'
 import { asFault } from '#protocol/base/mod.ts'
 import { command, EXIT_FAILED, EXIT_OK, f, faultsText, formatBytes } from '#protocol/fields/mod.ts'
 import { fetchStatus } from '../contact.ts'
@@ -35,7 +35,7 @@ export const init = command({
   }),
   run: async (settings) => {
     if (isThere(configPath(settings.data))) throw managementFault('DATA_FOLDER_EXISTS', { where: settings.data })
-    mkdirSync(settings.data, { recursive: true, mode: 0o700 })
+    makeFolder(settings.data)
     const machine = hostname()
     const named = isIP(machine) === 0 && /^[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*$/.test(machine) ? [machine] : []
     initAuthority(securityPath(settings.data), { hubName: settings.name, hostNames: [...named, ...settings.host] })
