@@ -328,8 +328,8 @@ class Run {
 
 const idOf = (stream: string, seq: number): Id => `${stream}/${String(seq).padStart(6, '0')}`
 
-t.setTimeout(STEPS * 200 + 60_000)
-t.test('what is conveyed, against a model', { timeout: STEPS * 200 + 60_000 }, async (t) => {
+t.setTimeout(STEPS * 200 + 500_000)
+t.test('what is conveyed, against a model', { timeout: STEPS * 200 + 500_000 }, async (t) => {
   const seed = testSeed()
   t.comment(`SEED=${seed}`)
   const random = new Random(seed)

@@ -154,7 +154,7 @@ t.test('closing does not wait for upkeep on a disk that fails', async (t) => {
 
 t.test(
   'everything at once, failing now and then: nothing is lost or doubled, and the files agree',
-  { timeout: 90_000 },
+  { timeout: 500_000 },
   async (t) => {
     const seed = testSeed()
     t.comment(`SEED=${seed}`)

@@ -95,8 +95,8 @@ async function judge(dataDir: string, ledger: Ledger): Promise<string[]> {
   return wrong
 }
 
-t.setTimeout(100_000)
-t.test('killed again and again', { timeout: 90_000 }, async (t) => {
+t.setTimeout(580_000)
+t.test('killed again and again', { timeout: 570_000 }, async (t) => {
   const seed = testSeed()
   t.comment(`SEED=${seed}`)
   const random = new Random(seed)

@@ -336,7 +336,7 @@ async function live(t: Test, random: Random, round: number): Promise<boolean> {
 
 t.test(
   'each message is told once, with the worst of its copies, whatever happens and fails',
-  { timeout: 80_000 },
+  { timeout: 500_000 },
   async (t) => {
     const seed = testSeed()
     t.comment(`SEED=${seed}`)

@@ -182,7 +182,7 @@ t.test('what is being given up is not opened again', async (t) => {
   await scene.contents(t)
 })
 
-t.test('agrees with a plain model, whatever is settled, replayed and swept', { timeout: 60_000 }, async (t) => {
+t.test('agrees with a plain model, whatever is settled, replayed and swept', { timeout: 500_000 }, async (t) => {
   const seed = testSeed()
   t.comment(`SEED=${seed}`)
   const random = new Random(seed)

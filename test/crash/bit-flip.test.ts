@@ -25,7 +25,7 @@ for (const [kind, bodyBytes] of [
   ['in a segment', 1200],
   ['in a row', 60],
 ] as const) {
-  t.test(`a bit turns over ${kind}`, { timeout: 60_000 }, async (t) => {
+  t.test(`a bit turns over ${kind}`, { timeout: 290_000 }, async (t) => {
     t.comment(`CRASH_SEED=${process.env.CRASH_SEED ?? 'as SEED'}`)
     const hub = await startTestHub({ queues: [{ name: 'q', topics: ['a'] }] })
     t.teardown(() => hub.stop())

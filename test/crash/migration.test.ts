@@ -19,8 +19,8 @@ const FIXTURE = join(import.meta.dirname, '../../hub/store/fixtures/v1')
 const MIB = 2 ** 20
 const KILLS_MAX = 60
 
-t.setTimeout(110_000)
-t.test('killed after each transaction of a migration', { timeout: 100_000 }, async (t) => {
+t.setTimeout(590_000)
+t.test('killed after each transaction of a migration', { timeout: 580_000 }, async (t) => {
   const dataDir = mkdtempSync(join(tmpdir(), 'causeway-migration-'))
   t.teardown(() => rmSync(dataDir, { recursive: true, force: true }))
   makeFolder(dataDir)

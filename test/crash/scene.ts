@@ -27,7 +27,7 @@ export type Ledger = Counts & {
 const EFFECTS_PER_FLOW = 10
 const EFFECTS_PER_ROUND = 500
 /** Longest time to come back; a restarted hub and a reconnect take about two seconds on a busy machine. */
-const STUCK_MS = 60_000
+const STUCK_MS = 150_000
 /** A point that is not reached by then will not be. */
 const POINT_MS = 5000
 /** Rounds between two mendings of the consumer's defect, which lasts until the consumer is killed. */
@@ -126,7 +126,7 @@ export class Scene {
   }
 
   /** The defect is mended: what was rejected is tried again. */
-  private async mend(): Promise<void> {
+  async mend(): Promise<void> {
     await this.consumers.consumer.end('SIGTERM')
     this.rejects = false
     this.startConsumer('consumer')

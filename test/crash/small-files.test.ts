@@ -15,7 +15,7 @@ const MIB = 2 ** 20
 const RSS_BYTES_MAX = { sender: 256 * MIB, hub: 384 * MIB, receiver: 256 * MIB }
 const SHAPES = (process.env.FILES_SHAPES ?? 'flat,nested').split(',') as Shape[]
 
-const MS_MAX = 100_000 + 6 * FILES + 10_000 * KILLS
+const MS_MAX = 400_000 + 6 * FILES + 10_000 * KILLS
 t.setTimeout(2 * MS_MAX)
 
 for (const shape of SHAPES) {

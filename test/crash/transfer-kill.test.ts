@@ -31,24 +31,22 @@ async function killed(t: Test, kills: number, what: What) {
 }
 
 const kills = Number(process.env.TRANSFER_KILLS ?? 2)
-t.setTimeout(3 * kills * 60_000)
+/** Ten times what they take on a quiet machine. */
+const MS_MAX = kills * 150_000
+t.setTimeout(3 * MS_MAX)
 
-t.test('killed in turn', { timeout: kills * 60_000 }, async (t) => {
+t.test('killed in turn', { timeout: MS_MAX }, async (t) => {
   const { size, up, down } = await killed(t, kills, { content: 'random' })
   t.ok(up >= size && down >= size)
 })
 
-t.test('killed in turn while chunks travel encoded', { timeout: kills * 60_000 }, async (t) => {
+t.test('killed in turn while chunks travel encoded', { timeout: MS_MAX }, async (t) => {
   const { size, up, down } = await killed(t, Math.ceil(kills / 2), { content: 'text' })
   t.ok(up < 0.8 * size && down < 0.8 * size, `${up} and ${down} bytes of ${size}`)
 })
 
-t.test(
-  'killed in turn with the largest chunks there are, and two who receive',
-  { timeout: kills * 60_000 },
-  async (t) => {
-    const what: What = { content: 'random', chunkBytes: CHUNK_BYTES_MAX, receivers: 2, hubFirst: true }
-    const { size, up, down } = await killed(t, Math.ceil(kills / 2), what)
-    t.ok(up >= size && down >= size)
-  },
-)
+t.test('killed in turn with the largest chunks there are, and two who receive', { timeout: MS_MAX }, async (t) => {
+  const what: What = { content: 'random', chunkBytes: CHUNK_BYTES_MAX, receivers: 2, hubFirst: true }
+  const { size, up, down } = await killed(t, Math.ceil(kills / 2), what)
+  t.ok(up >= size && down >= size)
+})

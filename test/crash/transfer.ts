@@ -17,7 +17,7 @@ const AGENT = join(import.meta.dirname, '../../agent/main.ts')
 const FILE = 'drawing.bin'
 const BLOCK_BYTES = 1024 * 1024
 /** Longest time without a byte on the lines: a restart takes two seconds on a busy machine. */
-const STUCK_MS = 60_000
+const STUCK_MS = 150_000
 const POLL_MS = 2
 /** A command that could not reach the hub that was just killed is given again, as its user would. */
 const AGAIN_MS = 300

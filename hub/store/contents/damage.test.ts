@@ -177,7 +177,7 @@ t.test('chunks lost and come again in any order', async (t) => {
     return store.get(id)?.state === 'sealed' && has.every((bytes, i) => parts[i]?.digest.equals(digestOf(bytes)))
   }
   for (const [id, has] of contents) {
-    for (let i = 0; i < 1000 && !whole(id, has); i++) await new Promise((resolve) => setTimeout(resolve, 2))
+    for (let i = 0; i < 30_000 && !whole(id, has); i++) await new Promise((resolve) => setTimeout(resolve, 2))
     t.ok(whole(id, has), `${id} is whole`)
   }
   t.ok(contents.size > 10, `${contents.size} contents`)
@@ -217,7 +217,7 @@ t.test('what is found damaged while it is moved', async (t) => {
   for (const [i, bytes] of chunks.entries()) await send(store, [bytes], { id: idOf(i) })
   for (let i = 0; i < 60; i += 4) damage(folder, chunks[i] as Buffer)
   for (let i = 0; i < 60; i++) if (i % 4 !== 0) await store.remove(idOf(i))
-  for (let i = 0; i < 200 && faults.length === 0; i++) await new Promise((resolve) => setTimeout(resolve, 5))
+  for (let i = 0; i < 12_000 && faults.length === 0; i++) await new Promise((resolve) => setTimeout(resolve, 5))
   t.ok(faults.length > 0 && faults.every(({ code }) => code === 'STORE_DAMAGED'), `${faults.length} faults`)
   await store.close()
   const { damaged, problems } = await checkContents(folder)
@@ -282,7 +282,7 @@ async function untilFull(t: Test, store: ContentStore, more: (() => void) | null
   }
   // Compaction makes room of what was freed all over the files.
   let again = 0
-  for (let i = 0; i < 100 && again < doomed.length / 2; i++) {
+  for (let i = 0; i < 6000 && again < doomed.length / 2; i++) {
     again += await fill()
     await new Promise((resolve) => setTimeout(resolve, 10))
   }

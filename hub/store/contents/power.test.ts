@@ -121,8 +121,8 @@ class Scene {
   }
 }
 
-t.setTimeout(100_000)
-t.test('the power goes', { timeout: 90_000 }, async (t) => {
+t.setTimeout(580_000)
+t.test('the power goes', { timeout: 570_000 }, async (t) => {
   const seed = testSeed()
   t.comment(`SEED=${seed}`)
   const random = new Random(seed)
