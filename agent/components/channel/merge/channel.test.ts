@@ -353,3 +353,19 @@ t.test('every item comes out once, with restarts and repeated calls at any point
     Array.from({ length: next }, (_, n) => n),
   )
 })
+
+t.test('texts with a header: one of all, and never rows below that of others', async (t) => {
+  const join = (...contents: string[]) =>
+    merged(
+      { count: contents.length, as: { text: { header: 1 } } },
+      contents.map((each, i) => fileOf(each, {}, i + 1)),
+    )
+  t.same((await join('a,b\r\n1,2\r\n', 'a,b\n3,4')).texts, ['a,b\r\n1,2\r\n3,4'])
+  t.same((await join('', 'a,b\n1,2\n', '', 'a,b\n3,4\n')).texts, ['a,b\n1,2\n3,4\n'], 'empty ones have none')
+  t.same((await join('\ufeffa,b\n1,2\n', '\ufeffa,b\n3,4\n')).texts, ['\ufeffa,b\n1,2\n3,4\n'])
+  const { codes, rejects } = await join('a,b\n1,2\n', 'b,a\n3,4\n')
+  t.same(codes, ['MERGE_MEMBER_INVALID', 'MERGE_MEMBER_INVALID'])
+  t.match(rejects[0]?.fault.message, /first lines of item 2/)
+  const plain = await merged({ count: 2, as: { text: {} } }, [fileOf('\ufeff1\n'), fileOf('\ufeff2\n')])
+  t.same(plain.texts, ['\ufeff1\n2\n'], 'a byte order mark in the middle would be a character')
+})

@@ -119,14 +119,32 @@ function joinedText(
   { separator, header, closeLines }: { separator: string; header: number; closeLines: boolean },
 ): Buffer {
   const parts: Uint8Array[] = []
+  let first: Uint8Array | null = null
   for (const [i, { bytes }] of members.entries()) {
     if (bytes === null) continue
     if (i > 0) parts.push(Buffer.from(separator))
-    parts.push(i === 0 ? bytes : bytes.subarray(behindLines(bytes, header)))
+    if (first === null || bytes.length === 0) parts.push(bytes)
+    else if (headerOf(bytes, header) === headerOf(first, header)) {
+      parts.push(bytes.subarray(Math.max(behindLines(bytes, header), markBytes(bytes))))
+    } else {
+      // What stands below another header has other columns.
+      const why = `the first lines of item ${i + 1} are not those of the first`
+      throw mergeFault('MERGE_MEMBER_INVALID', { where: 'merge: as.text.header', why })
+    }
+    if (bytes.length > 0) first ??= bytes
     if (closeLines && i < members.length - 1 && bytes.length > 0 && bytes.at(-1) !== LF) parts.push(Buffer.from('\n'))
   }
   return Buffer.concat(parts)
 }
+
+/** Its characters are only compared, whatever the encoding is. */
+function headerOf(bytes: Uint8Array, lines: number): string {
+  const text = Buffer.from(bytes.subarray(markBytes(bytes), behindLines(bytes, lines))).toString('latin1')
+  return text.replace(/\r?\n$/, '').replaceAll('\r\n', '\n')
+}
+
+/** A byte order mark of UTF-8 is one at the beginning of a text only. */
+const markBytes = (bytes: Uint8Array): number => (bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf ? 3 : 0)
 
 function behindLines(bytes: Uint8Array, lines: number): number {
   let at = 0

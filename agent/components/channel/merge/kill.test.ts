@@ -7,9 +7,11 @@ import { itemsOf, randomFrom, settingsOf, testContext } from '../../support/test
 import { MergeChannel, mergeSettings } from './mod.ts'
 import { KILLED_SETTINGS, positionOf, rowsFrom } from './portions.testing.ts'
 
+t.setTimeout(280_000)
+
 const SEED = Number(process.env.SEED ?? Math.floor(Math.random() * 2 ** 31))
 
-t.test('killed at any point, every item comes out once, in whole groups', { timeout: 60_000 }, async (t) => {
+t.test('killed at any point, every item comes out once, in whole groups', async (t) => {
   t.comment(`SEED=${SEED}`)
   const random = randomFrom(SEED)
   const root = t.testdir({})

@@ -19,7 +19,7 @@ const as = f.variant(
     text: f.object({
       separator: f.text({ doc: 'What stands between two documents', minLength: 0, maxLength: 1_000, default: '' }),
       header: f.integer({
-        doc: 'First lines that all documents have; those of the first stay',
+        doc: 'First lines that all documents have; those of the first stay, and a group with others is rejected',
         min: 0,
         max: 1_000,
         default: 0,

@@ -283,3 +283,21 @@ t.test('numbers in a stylesheet of version 1.0; where a part is of another versi
   t.match(await warned(mixed), [/xslt: lines 4, 5 write computed numbers; .*format-number/])
   t.match(await resultOf(t.testdir({}), { stylesheet: mixed }, '<a>1110000</a>'), /a="2.22E6"/, 'so it is')
 })
+
+t.test('a result that is no XML document does not go out as one', async (t) => {
+  const root = t.testdir({})
+  const wrong = '<xsl:template match="n:a" xmlns:n="urn:other"><out/></xsl:template>'
+  const applied = { stylesheet: sheet('<xsl:apply-templates/>', { top: wrong }) }
+  t.match(await resultOf(root, applied, '<a xmlns="urn:this">text</a>'), /XSLT_RESULT.*outside the root/)
+  for (const body of ['', '<a/><b/>', '<a><xsl:value-of select="\'1&lt;\'" disable-output-escaping="yes"/></a>'])
+    t.match(await resultOf(root, { stylesheet: sheet(body), engine: 'saxon' }), /XSLT_RESULT/, body)
+  const text = sheet('a;b', { top: '<xsl:output method="text"/>' })
+  t.match(await resultOf(root, { stylesheet: text }), /a;b/)
+  t.equal(
+    await resultOf(root, { stylesheet: sheet('<a/><b/>'), mediaType: 'text/xml-external-parsed-entity' }),
+    '<a/><b/>',
+  )
+  t.match(await resultOf(root, { stylesheet: sheet('<html><br/></html>') }), /<html>/)
+  const doctype = '<xsl:output doctype-system="a.dtd"/>'
+  t.match(await resultOf(root, { stylesheet: sheet('<a/>', { top: doctype }) }), /DOCTYPE/)
+})

@@ -140,6 +140,7 @@ export class XsltChannel implements Channel {
     const { name } = item.row
     const stem = typeof name === 'string' ? name.replace(/(?<=[^/])\.[^./]*$/, '') : ''
     const mediaType = this.#settings.mediaType ?? mediaTypeOf(ready)
+    if (this.#settings.mediaType === undefined && mediaType === 'application/xml') refuseFragment(ready, result)
     return withDocument(item, Buffer.from(result), this.#settings, {
       ...(this.#name === null ? {} : { name: this.#name({ ...item.row, stem }) }),
       mediaType,
@@ -157,6 +158,21 @@ export class XsltChannel implements Channel {
       if (value !== null) given.set(name, String(value))
     }
     return given
+  }
+}
+
+/**
+ * XSLT may write what is no document: a text when no template fits (the wrong namespace, mostly), two roots, what is not escaped. Whoever
+ * wants that says by `mediaType` or xsl:output what it is.
+ */
+function refuseFragment({ method, parser }: Ready, result: string): void {
+  if (method === null && /^\s*(?:<\?xml[^>]*>\s*)?<(?:!DOCTYPE )?html\b/i.test(result)) return
+  try {
+    parser.parse(result)
+  } catch (error) {
+    const fault = asFault(error)
+    // A DOCTYPE may be wanted.
+    if (fault.code === 'XML_NOT_WELL_FORMED') throw xsltFault('XSLT_RESULT', { why: fault.message, cause: fault })
   }
 }
 

@@ -27,6 +27,11 @@ export const xsltFault = declareFaults('components', {
     meaning: 'the stylesheet failed on this document',
     remedy: 'See the error code of XSLT and the line in the stylesheet; test it with a case: causeway-agent flow test',
   },
+  XSLT_RESULT: {
+    meaning: 'what the stylesheet gave for this document is no XML document',
+    remedy:
+      'See whether its templates fit the document (its namespaces above all); for text say so by xsl:output method="text", for a part of a document by `mediaType`',
+  },
   XSLT_TERMINATED: {
     meaning: 'the stylesheet refused this document by xsl:message terminate="yes"',
     remedy: 'Read its message; it was written by whoever wrote the stylesheet',
