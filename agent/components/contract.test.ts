@@ -20,7 +20,7 @@ import { builtinComponents } from './registry.ts'
 import { collector, drain, faultOf, freshFolder, itemsOf, rowsOf, settingsOf, testContext } from './support/testing.ts'
 
 const ROWS: Row[] = Array.from({ length: 23 }, (_, i) => ({ id: String(i).padStart(4, '0'), name: `村${i}` }))
-const signal = AbortSignal.timeout(60_000)
+const { signal } = new AbortController()
 
 function create<T>(kind: string, type: string, settings: object, root: string): T {
   const entry = builtinComponents.find((each) => each.kind === kind && each.type === type)

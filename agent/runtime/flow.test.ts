@@ -302,8 +302,13 @@ t.test('a flow of synchronous components leaves the event loop its turns', async
     },
     committed: async () => undefined,
   }
-  const destination: Destination = { ...parts.destination, write: async () => undefined }
-  setTimeout(() => stop.abort(), 5)
+  let writes = 0
+  const destination: Destination = {
+    ...parts.destination,
+    write: async () => {
+      if (writes++ === 0) setTimeout(() => stop.abort(), 5)
+    },
+  }
   const status = await runFlow({
     ...options(process, stop.signal),
     components: () => ({ ...parts, source, destination }),

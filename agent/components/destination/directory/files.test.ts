@@ -22,7 +22,7 @@ import { codeOf, collector, faultOf, settingsOf, testContext } from '../../suppo
 import { DirectoryFilesDestination, directoryDestinationSettings } from './mod.ts'
 
 const MIB = 2 ** 20
-const signal = AbortSignal.timeout(60_000)
+const { signal } = new AbortController()
 const none = () => t.fail('nothing should be rejected')
 
 function setUp(t: Test) {

@@ -26,7 +26,7 @@ import { DropScan } from './drop-scan.ts'
 import { DirectoryFilesSource, directorySourceSettings } from './mod.ts'
 import { FileScan } from './scan.ts'
 
-const signal = AbortSignal.timeout(60_000)
+const { signal } = new AbortController()
 
 function setUp(t: Test, settings: object = {}) {
   const root = t.testdir({ drop: {} })
@@ -248,7 +248,7 @@ t.test('any number of folders: one of each depth is open, and each name is read 
   t.equal(scan.namesRead, 50 + 2 * folders)
 })
 
-t.test('twenty thousand files: few are known at a time, each name is read once', { timeout: 240_000 }, async (t) => {
+t.test('twenty thousand files: few are known at a time, each name is read once', async (t) => {
   const { root, path, list, claims: left } = setUp(t)
   const [files, folders] = [20_000, 200]
   for (let i = 0; i < folders; i++) mkdirSync(join(path, String(i)))

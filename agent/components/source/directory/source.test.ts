@@ -25,7 +25,7 @@ import { DropFolder } from './folder.ts'
 import { compileGlob, globProblem } from './glob.ts'
 import { DirectorySource, directorySourceSettings } from './mod.ts'
 
-const signal = AbortSignal.timeout(30_000)
+const { signal } = new AbortController()
 
 function setUp(t: Test, settings: object = {}) {
   const root = t.testdir({ drop: {} })

@@ -45,7 +45,7 @@ async function sourceOf(t: Test, settings: object = { queue: 'q' }) {
   const source = new HubSource(settingsOf(hubSourceSettings, settings), client, testContext(t.testdir()))
   const open = async (position: string | null) => {
     await source.open(position)
-    await source.idle(AbortSignal.timeout(5000))
+    await source.idle(AbortSignal.timeout(60_000))
   }
   return { source, connection, asked, open, reconnect, receive: (body: Buffer) => receive(body) }
 }
@@ -169,7 +169,7 @@ t.test('positions keep their meaning while the destination has rows in hand', as
   const [item] = portion?.items ?? []
   if (item !== undefined) await source.reject([{ item, fault: componentFault('HUB_MESSAGE_NOT_A_ROW') }])
   await source.committed(portion?.cursor ?? '')
-  await source.idle(AbortSignal.timeout(5000))
+  await source.idle(AbortSignal.timeout(60_000))
   t.same((await source.next())?.items, [{ row: { name: 'new' }, ref: 0 }])
   await flushed()
   t.same(connection.settlements(FRAME_SETTLE), [], 'the refusal met nobody else')
