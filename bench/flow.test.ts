@@ -5,14 +5,21 @@ import { measureCeiling } from './ceiling.ts'
 import { startRole, stop } from './children.ts'
 import { measureFlow } from './flow.ts'
 
-// On a busy machine a quarter of a second may pass without one of the processes.
+t.setTimeout(280_000)
+
 const times = { warmUpMs: 50, measuredMs: 1000 }
 
 t.test('everything sent arrives, in order, and is counted', async (t) => {
-  const flow = await measureCeiling(1024, times)
-  t.ok(flow.perSecond > 0)
-  t.equal(flow.lost, 0)
-  t.equal(flow.outOfOrder, 0)
+  let perSecond = 0
+  // On a busy machine seconds may pass without one of the processes.
+  for (const measuredMs of [1000, 5000, 30_000]) {
+    const flow = await measureCeiling(1024, { ...times, measuredMs })
+    t.equal(flow.lost, 0)
+    t.equal(flow.outOfOrder, 0)
+    perSecond = flow.perSecond
+    if (perSecond > 0) break
+  }
+  t.ok(perSecond > 0)
 })
 
 t.test('a server that ends meanwhile is no result', async (t) => {

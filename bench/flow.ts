@@ -43,8 +43,8 @@ export type FlowOptions = {
 export type Times = { readonly warmUpMs: number; readonly measuredMs: number }
 
 /** Draining is given up when nothing arrives for so long. */
-const STALL_MS_MAX = 5000
-const STOP_MS_MAX = 30_000
+const STALL_MS_MAX = 30_000
+const STOP_MS_MAX = 90_000
 
 export async function measureFlow(options: FlowOptions): Promise<Flow> {
   const children: ChildProcess[] = []

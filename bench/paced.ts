@@ -3,7 +3,6 @@
 // does not keep up cannot hide it.
 
 import type { ChildProcess } from 'node:child_process'
-import { once } from 'node:events'
 import { hasEnded, startRole, stop, tellRole } from './children.ts'
 import { firstMessage, type Sample, type Times } from './flow.ts'
 import { Histogram, monotonicMs } from './histogram.ts'
@@ -41,7 +40,7 @@ export type PacedOptions = {
 const KEPT_UP_MS = 250
 /** Then it is waited for no longer. */
 const GRACE_MS = 2000
-const START_MS_MAX = 30_000
+const START_MS_MAX = 90_000
 
 type Report = { readonly counts: number[]; readonly kept: Latency[] }
 type Schedule = { readonly sent: number; readonly total: number; readonly startMs: number; readonly endMs: number }
@@ -102,14 +101,17 @@ async function measure(options: PacedOptions, children: ChildProcess[]): Promise
 
 /** Samples go on coming meanwhile. */
 async function reportOf(consumer: ChildProcess): Promise<Report> {
-  const abort = new AbortController()
-  const timer = setTimeout(() => abort.abort(), START_MS_MAX)
+  const { promise, resolve, reject } = Promise.withResolvers<Report>()
+  // Not `once` again and again: of two that come together the second would be missed.
+  const listener = (message: Sample | Report) => {
+    if ('counts' in message) resolve(message)
+  }
+  consumer.on('message', listener)
+  const timer = setTimeout(() => reject(new Error('the consumer gives no report')), START_MS_MAX)
   try {
-    for (;;) {
-      const [message] = (await once(consumer, 'message', { signal: abort.signal })) as [Sample | Report]
-      if ('counts' in message) return message
-    }
+    return await promise
   } finally {
     clearTimeout(timer)
+    consumer.off('message', listener)
   }
 }

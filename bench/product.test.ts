@@ -9,13 +9,22 @@ import { measurePaced } from './paced.ts'
 import { measureProduct } from './product.ts'
 import { Stage } from './stage.ts'
 
+t.setTimeout(280_000)
+
 const times = { warmUpMs: 100, measuredMs: 400 }
 const QUEUES = ['work', 'aside', 'idle'].map((name) => ({ name, topics: [`${name}/x`] }))
 
 t.test('a flow with TLS, zstd and rows arrives whole', async (t) => {
-  const flow = await measureProduct(256, times, { tls: true, compression: 'zstd', bodies: 'records' })
-  t.same([flow.lost, flow.outOfOrder], [0, 0])
-  t.ok(flow.wireBytes > 0 && flow.wireBytes < 200, `${flow.wireBytes} bytes a message on the wire`)
+  let wireBytes = 0
+  // Of few messages, as a busy machine sends them in that time, handshakes are most of it.
+  for (const measuredMs of [400, 4000, 20_000]) {
+    const settings = { tls: true, compression: 'zstd', bodies: 'records' } as const
+    const flow = await measureProduct(256, { ...times, measuredMs }, settings)
+    t.same([flow.lost, flow.outOfOrder], [0, 0])
+    wireBytes = flow.wireBytes
+    if (wireBytes < 200) break
+  }
+  t.ok(wireBytes > 0 && wireBytes < 200, `${wireBytes} bytes a message on the wire`)
 })
 
 t.test('against one hub', async (t) => {

