@@ -138,7 +138,7 @@ class Page {
 }
 
 async function until(t: Test, page: Page, what: string | RegExp): Promise<void> {
-  for (let i = 0; i < 600 && !page.said.match(what); i++) await new Promise((resolve) => setTimeout(resolve, 25))
+  for (let i = 0; i < 3600 && !page.said.match(what); i++) await new Promise((resolve) => setTimeout(resolve, 25))
   t.match(page.said, what)
 }
 
@@ -201,7 +201,7 @@ t.test('what is refused is said, and cancelling cleans up', async (t) => {
   await until(t, other, 'Interrupted')
   other.press('cancel')
   t.match(other.said, 'Cancelled')
-  for (let i = 0; i < 200 && [...stage.contents.store.all()].length > 0; i++)
+  for (let i = 0; i < 2400 && [...stage.contents.store.all()].length > 0; i++)
     await new Promise((resolve) => setTimeout(resolve, 25))
   t.equal([...stage.contents.store.all()].length, 0)
   stage.links.revoke(link.id, stage.nowMs())
