@@ -122,7 +122,7 @@ t.test('the power goes', async (t) => {
   await batches.compaction.idle()
   await engine.close()
   t.ok(compacted() > COMPACTED_MIN, `copied together ${compacted()} times`)
-  t.ok(small > GROUPS, `${small} batches lie in their rows`)
+  t.ok(small > GROUPS / 2, `${small} batches lie in their rows`)
   t.ok(images.length > 50, `${images.length} images`)
   const kinds = new Set(images.map(({ when }) => when))
   t.ok(kinds.has('while rows were written') && kinds.has('blobs-written'), [...kinds].join(', '))

@@ -154,7 +154,8 @@ t.test('each is dead with its reason and its bytes, and its neighbours pass', as
   }
   writeFileSync(join(folder, 'rules.json'), JSON.stringify(rules))
   const brought = await bringFiles(join(hub.dataDir, 'routes'), join(folder, 'rules.json'))
-  t.match(await askHub(hub.dataDir, { command: 'deploy', ...brought, by: '', note: '' }), { version: 1 })
+  const deployed = await askHub(hub.dataDir, { command: 'deploy', ...brought, by: '', note: '' })
+  t.match(deployed, { version: 1 }, JSON.stringify(deployed))
   const publisher = client.publisher({ stream: 's' })
   const publish = (topic: string, type: string, body: Buffer | string) =>
     publisher.publish({ topic, headers: { ':content-type': type }, body: Buffer.from(body) })
