@@ -14,6 +14,7 @@ import { CrashDisk, cutCommit, layOut } from './power.testing.ts'
 const MIB = 1024 * 1024
 const COMPACTED_MIN = 3
 const GROUPS = 100
+const IMAGES_MIN = 50
 
 /** What must be there: `kept`; and what must not: `gone`. */
 type Image = {
@@ -98,8 +99,9 @@ t.test('the power goes', async (t) => {
   const batches = new Batches(engine, 0)
   disk = new CrashDisk(engine.segments.files)
   const compacted = () => steps.get('compacting') ?? 0
-  // How soon it begins depends on how long the disk takes.
-  for (let group = 0; group < GROUPS || (compacted() <= COMPACTED_MIN && group < 10 * GROUPS); group++) {
+  // How soon it begins, and how many appends go together, depends on how long the disk takes.
+  const few = () => compacted() <= COMPACTED_MIN || images.length <= IMAGES_MIN
+  for (let group = 0; group < GROUPS || (few() && group < 10 * GROUPS); group++) {
     const waiting: Promise<unknown>[] = []
     for (let i = random.below(6); i >= 0; i--) {
       const bodyBytes = 8 + random.below(random.oneIn(2) ? 120_000 : 20_000)
@@ -123,7 +125,7 @@ t.test('the power goes', async (t) => {
   await engine.close()
   t.ok(compacted() > COMPACTED_MIN, `copied together ${compacted()} times`)
   t.ok(small > GROUPS / 2, `${small} batches lie in their rows`)
-  t.ok(images.length > 50, `${images.length} images`)
+  t.ok(images.length > IMAGES_MIN, `${images.length} images`)
   const kinds = new Set(images.map(({ when }) => when))
   t.ok(kinds.has('while rows were written') && kinds.has('blobs-written'), [...kinds].join(', '))
   for (const [i, image] of images.entries()) {
