@@ -1,8 +1,10 @@
 // Runs the programs as a person would.
 
+import { AsyncLocalStorage } from 'node:async_hooks'
 import { spawn } from 'node:child_process'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
+import { format } from 'node:util'
 import { commands as agentCommands } from '#agent/cli/commands.ts'
 import { commands as hubCommands } from '#hub/management/mod.ts'
 import { runProgram } from '#protocol/fields/mod.ts'
@@ -24,21 +26,33 @@ export async function run(
   return { code, stdout, stderr }
 }
 
+// Commands print by `console`: what is printed on behalf of one that runs here goes to its own output.
+const printing = new AsyncLocalStorage<{ stdout: string; stderr: string }>()
+for (const [method, stream] of [
+  ['log', 'stdout'],
+  ['error', 'stderr'],
+] as const) {
+  const print = console[method]
+  console[method] = (...args: unknown[]) => {
+    const said = printing.getStore()
+    if (said === undefined) print(...args)
+    else said[stream] += `${format(...args)}\n`
+  }
+}
+
 /**
- * The same without a process, for what only reads its arguments and answers: help and mistakes. Knows every command but
- * `start`, which is in the programs' main.ts.
+ * The same without a process, which takes most of a command's time: for what neither opens a store nor waits for signals.
+ * Knows every command but `start`, which is in the programs' main.ts.
  */
 export async function ask(program: 'hub' | 'agent', args: readonly string[]): Promise<Ran> {
   const said = { stdout: '', stderr: '' }
   const commands = program === 'hub' ? hubCommands : agentCommands
-  const code = await runProgram(`causeway-${program}`, commands, args, {
-    out: (line) => {
-      said.stdout += `${line}\n`
-    },
-    err: (line) => {
-      said.stderr += `${line}\n`
-    },
-  })
+  const code = await printing.run(said, () =>
+    runProgram(`causeway-${program}`, commands, args, {
+      out: (text) => console.log(text),
+      err: (text) => console.error(text),
+    }),
+  )
   return { code, ...said }
 }
 

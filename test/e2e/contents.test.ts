@@ -12,7 +12,7 @@ import { columns } from '#protocol/fields/mod.ts'
 import { CHANNEL_CONTROL, FRAME_FETCH, FRAME_OPEN_TRANSFER } from '#protocol/frame/mod.ts'
 import { FEATURE_ENCODED_CHUNKS, FEATURE_TRANSFERS } from '#protocol/handshake/mod.ts'
 import { encodeFetch, encodeOpenTransfer } from '#protocol/schema/mod.ts'
-import { run } from './cli.ts'
+import { ask, run } from './cli.ts'
 import { eventually, inTime, localHub, nextOf } from './support.ts'
 
 const MIB = 2 ** 20
@@ -162,14 +162,14 @@ t.test('store repair: what is damaged is given up, and comes again with another 
 
 /** What a command prints, all of it in 80 columns. */
 async function shown(t: Test, ...args: string[]): Promise<string> {
-  const { code, stdout, stderr } = await run('hub', [...args, '--data', hub.dataDir])
+  const { code, stdout, stderr } = await ask('hub', [...args, '--data', hub.dataDir])
   t.strictSame([code, stderr], [0, ''], args.join(' '))
   for (const line of stdout.split('\n')) t.ok(columns(line) <= 80, line)
   return stdout
 }
 
 async function told<T>(...args: string[]): Promise<T> {
-  return JSON.parse((await run('hub', [...args, '--data', hub.dataDir, '--json'])).stdout) as T
+  return JSON.parse((await ask('hub', [...args, '--data', hub.dataDir, '--json'])).stdout) as T
 }
 
 t.test('one session sends more contents than may be under way at once', async (t) => {
@@ -222,7 +222,7 @@ t.test('contents list, show, remove', async (t) => {
   t.match(show, /goes +not while something holds it\n/)
   t.match(await told('contents', 'show', free), { id: free, chunks: 1, expiresAtMs: null, messages: [], readers: [] })
 
-  const refused = (...args: string[]) => run('hub', ['contents', ...args, '--data', hub.dataDir])
+  const refused = (...args: string[]) => ask('hub', ['contents', ...args, '--data', hub.dataDir])
   t.match(await refused('remove', held), { code: 1, stderr: /^CONTENT_HELD .*1 batch.*--force/s })
   t.match(await refused('remove', 'nonsense'), { code: 2, stderr: /FIELD_PATTERN at <id>/ })
   t.match(await refused('show', '0'.repeat(32)), { code: 1, stderr: /^CONTENT_GONE/ })

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import t from 'tap'
 import { askHub, formatId, type MessageView, type QueueView, type TraceView } from '#hub/management/mod.ts'
 import { columns } from '#protocol/fields/mod.ts'
-import { type Ran, run } from './cli.ts'
+import { ask, type Ran, run } from './cli.ts'
 import { bodiesOf, eventually, localHub, nextOf, numbered } from './support.ts'
 
 const hub = await localHub(t, {
@@ -20,7 +20,7 @@ const hub = await localHub(t, {
 const office = await hub.client('office')
 const centre = await hub.client('centre')
 
-const command = (...args: string[]): Promise<Ran> => run('hub', [...args, '--data', hub.dataDir])
+const command = (...args: string[]): Promise<Ran> => ask('hub', [...args, '--data', hub.dataDir])
 
 /** The JSON that a command prints. */
 async function told<T>(...args: string[]): Promise<T> {
@@ -82,7 +82,7 @@ t.test('queues: all of them in 80 columns, one of them whole', async (t) => {
     counters: { in: 3 },
     oldestAtMs: Number,
   })
-  const status = await command('status')
+  const status = await run('hub', ['status', '--data', hub.dataDir])
   t.match(status.stdout, /^人口\/变更 +3 +0 +0 /m)
   t.notMatch(status.stdout, 'DEAD LETTERS')
 })
@@ -103,7 +103,7 @@ t.test('mistakes', async (t) => {
     command('replay', '人口/变更', '--ago', '1h'),
     command('forget', 'permits', '--yes'),
     command('trace', 'office/none/1'),
-    run('hub', ['queues', '--data', hub.dir]),
+    ask('hub', ['queues', '--data', hub.dir]),
   ])
   const wanted: readonly (readonly [number, RegExp])[] = [
     [1, /^QUEUE_MISSING at queue permit: .*Did you mean permits\?/],

@@ -4,14 +4,14 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { askHub, formatId, type MessageView } from '#hub/management/mod.ts'
-import { type Ran, run } from './cli.ts'
+import { ask, type Ran } from './cli.ts'
 import { bodiesOf, eventually, localHub } from './support.ts'
 
 const names = ['archive', 'made', 'tax', 'first', 'second', 'limited']
 const hub = await localHub(t, { config: { queues: names.map((name) => ({ name })) } })
 const office = await hub.client('office')
 const centre = await hub.client('centre')
-const command = (...args: string[]): Promise<Ran> => run('hub', [...args, '--data', hub.dataDir])
+const command = (...args: string[]): Promise<Ran> => ask('hub', [...args, '--data', hub.dataDir])
 const peeked = async (queue: string): Promise<readonly MessageView[]> =>
   (await askHub<{ messages: MessageView[] }>(hub.dataDir, { command: 'peek', queue, limit: 100, filter: {} })).messages
 const publisher = office.publisher({ stream: 'out' })

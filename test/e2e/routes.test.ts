@@ -7,7 +7,7 @@ import t from 'tap'
 import { askHub, formatId, type MessageView, type TraceView } from '#hub/management/mod.ts'
 import type { RoutesView } from '#hub/router/mod.ts'
 import { columns } from '#protocol/fields/mod.ts'
-import { type Ran, run } from './cli.ts'
+import { ask, type Ran } from './cli.ts'
 import { bodiesOf, eventually, localHub } from './support.ts'
 
 const hub = await localHub(t, {
@@ -18,7 +18,7 @@ const hub = await localHub(t, {
 })
 const office = await hub.client('office')
 const centre = await hub.client('centre')
-const command = (...args: string[]): Promise<Ran> => run('hub', [...args, '--data', hub.dataDir])
+const command = (...args: string[]): Promise<Ran> => ask('hub', [...args, '--data', hub.dataDir])
 const peeked = async (queue: string): Promise<readonly MessageView[]> =>
   (await askHub<{ messages: MessageView[] }>(hub.dataDir, { command: 'peek', queue, limit: 100, filter: {} })).messages
 const view = (): Promise<RoutesView> => askHub(hub.dataDir, { command: 'routes' })
