@@ -4,7 +4,7 @@ import { ParseOption, XmlDocument } from 'libxml2-wasm'
 import { SaxesParser } from 'saxes'
 import t from 'tap'
 import { Fault } from '#protocol/base/mod.ts'
-import { Random, testSeed } from '#protocol/bytes/testing.ts'
+import { Random } from '#protocol/bytes/testing.ts'
 import { XmlParser } from './mod.ts'
 import type { XmlTree } from './tree.ts'
 
@@ -204,7 +204,7 @@ function byLibxml2(text: string): boolean {
 }
 
 t.test('the same verdict and the same content as others', (t) => {
-  const seed = testSeed()
+  const seed = Number(process.env.SEED ?? 207_001)
   t.comment(`SEED=${seed}`)
   const random = new Random(seed)
   const parser = new XmlParser()

@@ -146,8 +146,8 @@ t.test('what does not fit is refused, never cut', async (t) => {
 })
 
 t.test('what is written is read as it was', async (t) => {
-  const seed = Date.now() & 0x7fff_ffff
-  t.comment(`seed ${seed}`)
+  const seed = Number(process.env.SEED ?? 149_001)
+  t.comment(`SEED=${seed}`)
   const value = fc.string({ unit: fc.constantFrom('a', '中', 'é', '1'), maxLength: 4 })
   const settings = {
     columns: [

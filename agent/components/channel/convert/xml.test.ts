@@ -234,8 +234,8 @@ function normal(value: Value): Value {
 }
 
 t.test('what is written is well-formed, and read as it was', async (t) => {
-  const seed = Date.now() & 0x7fff_ffff
-  t.comment(`seed ${seed}`)
+  const seed = Number(process.env.SEED ?? 237_001)
+  t.comment(`SEED=${seed}`)
   await fc.assert(
     fc.asyncProperty(tree, fc.constantFrom(0, 2), async (value, indent) => {
       const namespaces = { p: 'urn:p' }
@@ -259,8 +259,8 @@ t.test('what is written is well-formed, and read as it was', async (t) => {
 })
 
 t.test('any document: its tree written again has the same content', async (t) => {
-  const seed = Date.now() & 0x7fff_ffff
-  t.comment(`seed ${seed}`)
+  const seed = Number(process.env.SEED ?? 237_001)
+  t.comment(`SEED=${seed}`)
   const pieces = fc.array(
     fc.constantFrom(
       '<a>',

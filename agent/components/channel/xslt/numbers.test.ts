@@ -99,7 +99,8 @@ t.test('of which a part is of another version: its lines are named', (t) => {
   t.end()
 })
 
-const seed = Number(process.env.SEED ?? Math.trunc(Math.random() * 2 ** 32))
+/** Of two programs that are not ours: SEED=… looks for where they differ. */
+const seed = Number(process.env.SEED ?? 102_001)
 
 /** Values that a double has exactly, mostly, in numbers as people have them. */
 const DOCUMENT = `<r><n>1110000</n><n>7</n><n>0.5</n><n>-250000.25</n><n>123456.125</n><n>0</n><n>0.000032</n></r>`

@@ -152,8 +152,8 @@ const cell = fc.oneof(
 )
 
 t.test('what is written is read as it was', async (t) => {
-  const seed = Date.now() & 0x7fff_ffff
-  t.comment(`seed ${seed}`)
+  const seed = Number(process.env.SEED ?? 155_001)
+  t.comment(`SEED=${seed}`)
   await fc.assert(
     fc.asyncProperty(
       fc.array(fc.record({ a: cell, 乙: cell, 'c d': fc.constant('end') }), { minLength: 1, maxLength: 20 }),

@@ -1,5 +1,5 @@
 // The compiled mapping, and the stylesheet written from it, give the same documents: by SaxonJS, and by xsltproc where it is installed.
-// SEED=… replays one run, CASES=… sets their number.
+// SEED=… makes others, CASES=… sets their number.
 
 import { execFileSync } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
@@ -19,7 +19,7 @@ import { importXslt } from './import.ts'
 import { Maker } from './testing.ts'
 import { treeReader } from './tree.ts'
 
-const seed = Number(process.env.SEED ?? Math.floor(Math.random() * 2 ** 31))
+const seed = Number(process.env.SEED ?? 22_001)
 const CASES = Number(process.env.CASES ?? 200)
 const DOCUMENTS = 2
 
