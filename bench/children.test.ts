@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import t from 'tap'
 import { release, startRole, stop, tellRole } from './children.ts'
 
-t.setTimeout(280_000)
+t.setTimeout(600_000)
 
 const GONE_MS_MAX = 90_000
 

@@ -5,7 +5,7 @@ import { measureCeiling } from './ceiling.ts'
 import { startRole, stop } from './children.ts'
 import { measureFlow } from './flow.ts'
 
-t.setTimeout(280_000)
+t.setTimeout(600_000)
 
 const times = { warmUpMs: 50, measuredMs: 1000 }
 

@@ -9,7 +9,7 @@ import { measurePaced } from './paced.ts'
 import { measureProduct } from './product.ts'
 import { Stage } from './stage.ts'
 
-t.setTimeout(280_000)
+t.setTimeout(600_000)
 
 const times = { warmUpMs: 100, measuredMs: 400 }
 const QUEUES = ['work', 'aside', 'idle'].map((name) => ({ name, topics: [`${name}/x`] }))

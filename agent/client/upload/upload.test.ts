@@ -29,7 +29,7 @@ t.comment(`SEED=${seed}`)
 const random = new Random(seed)
 /** For what hangs on where content is cut: how long its chunks are, and how many. */
 const steady = new Random(1)
-t.setTimeout(280_000)
+t.setTimeout(600_000)
 const KIB = 1024
 const MIB = 1024 * KIB
 const CHUNK = 64 * KIB

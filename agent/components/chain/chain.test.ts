@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import type { Item, Row } from '../contract.ts'
 import { IsolatedPool } from '../isolation/mod.ts'
-import { itemsOf, testContext } from '../support/testing.ts'
+import { itemsOf, patiently, testContext } from '../support/testing.ts'
 import { testEntries, testThreadEntries } from './entries.testing.ts'
 import { type ChainOptions, type ChainResult, chainOf } from './mod.ts'
 
@@ -22,10 +22,10 @@ function folder(t: Test): string {
 async function chain(
   t: Test,
   channels: readonly string[],
-  options: Partial<ChainOptions> & { way?: Way; state?: string | null; root?: string } = {},
+  options: Partial<ChainOptions> & { way?: Way; timeMs?: number; state?: string | null; root?: string } = {},
 ) {
-  const { way = 'here', state = null, root = folder(t), ...more } = options
-  const pool = way === 'threads' ? new IsolatedPool({ threads: 2, timeMs: 150 }) : null
+  const { way = 'here', timeMs = 60_000, state = null, root = folder(t), ...more } = options
+  const pool = way === 'threads' ? new IsolatedPool({ threads: 2, timeMs }) : null
   const context = testContext(root)
   const specs = channels.map((each) => {
     const [type = '', name] = each.split(' ')
@@ -185,10 +185,12 @@ t.test('a defect that no item shows alone is thrown; an item of elsewhere is fou
 })
 
 t.test('in a thread, a loop and a value that is none are the fault of their item', async (t) => {
-  const made = await chain(t, ['test a', 'isolated b', 'test c'], { way: 'threads', record: true })
-  const result = await made.process(
-    itemsOf([{ x: 1 }, { do: 'b loop' }, { do: 'c undefined' }, { do: 'c loop' }, { x: 2 }]),
-  )
+  const items = itemsOf([{ x: 1 }, { do: 'b loop' }, { do: 'c undefined' }, { do: 'c loop' }, { x: 2 }])
+  const run = async (timeMs: number) => {
+    const made = await chain(t, ['test a', 'isolated b', 'test c'], { way: 'threads', timeMs, record: true })
+    return await made.process(items)
+  }
+  const result = await patiently([150, 2_000, 20_000], run, (each) => each.rejects.length === 3)
   t.same(shown(result), {
     items: [
       [1, 'x a b c'],

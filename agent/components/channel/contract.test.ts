@@ -9,7 +9,7 @@ import { builtinComponents } from '../registry.ts'
 import { collector, freshFolder, itemsOf, settingsOf, testContext } from '../support/testing.ts'
 import { keepingSamples, type Sample, samples } from './samples.testing.ts'
 
-const pool = new IsolatedPool({ timeMs: 20_000 })
+const pool = new IsolatedPool({ timeMs: 120_000 })
 t.teardown(() => pool.close())
 
 type Named = Pick<Sample, 'type' | 'settings'>

@@ -19,7 +19,7 @@ import { changesOf, FILL_BYTES } from './changes.testing.ts'
 import { StateLog } from './mod.ts'
 import { Numbers } from './numbers.testing.ts'
 
-t.setTimeout(280_000)
+t.setTimeout(600_000)
 
 const SEED = Number(process.env.SEED ?? Math.floor(Math.random() * 2 ** 31))
 

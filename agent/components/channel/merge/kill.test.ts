@@ -7,7 +7,7 @@ import { itemsOf, randomFrom, settingsOf, testContext } from '../../support/test
 import { MergeChannel, mergeSettings } from './mod.ts'
 import { KILLED_SETTINGS, positionOf, rowsFrom } from './portions.testing.ts'
 
-t.setTimeout(280_000)
+t.setTimeout(600_000)
 
 const SEED = Number(process.env.SEED ?? Math.floor(Math.random() * 2 ** 31))
 

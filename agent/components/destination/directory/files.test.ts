@@ -13,6 +13,7 @@ import {
   statSync,
   symlinkSync,
   truncateSync,
+  utimesSync,
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
@@ -36,6 +37,8 @@ function setUp(t: Test) {
   const local = (name: string, content: Buffer | string): LocalFile => {
     const from = join(root, 'from', name)
     writeFileSync(from, content)
+    // Not of this moment: on some systems two writes within some milliseconds are of the same time.
+    utimesSync(from, 1_700_000_000, 1_700_000_000)
     return localOf(from)
   }
   const list = (...parts: string[]) =>

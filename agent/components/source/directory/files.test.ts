@@ -73,7 +73,7 @@ async function next(source: DirectoryFilesSource): Promise<Portion> {
 }
 
 // Twenty thousand files take a while on a busy disk.
-t.setTimeout(280_000)
+t.setTimeout(600_000)
 
 t.test('files and those of sub-folders, by their paths; what is no file of theirs stays', async (t) => {
   const { path, drop, source, list, claims } = setUp(t, { subfolders: true, pattern: '*.{txt,pdf}' })
