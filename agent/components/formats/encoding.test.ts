@@ -2,6 +2,7 @@ import iconv from 'iconv-lite'
 import t from 'tap'
 import { randomFrom } from '../support/testing.ts'
 import { decodeDocument, type Encoding, encodeText, inspectOpening, LINE_ENCODINGS, textDecoder } from './encoding.ts'
+import { isReallyUtf8 } from './really-utf8.ts'
 
 const bytesOf = (text: string, encoding: Encoding): string => {
   const encoded = encodeText(text, encoding)
@@ -195,3 +196,23 @@ t.test(
     }
   },
 )
+
+t.test('UTF-8 under the name of another encoding is seen; text of that encoding is not taken for it', async (t) => {
+  const text = '编号,姓名\n1,王芳\n'
+  for (const encoding of ['gbk', 'gb18030', 'big5'] as const) {
+    t.ok(isReallyUtf8(Buffer.from(text), encoding), encoding)
+    t.match(decodeDocument(Buffer.from('统一社会信用代码'), encoding), { ok: false, why: /UTF-8/ })
+  }
+  t.notOk(isReallyUtf8(Buffer.from('王芳'), 'gbk'), 'too little to be certain')
+  // Every pair of common characters, as GBK: none is UTF-8 with two ideographs.
+  const lead = [0xb0, 0xc4, 0xd7, 0xe4, 0xe7, 0xe9]
+  let taken = 0
+  for (const a of lead) {
+    for (let b = 0xa1; b <= 0xfe; b += 1) {
+      for (const c of lead) {
+        for (let d = 0xa1; d <= 0xfe; d += 1) if (isReallyUtf8(Buffer.of(a, b, c, d, a, b), 'gbk', 2)) taken += 1
+      }
+    }
+  }
+  t.equal(taken, 0)
+})

@@ -7,6 +7,7 @@
 import { TextDecoder } from 'node:util'
 import { decodeIsoByWindows, encodeBig5, encodeSingleByte, isIsoByWindows } from './code-pages.ts'
 import { encodeGb } from './gb.ts'
+import { isReallyUtf8 } from './really-utf8.ts'
 
 /** Encodings in which a line feed is the byte 0x0A and that byte is nothing else: files in them can be cut at lines. */
 export const LINE_ENCODINGS = [
@@ -80,6 +81,7 @@ export function decodeDocument(bytes: Uint8Array, encoding: Encoding): Decoded {
   if (opening.problem !== null) return { ok: false, why: opening.problem, line: 1, position: 0 }
   const body = bytes.subarray(opening.skipBytes)
   const decoder = textDecoder(encoding === 'utf-16' && bytes[0] === 0xfe ? 'utf-16be' : encoding)
+  if (isReallyUtf8(body, encoding)) return { ok: false, why: 'its bytes are UTF-8', line: 1, position: 0 }
   try {
     return { ok: true, text: decoder.decode(body) }
   } catch {

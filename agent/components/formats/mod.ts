@@ -16,5 +16,6 @@ export {
 export { jsonEndsAt, repeatedName, whyNotJson } from './json-text.ts'
 export type { JsonRecord } from './jsonl.ts'
 export { formatJsonRecord, isExact, parseJson, parseJsonBody, parseJsonRecord } from './jsonl.ts'
+export { isReallyUtf8 } from './really-utf8.ts'
 export type { BrokenRecord, ReadableFile, RecordFormat, Records } from './records.ts'
 export { RecordReader } from './records.ts'

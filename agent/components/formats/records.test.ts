@@ -145,6 +145,8 @@ t.test('headers', async (t) => {
   t.match(await code('cod,name\n', { columns: ['code'] }), /no column "code".*did it mean "cod"/)
   t.equal(await code('', { columns: ['code'] }), 'no fault', 'an empty file is just empty')
   t.match(await code('\ufeffa\n', { encoding: 'gbk' }), /FILE_NOT_TEXT.*UTF-8/)
+  const lying = '编号,姓名\n1,王芳\n'
+  t.match(await code(lying, { encoding: 'gbk' }), /FILE_NOT_TEXT.*its bytes are UTF-8/)
   const bare = await readAll(t, '1,2\n', { header: false, columns: ['x', 'y'] })
   t.same(bare.rows, [{ x: '1', y: '2' }])
   const { rows } = await readAll(t, '\ufeff a , b\n1,2\n')

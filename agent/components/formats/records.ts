@@ -18,6 +18,10 @@ import { parseCsvRecord } from './csv.ts'
 import type { LineEncoding } from './encoding.ts'
 import { inspectOpening, textDecoder } from './encoding.ts'
 import { parseJsonRecord } from './jsonl.ts'
+import { isReallyUtf8 } from './really-utf8.ts'
+
+/** Enough to see in which encoding a file is. */
+const LOOK_BYTES = 65_536
 
 /** What is read of a file; a document in memory can give the same. */
 export type ReadableFile = {
@@ -155,11 +159,24 @@ export class RecordReader {
     return texts
   }
 
+  /** Looks at whole lines at the beginning. */
+  async #refuseUtf8(): Promise<void> {
+    const { encoding } = this.#format
+    if (encoding === 'utf-8') return
+    const bytes = Buffer.alloc(Math.min(LOOK_BYTES, this.#sizeBytes))
+    const { bytesRead } = await this.#file.read(bytes, 0, bytes.length, 0)
+    const seen = bytes.subarray(0, bytesRead)
+    const whole = bytesRead < this.#sizeBytes ? seen.subarray(0, seen.lastIndexOf(0x0a) + 1) : seen
+    if (isReallyUtf8(whole, encoding))
+      throw componentFault('FILE_NOT_TEXT', { where: this.where, why: 'its bytes are UTF-8' })
+  }
+
   async #begin(): Promise<void> {
     const bytes = Buffer.alloc(8)
     const { bytesRead } = await this.#file.read(bytes, 0, 8, 0)
     const opening = inspectOpening(bytes.subarray(0, bytesRead), this.#format.encoding)
     if (opening.problem !== null) throw componentFault('FILE_NOT_TEXT', { where: this.where, why: opening.problem })
+    await this.#refuseUtf8()
     this.#seek({ byte: opening.skipBytes, line: 1 })
     if (this.#format.kind === 'jsonl') return
     this.#names = this.#format.columns

@@ -3,6 +3,7 @@
 
 import { isAscii, isUtf8 } from 'node:buffer'
 import { TextDecoder } from 'node:util'
+import { isReallyUtf8 } from '../formats/mod.ts'
 import { xmlFault } from './faults.ts'
 import { DECLARATION_BYTES_MAX } from './limits.ts'
 import { placeIn } from './place.ts'
@@ -46,7 +47,7 @@ export function decodeXml(bytes: Uint8Array): string {
     throw xmlFault('XML_ENCODING', { why: 'it declares US-ASCII and has other characters' })
   }
   const text = decode(body, name)
-  if (reallyUtf8(name, body))
+  if (isReallyUtf8(body, name))
     throw xmlFault('XML_ENCODING', { why: `it declares ${declared}, and its bytes are UTF-8` })
   return text
 }
@@ -117,19 +118,4 @@ function unfitting(bytes: Buffer, encoding: string): never {
   const { line, column } = placeIn(text, Math.max(0, text.indexOf('\ufffd')))
   const why = `these are no characters of ${encoding.toUpperCase()}`
   throw xmlFault('XML_ENCODING', { why, where: `line ${line}, column ${column}`, line, column })
-}
-
-/**
- * Text in these encodings that is also UTF-8 with several ideographs of three bytes does not happen: every pair would have to
- * have its bytes in ranges that its language hardly uses.
- */
-function reallyUtf8(encoding: string, bytes: Buffer): boolean {
-  if (encoding !== 'gbk' && encoding !== 'gb18030' && encoding !== 'big5') return false
-  if (isAscii(bytes) || !isUtf8(bytes)) return false
-  let ideographs = 0
-  for (let i = 0; i < bytes.length && ideographs < 4; i += 1) {
-    const byte = bytes[i] as number
-    if (byte >= 0xe4 && byte <= 0xe9) ideographs += 1
-  }
-  return ideographs >= 4
 }

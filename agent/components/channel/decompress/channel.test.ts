@@ -142,6 +142,19 @@ t.test('names: in the encoding of the sender, and only such as every system can 
   const [item] = await make({}).process([fileOf(named)], () => t.fail())
   t.equal(item?.row.name, '通衢.txt')
   t.match(await faultOf({ nameEncoding: 'utf-8' }, named), /not in utf-8/)
+  // As zip and macOS write them: UTF-8, and nothing says so.
+  for (const [placeholder, name] of [
+    ['xxxxxxxxxx.txt', '王芳xxxx.txt'],
+    ['xxx.txt', '王.txt'],
+  ] as const) {
+    const unsaid = replaced(
+      await packZip([{ name: placeholder, bytes: Buffer.from('1') }], {}),
+      Buffer.from(placeholder),
+      Buffer.from(name),
+    )
+    for (const at of [6, unsaid.length - 22 - 46 - placeholder.length + 8]) unsaid.writeUInt16LE(0, at)
+    t.equal((await make({}).process([fileOf(unsaid)], () => t.fail()))[0]?.row.name, name)
+  }
   for (const name of [
     '../x',
     'a/../x',

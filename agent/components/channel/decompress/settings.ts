@@ -35,7 +35,7 @@ export const decompressSettings = f.object(
       default: MEMBERS_DEFAULT,
     }),
     nameEncoding: f.choice(['gb18030', 'big5', 'shift_jis', 'euc-kr', 'windows-1252', 'utf-8'], {
-      doc: 'zip: encoding of names that do not say theirs',
+      doc: 'zip: encoding of names that do not say theirs and are not plainly UTF-8',
       default: 'gb18030',
     }),
     entries: f.text({

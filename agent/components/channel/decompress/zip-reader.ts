@@ -1,9 +1,11 @@
 // The members of a zip archive, checked before any is given: what two readers could see differently is refused. The central
 // directory is read by yauzl; the bytes of the members here, because they are in memory, within bounds.
 
+import { isUtf8 } from 'node:buffer'
 import { crc32 } from 'node:zlib'
 import { type Entry, fromBuffer, type ZipFile } from 'yauzl'
 import { Fault } from '#protocol/base/mod.ts'
+import { isReallyUtf8 } from '../../formats/mod.ts'
 import { pathProblem, sameOnDisk } from '../attached.ts'
 import { compressFault } from '../compress/mod.ts'
 import { type Bounds, inflated, outputBound } from './inflate.ts'
@@ -100,12 +102,13 @@ function nameOf(entry: Entry, encoding: string): string {
   )?.data
   // Info-ZIP's field holds for the name it was made of; another writer may have changed that since.
   const holds = unicode !== undefined && unicode.readUInt32LE(1) === crc32(raw)
-  const [bytes, label] = holds
-    ? [unicode.subarray(5), 'utf-8']
-    : [raw, (entry.generalPurposeBitFlag & NAMES_UTF8) === 0 ? encoding : 'utf-8']
+  // Some write UTF-8 and do not say so, macOS above all.
+  const says = (entry.generalPurposeBitFlag & NAMES_UTF8) !== 0 || isReallyUtf8(raw, encoding, 2)
+  const [bytes, label] = holds ? [unicode.subarray(5), 'utf-8'] : [raw, says ? 'utf-8' : encoding]
   try {
     return new TextDecoder(label, { fatal: true, ignoreBOM: true }).decode(bytes)
   } catch {
+    if (isUtf8(bytes)) return bytes.toString('utf8')
     throw invalid(raw.toString('latin1'), `its name is not in ${label}: set \`nameEncoding\``)
   }
 }

@@ -78,7 +78,7 @@ const by = f.variant(
       }),
       membersMax: f.integer({ doc: 'Most members', min: 1, max: ATTACHED_MAX, default: MEMBERS_DEFAULT }),
       nameEncoding: f.choice(['gb18030', 'big5', 'shift_jis', 'euc-kr', 'windows-1252', 'utf-8'], {
-        doc: 'Encoding of names that do not say theirs',
+        doc: 'Encoding of names that do not say theirs and are not plainly UTF-8',
         default: 'gb18030',
       }),
     }),
