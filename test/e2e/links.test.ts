@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import t from 'tap'
 import { columns } from '#protocol/fields/mod.ts'
 import { freePorts } from '#test/fixtures/ports.ts'
-import { run } from './cli.ts'
+import { ask, run } from './cli.ts'
 import { HOST, localHub } from './support.ts'
 
 const [port] = await freePorts(1)
@@ -23,14 +23,14 @@ const ca = readFileSync(join(hub.dataDir, 'security', 'ca.crt'))
 type Told = { readonly link: string; readonly url: string; readonly kind: string; readonly expiresAtMs: number }
 
 async function link(...args: string[]): Promise<Told> {
-  const { code, stdout, stderr } = await run('hub', ['link', ...args, '--data', hub.dataDir, '--json'])
+  const { code, stdout, stderr } = await ask('hub', ['link', ...args, '--data', hub.dataDir, '--json'])
   t.equal(code, 0, stderr)
   return JSON.parse(stdout) as Told
 }
 
 type Answer = { readonly status: number; readonly location: string; readonly body: Buffer }
 
-function ask(url: string, method: string, headers: Record<string, string> = {}, body?: Buffer): Promise<Answer> {
+function visit(url: string, method: string, headers: Record<string, string> = {}, body?: Buffer): Promise<Answer> {
   return new Promise((resolve, reject) => {
     const sent = request(
       url,
@@ -61,15 +61,15 @@ t.test('from a browser to an agent, and to another browser', async (t) => {
     '1 MiB',
   )
   t.match(upload, { kind: 'upload', url: `https://${HOST}:${port}/upload/` })
-  t.match((await ask(upload.url, 'GET')).body.toString(), '<title>Upload a file</title>')
+  t.match((await visit(upload.url, 'GET')).body.toString(), '<title>Upload a file</title>')
   const bytes = Buffer.alloc(200_000, 'scan ')
   const metadata = `filename ${Buffer.from('图纸.pdf').toString('base64')},filetype ${Buffer.from('application/pdf').toString('base64')}`
-  const begun = await ask(upload.url, 'POST', { 'upload-length': String(bytes.length), 'upload-metadata': metadata })
+  const begun = await visit(upload.url, 'POST', { 'upload-length': String(bytes.length), 'upload-metadata': metadata })
   t.equal(begun.status, 201)
   const headers = { 'upload-offset': '0', 'content-type': 'application/offset+octet-stream' }
-  const sent = await ask(new URL(begun.location, upload.url).href, 'PATCH', headers, bytes)
+  const sent = await visit(new URL(begun.location, upload.url).href, 'PATCH', headers, bytes)
   t.equal(sent.status, 204)
-  t.equal((await ask(upload.url, 'POST', { 'upload-length': '1' })).status, 410, 'it was good for one file')
+  t.equal((await visit(upload.url, 'POST', { 'upload-length': '1' })).status, 410, 'it was good for one file')
   const client = await hub.client('centre', { consume: ['scans'] })
   const queue = await client.subscribe({ queue: 'scans' })
   const delivery = await queue.next()
@@ -84,7 +84,7 @@ t.test('from a browser to an agent, and to another browser', async (t) => {
   t.ok(readFileSync(file.path).equals(bytes), 'the agent has it, as the hub sealed it')
   delivery?.settle()
   const download = await link('download', content)
-  const taken = await ask(download.url, 'GET')
+  const taken = await visit(download.url, 'GET')
   t.equal(taken.status, 200)
   t.ok(taken.body.equals(bytes))
   const listed = await run('hub', ['link', 'list', '--data', hub.dataDir])
@@ -117,9 +117,9 @@ t.test('from a browser to an agent, and to another browser', async (t) => {
   }
   const revoked = await run('hub', ['link', 'revoke', download.link, '--data', hub.dataDir, '--json'])
   t.strictSame(JSON.parse(revoked.stdout), { link: download.link, revoked: true })
-  t.equal((await ask(download.url, 'GET')).status, 410)
+  t.equal((await visit(download.url, 'GET')).status, 410)
   const told = async (...args: string[]) =>
-    JSON.parse((await run('hub', ['link', 'list', '--data', hub.dataDir, '--json', ...args])).stdout)
+    JSON.parse((await ask('hub', ['link', 'list', '--data', hub.dataDir, '--json', ...args])).stdout)
   t.match(await told(), [{ link: undefined, id: upload.link, state: 'good', usesLeft: 0 }])
   t.match(await told('--all'), [{ id: upload.link }, { id: download.link, state: 'revoked', usesLeft: null }])
   const secrets = [upload.url, download.url].map((url) => url.split('/').at(-1) ?? '')
@@ -128,7 +128,7 @@ t.test('from a browser to an agent, and to another browser', async (t) => {
 })
 
 t.test('mistakes', async (t) => {
-  const wrong = (...args: string[]) => run('hub', ['link', ...args, '--data', hub.dataDir])
+  const wrong = (...args: string[]) => ask('hub', ['link', ...args, '--data', hub.dataDir])
   t.match(await wrong('upload', '--topic', 'a/#'), { code: 2, stderr: /--topic/ })
   t.match(await wrong('upload', '--topic', 'a', '--header', ':content=x'), { code: 2, stderr: /--header/ })
   t.match(await wrong('upload', '--topic', 'a', '--header', ':ttl=x'), { code: 2, stderr: /ATTRIBUTE_INVALID|:ttl/ })

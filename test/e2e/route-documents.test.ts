@@ -9,7 +9,7 @@ import type { Delivery } from '#agent/client/mod.ts'
 import { askHub, formatId, type MessageView, type TraceView } from '#hub/management/mod.ts'
 import type { RoutesView } from '#hub/router/mod.ts'
 import type { Headers } from '#protocol/codec/mod.ts'
-import { run } from './cli.ts'
+import { ask } from './cli.ts'
 import { eventually, localHub, nextOf } from './support.ts'
 
 const MIB = 2 ** 20
@@ -29,7 +29,7 @@ async function deploy(rules: object, files: Record<string, string> = {}): Promis
   mkdirSync(folder)
   for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text)
   writeFileSync(join(folder, 'rules.yaml'), JSON.stringify(rules))
-  const { code, stderr } = await run('hub', ['route', 'deploy', join(folder, 'rules.yaml'), '--data', hub.dataDir])
+  const { code, stderr } = await ask('hub', ['route', 'deploy', join(folder, 'rules.yaml'), '--data', hub.dataDir])
   t.equal(stderr, '')
   t.equal(code, 0)
 }
@@ -150,7 +150,7 @@ t.test('what a trace says of it', async (t) => {
     what: 'made',
     detail: { rules: [{ rule: 'mapped', contents: { in: [id], out: [out] } }] },
   })
-  const { stdout } = await run('hub', ['trace', formatId(made.id), '--data', hub.dataDir])
+  const { stdout } = await ask('hub', ['trace', formatId(made.id), '--data', hub.dataDir])
   t.match(stdout, `content ${id} in`)
   t.match(stdout, `content ${String(out)} out`)
   await Promise.all([taken('made'), taken('small'), taken('passed')])
@@ -226,16 +226,16 @@ t.test('content of which nothing comes any more is not waited for; its message c
   )
   t.equal(hub.queue('passed').depth, 1, 'who looks at headers alone gets it all the same')
   await office.upload({ path, id, mediaType: 'application/xml' }).sealed
-  t.match(await run('hub', ['redrive', '$dead', '--topic', 'registers/10', '--data', hub.dataDir]), { code: 0 })
+  t.match(await ask('hub', ['redrive', '$dead', '--topic', 'registers/10', '--data', hub.dataDir]), { code: 0 })
   t.match((await taken('made')).text, /area="left"/)
   await taken('small')
   await eventually('all of it is routed', () => hub.queue('$routing').depth === 0)
-  t.match(await run('hub', ['purge', 'passed', '--all', '--yes', '--data', hub.dataDir]), { code: 0 })
+  t.match(await ask('hub', ['purge', 'passed', '--all', '--yes', '--data', hub.dataDir]), { code: 0 })
 })
 
 t.test('a dry run looks at the content that a message would refer to', async (t) => {
   const dryRun = async (id: string) =>
-    run('hub', ['route', 'dry-run', '--topic', 'registers/1', '--header', `:content=${id}`, '--data', hub.dataDir])
+    ask('hub', ['route', 'dry-run', '--topic', 'registers/1', '--header', `:content=${id}`, '--data', hub.dataDir])
   t.match(await dryRun(await upload('dry-north.xml', register('north'))), { code: 0, stdout: /north fits/ })
   t.match(await dryRun(await upload('dry-south.xml', register('south'))), { code: 0, stdout: /north does not fit/ })
   t.match(await dryRun('0'.repeat(32)), { code: 1, stderr: /CONTENT_ABSENT/ })

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
 import { columns } from '#protocol/fields/mod.ts'
-import { run } from './cli.ts'
+import { ask, run } from './cli.ts'
 
 const RULES = `mode: first
 rules:
@@ -39,19 +39,19 @@ t.test('lint', async (t) => {
     bad,
     RULES.replace('topics: permits/#', "topics: '#'").replace("topics: '#', to: archive", 'topics: a, to: b'),
   )
-  t.match(await run('hub', ['route', 'lint', bad]), { code: 0 }, 'content tells them apart')
+  t.match(await ask('hub', ['route', 'lint', bad]), { code: 0 }, 'content tells them apart')
   await writeFile(bad, RULES.replace('/permit/taxpayerId', '/permit/taxpayerId('))
-  t.match(await run('hub', ['route', 'lint', bad]), {
+  t.match(await ask('hub', ['route', 'lint', bad]), {
     code: 1,
     stderr: /_SYNTAX at .*bad\.yaml:6:\d+ rules\[0\]\.when/,
   })
-  const { code, stdout } = await run('hub', ['route', 'lint', join(folder, 'none.yaml'), '--json'])
+  const { code, stdout } = await ask('hub', ['route', 'lint', join(folder, 'none.yaml'), '--json'])
   t.equal(code, 1)
   t.match(JSON.parse(stdout), { faults: [{ code: 'RULES_FILE_UNREADABLE' }] })
 })
 
 t.test('explain', async (t) => {
-  const told = await run('hub', ['route', 'explain', file, '--message', message])
+  const told = await ask('hub', ['route', 'explain', file, '--message', message])
   t.equal(told.code, 0, told.stderr)
   t.match(told.stdout, /许可到税务 fits, and ends the looking/)
   t.match(told.stdout, /area is one of "4452", "4453": yes, it is "4452"/)
@@ -60,25 +60,25 @@ t.test('explain', async (t) => {
   t.match(told.stdout, /goes to +tax through base64/)
   for (const line of told.stdout.split('\n')) t.ok(columns(line) <= 80, line)
   const other = ['--topic', 'permits/a', '--header', 'area=1', '--body', join(folder, 'permit.xml'), '--json']
-  const { stdout } = await run('hub', ['route', 'explain', file, ...other])
+  const { stdout } = await ask('hub', ['route', 'explain', file, ...other])
   t.match(JSON.parse(stdout), { rules: [{ outcome: 'headers' }, { outcome: 'fits' }], ways: [{ queues: ['archive'] }] })
-  t.match(await run('hub', ['route', 'explain', file]), { code: 2, stderr: /ROUTE_MESSAGE_UNNAMED/ })
+  t.match(await ask('hub', ['route', 'explain', file]), { code: 2, stderr: /ROUTE_MESSAGE_UNNAMED/ })
   const none = ['--topic', 'a', '--rule', 'none']
-  t.match(await run('hub', ['route', 'explain', file, ...none]), { code: 2, stderr: /ROUTE_RULE_MISSING/ })
+  t.match(await ask('hub', ['route', 'explain', file, ...none]), { code: 2, stderr: /ROUTE_RULE_MISSING/ })
 })
 
 t.test('test', async (t) => {
-  t.match(await run('hub', ['route', 'test', file]), {
+  t.match(await ask('hub', ['route', 'test', file]), {
     code: 0,
     stdout: /^ok {4}a permit with its number\n1 case, none failed\.$/m,
   })
   const bad = join(folder, 'bad.yaml')
   await writeFile(bad, RULES.replace('queues: tax', 'queues: [tax, archive]'))
-  t.match(await run('hub', ['route', 'test', bad]), {
+  t.match(await ask('hub', ['route', 'test', bad]), {
     code: 1,
     stdout: /FAIL .*queues\n +expected +archive, tax\n +got +tax\n1 case, 1 failed/s,
   })
-  const { code, stdout } = await run('hub', ['route', 'test', bad, '--json'])
+  const { code, stdout } = await ask('hub', ['route', 'test', bad, '--json'])
   t.equal(code, 1)
   t.match(JSON.parse(stdout), { ok: false, files: [{ cases: [{ differences: [{ what: 'queues' }] }] }] })
 })
