@@ -2,8 +2,9 @@
 
 import { execFile } from 'node:child_process'
 import { accessSync, constants, openSync, readFileSync } from 'node:fs'
-import { type AddressInfo, connect, createServer } from 'node:net'
+import { connect } from 'node:net'
 import { delimiter, join } from 'node:path'
+import { freePorts } from '#test/fixtures/ports.ts'
 import { hasEnded, startProgram, stop } from '../children.ts'
 import type { Server } from './contract.ts'
 
@@ -25,12 +26,9 @@ export function locate(program: string): string | null {
   return null
 }
 
+/** Not one that the system gives to outgoing connections: who asks whether it is listened on could get an answer of himself. */
 export async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const { port } = server.address() as AddressInfo
-  await new Promise((resolve) => server.close(resolve))
-  return port
+  return (await freePorts(1))[0] as number
 }
 
 /** Starts a program that will listen on `port`; resolves when it does. What it says goes into a file in `dir`. */
