@@ -10,6 +10,7 @@ import {
   HEADER_PRIORITY,
   HEADER_TTL_MS,
   patternProblem,
+  topicProblem,
 } from '#protocol/codec/mod.ts'
 import { command, EXIT_FAILED, EXIT_OK, EXIT_USAGE, f, faultsText, formatDuration } from '#protocol/fields/mod.ts'
 import { BODY_BYTES_MAX } from '#protocol/frame/mod.ts'
@@ -20,7 +21,7 @@ const DAY_MS = 86_400_000
 /** A hub that does not take messages is spoken of after so long. */
 const SILENT_MS = 1000
 
-const topic = f.text({ doc: 'topic', maxLength: 255, example: 'division/village' })
+const topic = f.text({ doc: 'topic', maxLength: 255, example: 'division/village', check: topicProblem })
 const key = f.text({ doc: 'key of the message', maxLength: 1024, optional: true })
 const body = f.text({
   doc: 'the message; without it, every line of standard input is one',

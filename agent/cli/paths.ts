@@ -51,7 +51,7 @@ class Search {
     if (there === null && MAGIC.test(path)) await this.match(path)
     else if (there?.isFolder === true && this.recursive) await this.walk(path, folderName(path))
     // What cannot be sent is told by who tries to.
-    else this.keep({ path, name: basename(path), size: there?.size ?? 0 })
+    else this.keep({ path, name: basename(resolve(path)), size: there?.size ?? 0 })
   }
 
   private async match(pattern: string): Promise<void> {

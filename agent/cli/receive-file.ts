@@ -9,7 +9,7 @@ import { agentFault, tellCommand, transfersOf } from '../telemetry/mod.ts'
 import { Bar, roughBytes } from './bar.ts'
 import { connect, data, json } from './common.ts'
 import { armed, receiveProblem, sourceOf, sources } from './messages.ts'
-import { codeOf, compressed, holdOf, pace, rounded } from './standing.ts'
+import { codeOf, compressed, holdOf, pace, rounded, tellWaits } from './standing.ts'
 
 /** Messages without files that are held until the command ends; more would keep the ones with files away. */
 const HELD_MAX = 16
@@ -123,7 +123,8 @@ class Receiver {
       onProgress: (now) =>
         this.bar.draw({ ...now, doneBytes: now.storedBytes, note: holdOf(now.state, codeOf(now.fault)) }),
     })
-    const done = await download.done
+    const stop = tellWaits(this.bar, () => [download.progress.fault])
+    const done = await download.done.finally(stop)
     this.bar.clear()
     const { receivedBytes, wireBytes, reusedBytes, hashedAgainBytes } = download.progress
     const seconds = (performance.now() - startMs) / 1000

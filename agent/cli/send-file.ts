@@ -12,7 +12,7 @@ import { Bar, roughBytes } from './bar.ts'
 import { connect, data, json } from './common.ts'
 import { watched, wishes } from './messages.ts'
 import { type FoundFile, findFiles } from './paths.ts'
-import { codeOf, compressed, holdOf, pace, rounded } from './standing.ts'
+import { codeOf, compressed, holdOf, pace, rounded, tellWaits } from './standing.ts'
 
 /** A command line of two megabytes, as systems allow, holds no more. */
 const PATHS_MAX = 100_000
@@ -149,7 +149,9 @@ class Sending {
 
   /** Gives how many were sent; the others were told of. */
   async run(): Promise<number> {
+    const stop = tellWaits(this.bar, () => [...this.uploads.values()].map(({ progress }) => progress.fault))
     await Promise.all(Array.from({ length: Math.min(LANES, this.files.length) }, (_, lane) => this.lane(lane)))
+    stop()
     this.bar.clear()
     return this.sent
   }

@@ -2,7 +2,8 @@
 
 import type { TransferReport } from '#agent/client/mod.ts'
 import { type Fault, unreachable } from '#protocol/base/mod.ts'
-import { roughBytes, roughTime } from './bar.ts'
+import { faultsText } from '#protocol/fields/mod.ts'
+import { type Bar, roughBytes, roughTime } from './bar.ts'
 
 /** What keeps a transfer from moving; `null`: nothing. `why`: the code of the fault it waits for, `null` where there is none. */
 export function holdOf(state: TransferReport['state'], why: string | null): string | null {
@@ -25,6 +26,29 @@ export function holdOf(state: TransferReport['state'], why: string | null): stri
     default:
       return unreachable(state)
   }
+}
+
+const WAIT_LOOK_MS = 1000
+
+/**
+ * Says once, of each reason, why nothing moves and what to do, where that lasts. `faults`: what each transfer waits for, `null` of one
+ * that moves. The result ends it.
+ */
+export function tellWaits(bar: Bar, faults: () => readonly (Fault | null)[]): () => void {
+  const said = new Set<string>()
+  let before: string | null = null
+  const timer = setInterval(() => {
+    const all = faults()
+    const fault = all.includes(null) ? null : (all[0] ?? null)
+    const code = codeOf(fault)
+    if (fault !== null && code !== null && code === before && !said.has(code)) {
+      said.add(code)
+      bar.clear()
+      console.error(`Waiting: ${faultsText([fault], { json: false })}`)
+    }
+    before = code
+  }, WAIT_LOOK_MS)
+  return () => clearInterval(timer)
 }
 
 /** What the hub says, where it is the hub that says it. */

@@ -60,7 +60,8 @@ export function checkTopic(topic: string): void {
   if (why !== null) throw codecFault('TOPIC_INVALID', { where: `topic "${topic.slice(0, 80)}"`, why })
 }
 
-function topicProblem(topic: string): string | null {
+/** Why `topic` is no name of a topic, or `null` when it is one. */
+export function topicProblem(topic: string): string | null {
   if (topic.length === 0) return 'it is empty'
   if (!topic.isWellFormed()) return 'it is not well-formed Unicode'
   if (topic.length > TOPIC_BYTES_MAX || Buffer.byteLength(topic) > TOPIC_BYTES_MAX) return 'it is too long'

@@ -1,14 +1,15 @@
 // `causeway-agent send file` with several paths, patterns and folders.
 
 import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import t from 'tap'
 import { contentsOf } from '#agent/client/mod.ts'
 import { Agents } from './agents.ts'
-import { run } from './cli.ts'
+import { run, start } from './cli.ts'
 import { digests, FileFlows, KIB, seen } from './file-flows.ts'
-import { eventually, localHub, nextOf } from './support.ts'
+import { eventually, inTime, localHub, nextOf } from './support.ts'
 
 const hub = await localHub(t, { queues: [{ name: 'files', topics: ['files/#'] }] })
 await hub.enroll('desk', { publish: ['files/#'] })
@@ -100,6 +101,37 @@ t.test('a folder arrives as it is at a flow that takes files, a pattern from whe
   t.equal(pattern.code, 0, pattern.stderr)
   await eventually('those, too', () => existsSync(join(to, 'north/2.dwg')) && existsSync(join(to, 'south/2.dwg')))
   await office.end()
+})
+
+t.test('while the hub has no room the sender is told why, on no terminal, too', async (t) => {
+  const full = await localHub(t, { config: { contents: { bytesMax: '40 MiB' } } })
+  await full.enroll('desk')
+  const files = ['a.bin', 'b.bin', 'c.bin', 'd.bin'].map((name) => {
+    const path = join(full.dir, name)
+    writeFileSync(path, randomBytes(12 * 1024 * KIB))
+    return path
+  })
+  const child = start('agent', ['send', 'file', ...files, '--data', join(full.dir, 'desk'), '--topic', 'x'])
+  t.teardown(() => void child.kill('SIGKILL'))
+  const told = Promise.withResolvers<void>()
+  let errors = ''
+  child.stderr.on('data', (bytes) => {
+    errors += bytes
+    if (/^Waiting: .*contents\.bytesMax/m.test(errors)) told.resolve()
+  })
+  const ended = once(child, 'close')
+  await inTime(told.promise, 'it says why', 60_000)
+  child.kill('SIGINT')
+  t.strictSame((await inTime(ended, 'it ends', 60_000))[0], 1)
+  t.match(errors, /Interrupted\. The same command goes on where it was\.\n$/)
+})
+
+t.test('what is wrong with a command is told before anything is sent', async (t) => {
+  const folder = tree('early', new Map([['a.bin', Buffer.from('a')]]))
+  const wrong = await run('agent', ['send', 'file', folder, '--data', data, '--topic', 'bad//topic'])
+  t.match(wrong, { code: 2, stderr: /FIELD_CHECK at --topic.*a level is empty/ })
+  const dot = await run('agent', ['send', 'file', `${folder}/.`, '--data', data, '--topic', 'files/x'])
+  t.match(dot, { code: 1, stderr: /^CONTENT_UNREADABLE .*it is a folder: send file --recursive/ })
 })
 
 t.test('a name that nobody could take is told before it is sent, a right that is missing once', async (t) => {
