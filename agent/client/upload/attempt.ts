@@ -5,25 +5,9 @@ import { performance } from 'node:perf_hooks'
 import { asFault, Fault, jitteredBackoff } from '#protocol/base/mod.ts'
 import type { Priority } from '#protocol/codec/mod.ts'
 import { DIGEST_BYTES, type SigningKey } from '#protocol/crypto/mod.ts'
-import {
-  CHANNEL_CONTROL,
-  FRAME_CHUNKS,
-  FRAME_END_TRANSFER,
-  FRAME_OPEN_TRANSFER,
-  FRAME_SEAL,
-} from '#protocol/frame/mod.ts'
+import { CHANNEL_CONTROL, FRAME_CHUNKS, FRAME_SEAL } from '#protocol/frame/mod.ts'
 import { FEATURE_ENCODED_CHUNKS, hasFeature } from '#protocol/handshake/mod.ts'
-import {
-  decodeTransferOpened,
-  type EndTransfer,
-  encodeChunks,
-  encodeEndTransfer,
-  encodeOpenTransfer,
-  encodeSeal,
-  type Stored,
-  type TransferOpened,
-  type Want,
-} from '#protocol/schema/mod.ts'
+import { type EndTransfer, encodeChunks, encodeSeal, type Stored, type Want } from '#protocol/schema/mod.ts'
 import {
   CHUNKS_PER_FRAME_MAX,
   ChunkList,
@@ -44,6 +28,7 @@ import { ChunkFeed } from './feed.ts'
 import type { Journal } from './journal.ts'
 import { AHEAD_CHUNKS_MIN, REFUSED_MS_FIRST, REFUSED_MS_MAX } from './limits.ts'
 import type { MemoryShare } from './memory.ts'
+import { Opening } from './opening.ts'
 import type { Counters } from './progress.ts'
 import type { OpenFile } from './thread.ts'
 
@@ -81,9 +66,6 @@ export type AttemptParts = {
   readonly obey: (wish: TransferWish) => void
 }
 
-/** After these the content will never be sent under its id. */
-export const GIVEN_UP: ReadonlySet<string> = new Set(['CONTENT_CHANGED', 'TRANSFER_CANCELLED', 'TRANSFER_EXPIRED'])
-
 /** On one connection, from the hub's answer on. */
 type Session = {
   readonly connection: HubConnection
@@ -102,11 +84,10 @@ export class Attempt implements Transfer {
   private readonly parts: AttemptParts
   private readonly list: ChunkList
   private readonly feed: ChunkFeed
+  private readonly opening: Opening
   private readonly end = Promise.withResolvers<void>()
   private readonly line: Line
   private session: Session | null = null
-  /** Requests for a session that are not answered: what comes too late is used to say so. */
-  private asking = 0
   /** Counts attachments: what an older one finds out is out of date. */
   private attachment = 0
   private readonly backoff: ReturnType<typeof jitteredBackoff>
@@ -116,8 +97,6 @@ export class Attempt implements Transfer {
   /** Outside the windows of the day. */
   private isClosed = false
   private isOver = false
-  /** The hub may forget what it has of it. */
-  private isGivenUp = false
   private manifest: Buffer | null = null
   /** Chunks whose bytes we put on the wire, and those counted as reused. */
   private readonly everSent = new Set<number>()
@@ -134,6 +113,8 @@ export class Attempt implements Transfer {
     this.list = new ChunkList({ size: file.stamp.size, chunkBytes: parts.chunkBytes })
     for (const { digest, length } of journal?.known ?? []) this.list.add(digest, length)
     this.knownBytes = this.list.bytes
+    const { id: content, name, mediaType, keepMs, chunkBytes } = parts
+    this.opening = new Opening(host, { content, name, mediaType, size: file.stamp.size, chunkBytes, keepMs })
     this.backoff = jitteredBackoff({ firstMs: REFUSED_MS_FIRST, maxMs: REFUSED_MS_MAX, random })
     this.feed = new ChunkFeed({
       file,
@@ -196,10 +177,10 @@ export class Attempt implements Transfer {
     const { counters } = this.parts
     try {
       const expiresMs = this.parts.expiresMs()
-      const { transfer, creditBytes, sealed } = await this.ask(connection, expiresMs)
+      const { transfer, creditBytes, sealed } = await this.opening.ask(connection, expiresMs)
       if (attachment !== this.attachment || this.isOver) {
         // It was given up while it was asked for.
-        if (!sealed) this.tellEnd(connection, transfer)
+        if (!sealed) this.opening.tell(connection, transfer)
         return
       }
       this.parts.onOpened()
@@ -217,7 +198,7 @@ export class Attempt implements Transfer {
       this.state()
       this.go()
     } catch (error) {
-      if (this.isOver && !connection.alive) this.tellLater()
+      if (this.isOver && !connection.alive) this.opening.tellLater()
       if (attachment !== this.attachment || this.isOver) return
       if (!(error instanceof Fault) || error.code !== 'REQUEST_REFUSED') throw error
       this.refused({ retry: error.details.retry === true, fault: error })
@@ -322,46 +303,9 @@ export class Attempt implements Transfer {
   /** It does not go on; the hub is told, if it can be told, and forgets what is not wanted any more. */
   fail(fault: Fault): void {
     if (this.isOver) return
-    const { session } = this
-    this.isGivenUp = GIVEN_UP.has(fault.code)
-    if (session !== null) this.tellEnd(session.connection, session.transfer)
-    else if (this.asking === 0) this.tellLater()
+    this.opening.end(fault, this.session)
     this.over()
     this.end.reject(fault)
-  }
-
-  private tellEnd(connection: HubConnection, transfer: number): void {
-    if (!connection.alive) return
-    const body = encodeEndTransfer({ transfer, fault: null, cancel: this.isGivenUp })
-    connection.send(FRAME_END_TRANSFER, CHANNEL_CONTROL, body)
-  }
-
-  private async ask(connection: HubConnection, expiresMs: number): Promise<TransferOpened> {
-    const { id: content, name, mediaType, keepMs, chunkBytes } = this.parts
-    const { size } = this.list
-    this.asking++
-    try {
-      const answer = await connection.request(FRAME_OPEN_TRANSFER, (request) =>
-        encodeOpenTransfer({ request, content, name, mediaType, size, chunkBytes, keepMs, expiresMs }),
-      )
-      return decodeTransferOpened(answer)
-    } finally {
-      this.asking--
-    }
-  }
-
-  /** The hub may have some of it from an earlier session; to say that it is not wanted needs a session, too. */
-  private tellLater(): void {
-    if (this.isGivenUp) this.parts.host.transferUnwanted?.((connection) => void this.tellUnwanted(connection))
-  }
-
-  private async tellUnwanted(connection: HubConnection): Promise<void> {
-    try {
-      const { transfer, sealed } = await this.ask(connection, 0)
-      if (!sealed) this.tellEnd(connection, transfer)
-    } catch {
-      // The hub does not want it either, or the connection is gone: then it goes when it was kept long enough.
-    }
   }
 
   private finish(): void {
