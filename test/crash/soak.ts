@@ -50,7 +50,9 @@ const stages: Readonly<Record<string, Stage>> = {
   migration: [{ file: 'test/crash/migration.test.ts', env: {} }],
   'disk-full': [{ file: 'test/crash/disk-full.test.ts', env: { CRASH_SEED } }],
   transfer: [{ file: 'test/crash/transfer-kill.test.ts', env: { CRASH_SEED, TRANSFER_KILLS } }],
-  route: [{ file: 'test/crash/route-kill.test.ts', env: { CRASH_SEED, ROUTE_KILLS } }],
+  route: ['route-kill', 'redrive-kill', 'route-documents-kill'].map((name) => {
+    return { file: `test/crash/${name}.test.ts`, env: { CRASH_SEED, ROUTE_KILLS } }
+  }),
   model: ['hub/store/conveying-model.test.ts', 'hub/store/contents/model.test.ts'].map((file) => {
     return { file, env: { SEED: CRASH_SEED, MODEL_STEPS } }
   }),
