@@ -228,6 +228,7 @@ class Sending {
         if (openedId !== null) void upload.cancel()
       },
     })
+    // Why it is not opened, `done` tells.
     if (early) void upload.opened.then(() => (openedId = upload.id)).catch(() => undefined)
     this.uploads.set(file, upload)
     return upload

@@ -111,6 +111,7 @@ t.test('message and file go together when their time is over', async (t) => {
     const sent = await run('agent', [...send, '--expires', expires])
     if (sent.code !== 0) return null
     const { id } = JSON.parse(sent.stdout)
+    // Its time may be over before it has come.
     const there = await office.download({ id, to }).done.catch(() => null)
     return there === null || hub.queue('files').depth !== before + 1 ? null : { id, there }
   }
