@@ -4,7 +4,7 @@
 /** A name that an object of `text` has twice; `text` is JSON, and `value` what `JSON.parse` made of it. */
 export function repeatedName(text: string, value: unknown): string | null {
   // The usual case is quick to see: as many names in the text as members in the value, and all of them counted.
-  if (namesIn(text) === membersOf(value) && !/"[ \t\n\r]+:/.test(text)) return null
+  if (namesIn(text) === membersOf(value) && !BLANKS.some((blank) => text.includes(blank))) return null
   const open: Set<string>[] = []
   for (let at = next(text, 0), end = 0; at < text.length; at = next(text, end)) {
     end = tokenEnd(text, at)
@@ -19,6 +19,9 @@ export function repeatedName(text: string, value: unknown): string | null {
   return null
 }
 
+/** Before a colon; as plain texts, which are found many times faster than a pattern. */
+const BLANKS = [' :', '\n:', '\t:', '\r:']
+
 /** Too many where a value has `":` in it, too few where blanks stand before the colon. */
 function namesIn(text: string): number {
   let count = 0
@@ -27,14 +30,18 @@ function namesIn(text: string): number {
 }
 
 function membersOf(value: unknown): number {
-  const open: unknown[] = [value]
+  const open: object[] = []
   let count = 0
-  while (open.length > 0) {
-    const inner = open.pop()
-    if (typeof inner !== 'object' || inner === null) continue
-    const values = Object.values(inner)
-    if (!Array.isArray(inner)) count += values.length
-    for (const each of values) if (typeof each === 'object' && each !== null) open.push(each)
+  for (let inner: unknown = value; typeof inner === 'object' && inner !== null; inner = open.pop()) {
+    if (Array.isArray(inner)) {
+      for (const each of inner) if (typeof each === 'object' && each !== null) open.push(each)
+      continue
+    }
+    for (const name in inner) {
+      count += 1
+      const each = (inner as Record<string, unknown>)[name]
+      if (typeof each === 'object' && each !== null) open.push(each)
+    }
   }
   return count
 }
