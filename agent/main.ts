@@ -34,6 +34,10 @@ const start = command({
       return EXIT_USAGE
     }
     const log = openLog('agent', settings.log)
+    // Also one that comes while it starts ends it in order; a second one at once.
+    const ended = new Promise<string>((resolve) => {
+      for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => resolve(name))
+    })
     const agent = await startAgent({
       paths: { dataDir: settings.data, flowsDir },
       flows,
@@ -41,9 +45,7 @@ const start = command({
       log,
     })
     log('info', 'agent started', { flows: flows.map(({ flow }) => flow.name) })
-    const signal = await new Promise<string>((resolve) => {
-      for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => resolve(name))
-    })
+    const signal = await ended
     log('info', 'agent stopping', { signal })
     await agent.stop()
     return EXIT_OK

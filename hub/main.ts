@@ -22,10 +22,12 @@ const start = command({
     const config = await configOf(settings.data, settings.json)
     if (config === null) return EXIT_USAGE
     const log = openLog({ name: config.name, level: config.log.level })
-    const hub = await startHub({ dataDir: settings.data, config, log })
-    const signal = await new Promise<string>((resolve) => {
+    // Also one that comes while it starts ends it in order; a second one at once.
+    const ended = new Promise<string>((resolve) => {
       for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => resolve(name))
     })
+    const hub = await startHub({ dataDir: settings.data, config, log })
+    const signal = await ended
     log('info', 'hub stopping', { signal })
     await hub.stop()
     return EXIT_OK

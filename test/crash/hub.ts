@@ -55,6 +55,8 @@ LaneBook.prototype.rowsOf = function (...given) {
 const config = await configOf(dataDir, false)
 if (config === null) throw new Error('the configuration is wrong')
 const log = openLog({ name: config.name, level: config.log.level })
+// Before it says that it has started: it may be ended at once.
+const ended = new Promise((resolve) => process.once('SIGTERM', resolve))
 const hub = await startHub({ dataDir, config, log, onStep: (step) => fuse.hit(step) })
-await new Promise((resolve) => process.once('SIGTERM', resolve))
+await ended
 await hub.stop()

@@ -48,9 +48,11 @@ export class Agents {
       child.kill('SIGKILL')
     })
     let said = ''
+    const started = Promise.withResolvers<void>()
     for (const stream of [child.stdout, child.stderr]) {
       stream.on('data', (chunk: Buffer) => {
         said = `${said}${chunk}`.slice(-4000)
+        if (said.includes('agent started')) started.resolve()
       })
     }
     const exited = once(child, 'exit')
@@ -59,6 +61,8 @@ export class Agents {
     })
     return {
       async end(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
+        // Before that it does not know yet what SIGTERM asks for.
+        if (signal === 'SIGTERM') await inTime(Promise.race([started.promise, exited]), 'the agent starts')
         ending = true
         child.kill(signal)
         await inTime(exited, 'the agent ends')

@@ -102,6 +102,21 @@ t.test('from an empty folder to a running hub, and down again', async (t) => {
   t.match(after, { code: 1, stdout: /BAD {2}running .*HUB_NOT_RUNNING/ })
 })
 
+t.test('a hub that is to end while it still starts ends in order', async (t) => {
+  const data = join(hub.dir, 'early-hub')
+  t.equal((await ask('hub', ['init', '--data', data, '--name', 'early'])).code, 0)
+  const free = { host: HOST, port: 0 }
+  const settings = { name: 'early', listen: { tcp: free, websocket: free }, management: free }
+  writeFileSync(join(data, 'hub.yaml'), JSON.stringify(settings))
+  const child = start('hub', ['start', '--data', data])
+  t.teardown(() => void child.kill('SIGKILL'))
+  child.stdout.resume()
+  const ended = once(child, 'exit')
+  await eventually('it opens its store', () => existsSync(join(data, 'store')))
+  child.kill('SIGTERM')
+  t.same(await inTime(ended, 'the end'), [0, null])
+})
+
 t.test('agents are listed with their rights, granted others, and revoked', async (t) => {
   await hub.enroll('clerk', { publish: ['forms/#'], consume: ['cli'] })
   const hubRun = (...args: string[]) => run('hub', [...args, '--data', hub.dataDir])
