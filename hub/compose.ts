@@ -273,6 +273,7 @@ function routesOperator(routes: Routes): RoutesOperator {
     view: () => routes.view,
     deploy: (deployment) => refusing(routes.deploy(deployment)),
     rollback: (version, about) => refusing(routes.rollback(version, about)),
+    forget: (version) => routes.forget(version),
     explain: (sample, only) => routes.explain(sample, only),
   }
 }

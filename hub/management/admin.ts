@@ -28,6 +28,7 @@ import type {
   Progress,
   QueueView,
   RoutesOperator,
+  VersionForgotten,
 } from './operator.ts'
 
 /** Where a request stands in faults. */
@@ -38,6 +39,7 @@ export type PeekAnswer = { readonly messages: readonly MessageView[]; readonly d
 
 const all = f.boolean({ doc: 'all messages', default: false })
 const by = f.text({ doc: 'who asks', minLength: 0, maxLength: NAME_LENGTH_MAX, default: '' })
+const version = f.integer({ doc: 'version', min: 1, max: Number.MAX_SAFE_INTEGER })
 const note = f.text({ doc: 'why', minLength: 0, maxLength: NOTE_LENGTH_MAX, default: '' })
 
 const commands = {
@@ -128,10 +130,13 @@ const commands = {
     }),
     (operator, deployment) => operator.deploy(deployment),
   ),
-  rollback: routes(
-    f.object({ version: f.integer({ doc: 'version', min: 1, max: Number.MAX_SAFE_INTEGER }), by, note }),
-    (operator, { version, ...about }) => operator.rollback(version, about),
+  rollback: routes(f.object({ version, by, note }), (operator, { version, ...about }) =>
+    operator.rollback(version, about),
   ),
+  'forget-version': routes(f.object({ version }), async (operator, { version }): Promise<VersionForgotten> => {
+    await operator.forget(version)
+    return { version }
+  }),
   explain: routes(
     f.object({
       sample: sampleSpec,

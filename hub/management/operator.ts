@@ -129,6 +129,8 @@ export type ContentsOperator = {
 /** Rules that were refused, and all that is wrong with them. */
 export type RoutesRefused = { readonly refused: readonly Fault[] }
 
+export type VersionForgotten = { readonly version: number }
+
 /** The deployed rules. */
 export type RoutesOperator = {
   view(): RoutesView
@@ -136,6 +138,8 @@ export type RoutesOperator = {
   deploy(deployment: Deployment): Promise<RulesVersion | RoutesRefused>
   /** An older version's rules become a new version. */
   rollback(version: number, about: { by: string; note: string }): Promise<RulesVersion | RoutesRefused>
+  /** What came in under a version that cannot be read is decided by the rules in force. */
+  forget(version: number): Promise<void>
   /** Where a message would go, and why. */
   explain(sample: Sample, only: string | null): Promise<Explanation>
 }

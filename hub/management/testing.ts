@@ -54,9 +54,19 @@ export const messageView = (given: Partial<MessageView> = {}): MessageView => ({
 const nothing = () => Promise.reject(new Error('there are no routes'))
 
 export const NO_ROUTES: RoutesOperator = {
-  view: () => ({ current: null, versions: [], pipelines: [], waiting: 0, underWay: 0, conveyed: 0, documentBytes: 0 }),
+  view: () => ({
+    current: null,
+    versions: [],
+    unreadable: [],
+    pipelines: [],
+    waiting: 0,
+    underWay: 0,
+    conveyed: 0,
+    documentBytes: 0,
+  }),
   deploy: nothing,
   rollback: nothing,
+  forget: nothing,
   explain: nothing,
 }
 

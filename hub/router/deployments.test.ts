@@ -84,3 +84,20 @@ t.test('what was changed or is damaged is not taken for what was deployed', asyn
   writeFileSync(history, '{')
   t.equal(await codeOf(() => Deployments.open(folder)), 'RULES_UNREADABLE')
 })
+
+t.test('one that is forgotten stays so, and no number comes again', async (t) => {
+  const folder = join(t.testdir(), 'routes')
+  const deployments = Deployments.open(folder)
+  for (const text of ['one', 'two']) await add(t, folder, deployments, text)
+  t.equal(await codeOf(() => deployments.forget(3)), 'RULES_VERSION_UNKNOWN')
+  await deployments.forget(1)
+  t.same(readdirSync(folder).sort(), ['000002', 'history.json'])
+  const again = Deployments.open(folder)
+  t.equal(await codeOf(() => again.set(1)), 'RULES_VERSION_UNKNOWN')
+  t.equal(again.current?.version, 2)
+  await add(t, folder, again, 'three')
+  t.same(
+    again.versions.map(({ version }) => version),
+    [2, 3],
+  )
+})

@@ -8,7 +8,7 @@ import { readFileSync } from 'node:fs'
 import { copyFile, cp, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { flushFolder, makeFolder, replaceFile, writeFlushed } from '#agent/components/support/mod.ts'
-import { Fault } from '#protocol/base/mod.ts'
+import { assert, Fault } from '#protocol/base/mod.ts'
 import { f, type Infer, parseValue } from '#protocol/fields/mod.ts'
 import { routerFault } from './faults.ts'
 import { DEPLOYED_BYTES_MAX, DEPLOYED_FILES_MAX, VERSIONS_KEPT_MAX } from './limits.ts'
@@ -152,12 +152,20 @@ export class Deployments {
     await rm(this.folderOf(version), { recursive: true, force: true })
     await rename(folder, this.folderOf(version))
     await flushFolder(this.folder)
-    const history = JSON.stringify({ current: version, versions: kept }, null, 1)
-    await replaceFile(join(this.folder, 'history.json'), `${history}\n`)
-    this.versions_ = kept
-    this.current_ = version
+    await this.write(version, kept)
     for (const { version: old } of versions.slice(0, -VERSIONS_KEPT_MAX)) await this.discard(this.folderOf(old))
     return added
+  }
+
+  /** Forgets one that does not count; resolves when that is on the disk. One at a time. Faults: `RULES_VERSION_UNKNOWN`. */
+  async forget(version: number): Promise<void> {
+    this.named(version)
+    assert(version !== this.current_, 'the version that counts is kept')
+    await this.write(
+      this.current_,
+      this.versions_.filter((one) => one.version !== version),
+    )
+    await this.discard(this.folderOf(version))
   }
 
   /** Removes what a crash left. */
@@ -165,6 +173,12 @@ export class Deployments {
     const names = this.versions_.length === 0 ? [] : await readdir(this.folder)
     for (const name of names)
       if (name.startsWith(STAGED) || name.startsWith(BROUGHT)) await this.discard(join(this.folder, name))
+  }
+
+  private async write(current: number, versions: readonly RulesVersion[]): Promise<void> {
+    await replaceFile(join(this.folder, 'history.json'), `${JSON.stringify({ current, versions }, null, 1)}\n`)
+    this.versions_ = versions
+    this.current_ = current
   }
 }
 

@@ -5,11 +5,16 @@ import { declareFaults } from '#protocol/base/mod.ts'
 export const routerFault = declareFaults('router', {
   RULES_UNREADABLE: {
     meaning: 'the deployed rules cannot be read',
-    remedy: 'Restore the folder `routes` of the data folder from a backup: without its rules the hub does not start',
+    remedy:
+      'Restore the folder `routes` of the data folder from a backup: without the rules in force the hub does not start. Messages that came in under an earlier version wait for it; causeway-hub route forget VERSION has the rules in force decide them',
   },
   RULES_NONE: {
     meaning: 'no rules are deployed',
     remedy: 'Deploy some: causeway-hub route deploy FILE',
+  },
+  RULES_VERSION_READABLE: {
+    meaning: 'the version can be read: what came in under it is decided by it',
+    remedy: 'Leave it: only a version that holds messages up, as route history shows, can be forgotten by hand',
   },
   RULES_FILES_INVALID: {
     meaning: 'the rule file, or what lies beside it, cannot be deployed',

@@ -45,9 +45,19 @@ export type Deployment = {
 
 export type { RulesVersion } from './deployments.ts'
 
+export type UnreadableVersion = {
+  readonly version: number
+  readonly code: string
+  readonly where: string | null
+  readonly message: string
+  readonly remedy: string
+}
+
 export type RoutesView = {
   readonly current: RulesVersion | null
   readonly versions: readonly RulesVersion[]
+  /** Versions that messages wait for and that cannot be read, and why. */
+  readonly unreadable: readonly UnreadableVersion[]
   readonly pipelines: readonly string[]
   /** Messages that wait to be routed. */
   readonly waiting: number
@@ -89,6 +99,7 @@ export class Routes {
   /** Versions at work: the one that counts, and those that messages in the queue came in under. */
   private readonly open_ = new Map<number, Promise<RulesInUse>>()
   private current: RulesInUse | null = null
+  private readonly unreadable = new Map<number, Fault>()
   /** Names of the pipelines that it uses. */
   private wantedNames: ReadonlySet<string> = new Set()
   /** Deployments take turns. */
@@ -154,7 +165,11 @@ export class Routes {
     const { depth: waiting } = this.options.queue
     const { underWay, conveyed } = this.conductor
     const documentBytes = this.options.documents.memory.usedBytes
-    return { current, versions, pipelines: this.book.names, waiting, underWay, conveyed, documentBytes }
+    const unreadable = Array.from(this.unreadable, ([version, fault]): UnreadableVersion => {
+      const { code, where, message, remedy } = fault
+      return { version, code, where, message, remedy }
+    })
+    return { current, versions, unreadable, pipelines: this.book.names, waiting, underWay, conveyed, documentBytes }
   }
 
   /** Resolves when the rules count, and that is on the disk. Throws `RulesRefused`, with all that is wrong. */
@@ -172,6 +187,27 @@ export class Routes {
       const folder = await this.deployments.stageAgain(version)
       const note = about.note === '' ? `back to ${version}` : about.note
       return this.deployStaged(folder, { file, by: about.by, note })
+    })
+  }
+
+  /**
+   * Has the rules in force decide what came in under a version that cannot be read, all of it: what that version sent on at once, by
+   * topic and headers, may come a second time. Faults: `RULES_VERSION_UNKNOWN`, `RULES_VERSION_READABLE`.
+   */
+  forget(version: number): Promise<void> {
+    return this.inTurn(async () => {
+      this.deployments.named(version)
+      const isReadable = await this.version(version).then(
+        () => true,
+        () => false,
+      )
+      // It was read when the hub started.
+      if (isReadable || version === this.current?.version.version)
+        throw routerFault('RULES_VERSION_READABLE', { where: `version ${version}` })
+      await this.deployments.forget(version)
+      this.unreadable.delete(version)
+      this.options.log('warn', 'a version of the rules is forgotten', { version })
+      this.conductor.wake()
     })
   }
 
@@ -306,8 +342,22 @@ export class Routes {
   }
 
   private async load(version: number): Promise<RulesInUse> {
-    const rules = await this.compile(await this.deployments.set(version))
-    return new RulesInUse(rules, this.deployments.named(version), this.pool)
+    try {
+      const rules = await this.compile(await this.deployments.set(version))
+      this.unreadable.delete(version)
+      return new RulesInUse(rules, this.deployments.named(version), this.pool)
+    } catch (error) {
+      // It may have been forgotten meanwhile.
+      if (!this.deployments.versions.some((one) => one.version === version)) throw error
+      const fault = unreadableOf(error, version)
+      if (!this.unreadable.has(version))
+        this.options.log('error', 'what waits for a version of the rules is held up: it cannot be read', {
+          version,
+          fault: fault.toJSON(),
+        })
+      this.unreadable.set(version, fault)
+      throw fault
+    }
   }
 
   /** Versions nobody asks for any more, the oldest beyond some, and pipelines of none: what is asked for again is opened again. */
@@ -422,6 +472,13 @@ export class Routes {
     const { version, by } = rules.version
     return this.conductor.due(pipeline, { way, about: { version, by }, flush })
   }
+}
+
+/** Whatever is wrong with it: it is damaged, or of a newer program. */
+function unreadableOf(error: unknown, version: number): Fault {
+  const fault = asFault(error)
+  if (fault.code === 'RULES_UNREADABLE') return fault
+  return routerFault('RULES_UNREADABLE', { where: `version ${version}`, why: fault.message, cause: error })
 }
 
 const wayOf = (rule: { readonly pipeline?: string | undefined; readonly topic?: string | undefined }) => ({

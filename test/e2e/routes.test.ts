@@ -12,7 +12,13 @@ import { bodiesOf, eventually, localHub } from './support.ts'
 
 const hub = await localHub(t, {
   config: {
-    queues: [{ name: 'tax' }, { name: 'archive' }, { name: 'rest' }, { name: 'bound', topics: ['permits/#'] }],
+    queues: [
+      { name: 'tax' },
+      { name: 'archive' },
+      { name: 'rest' },
+      { name: 'bound', topics: ['permits/#'] },
+      { name: 'small', limits: { messages: 1 } },
+    ],
     routing: { timeMs: '8s' },
   },
 })
@@ -244,6 +250,36 @@ t.test('back to an earlier version, which becomes a new one; and all of it after
   await taken('archive', hub.queue('archive').depth)
   await publish('permits/1', '<permit kind="food" n="r"/>')
   t.same(await taken('tax', 1), ['<permit kind="food" n="r"/>'])
+})
+
+t.test('what waits for a version that cannot be read is told of, and goes on by the rules in force', async (t) => {
+  const content = (to: string) => ({
+    rules: [{ name: 'all', topics: 'held/#', when: { xpath: '/permit' }, to }],
+  })
+  await command('route', 'deploy', ruleFile(content('small')))
+  const old = (await view()).current?.version as number
+  await publish('held/1', '<permit n="1"/>')
+  await eventually('the queue is full', () => hub.queue('small').depth === 1)
+  await publish('held/1', '<permit n="2"/>')
+  await command('route', 'deploy', ruleFile(content('tax')))
+  t.match(await command('route', 'forget', `${old}`), { code: 1, stderr: /RULES_VERSION_READABLE/ })
+  t.match(await command('route', 'forget', `${old + 1}`), { code: 1, stderr: /RULES_VERSION_READABLE/ })
+  await hub.stop()
+  const from = hub.lines.length
+  writeFileSync(join(hub.dataDir, 'routes', String(old).padStart(6, '0'), '.rules'), '?')
+  await hub.start()
+  const line = await hub.logged((each) => each.level === 'error' && hub.lines.indexOf(each) >= from)
+  t.match(line, { message: /held up/, details: { version: old, fault: { code: 'RULES_UNREADABLE' } } })
+  t.match((await view()).unreadable, [{ version: old, code: 'RULES_UNREADABLE', remedy: /route forget/ }])
+  const told = await command('route', 'history')
+  t.match(told.stdout, /HELD UP {2,}by version \d+: RULES_UNREADABLE/)
+  for (const line of told.stdout.split('\n')) t.ok(columns(line) <= 80, line)
+  t.match(await command('route', 'forget', '1000'), { code: 1, stderr: /RULES_VERSION_UNKNOWN/ })
+  t.match(await command('route', 'forget', `${old}`), { code: 0, stdout: /forgotten/ })
+  t.same(await taken('tax', 1), ['<permit n="2"/>'])
+  t.same((await view()).unreadable, [])
+  t.notOk((await view()).versions.some(({ version }) => version === old))
+  t.same(await taken('small', 1), ['<permit n="1"/>'])
 })
 
 t.test('an expression that does not end is stopped; its message is dead, and its neighbours pass', async (t) => {

@@ -6,7 +6,7 @@ import { contentsList, contentsRemove, contentsShow } from './contents.ts'
 import { linkDownload, linkList, linkRevoke, linkUpload } from './link.ts'
 import { peek, queues, trace } from './look.ts'
 import { routeExplain, routeLint } from './route.ts'
-import { routeDeploy, routeDryRun, routeHistory, routeRollback } from './route-live.ts'
+import { routeDeploy, routeDryRun, routeForget, routeHistory, routeRollback } from './route-live.ts'
 import { routeTest } from './route-test.ts'
 import { doctor, init } from './setup.ts'
 import { status } from './status.ts'
@@ -36,6 +36,7 @@ export const commands = {
   'route deploy': routeDeploy,
   'route history': routeHistory,
   'route rollback': routeRollback,
+  'route forget': routeForget,
   'route dry-run': routeDryRun,
   status,
   queues,

@@ -9,7 +9,7 @@ import { command, EXIT_FAILED, EXIT_OK, f, faultsText } from '#protocol/fields/m
 import type { AdminRequest } from '../admin.ts'
 import { askHub, HubFaults } from '../contact.ts'
 import { managementFault } from '../faults.ts'
-import type { RoutesRefused } from '../operator.ts'
+import type { RoutesRefused, VersionForgotten } from '../operator.ts'
 import { age, count, grid, labelled, messages, printable, time } from '../show.ts'
 import { sampleFrom, sampleSettings } from './route.ts'
 import { explanationLines } from './route-show.ts'
@@ -20,6 +20,7 @@ const by = f.text({
   maxLength: 200,
   optional: true,
 })
+const version = f.integer({ doc: 'number, as route history shows it', min: 1, max: Number.MAX_SAFE_INTEGER })
 const note = f.text({ doc: 'why, for the history', minLength: 0, maxLength: 1_000, default: '' })
 
 export const routeDeploy = command({
@@ -36,7 +37,7 @@ export const routeRollback = command({
   summary: 'go back to an earlier version of the rules: it becomes a new one',
   positionals: ['version'],
   spec: f.object({
-    version: f.integer({ doc: 'number, as route history shows it', min: 1, max: Number.MAX_SAFE_INTEGER }),
+    version,
     by,
     note,
     data,
@@ -48,12 +49,22 @@ export const routeRollback = command({
   },
 })
 
+export const routeForget = command({
+  summary: 'have the rules in force decide what waits for a version that cannot be read',
+  positionals: ['version'],
+  spec: f.object({ version, data, json }),
+  run: (settings) =>
+    ask<VersionForgotten>(settings, { command: 'forget-version', version: settings.version }, ({ version }) => [
+      `Version ${version} is forgotten: the rules in force decide what came in under it.`,
+    ]),
+})
+
 export const routeHistory = command({
   summary: 'list the versions of the rules, and say which counts',
   spec: f.object({ data, json }),
   run: (settings) =>
     ask<RoutesView>(settings, { command: 'routes' }, (view) => {
-      const { current, versions, waiting, conveyed, pipelines } = view
+      const { current, versions, unreadable, waiting, conveyed, pipelines } = view
       if (current === null) return ['No rules are deployed: causeway-hub route deploy FILE.']
       const rows = versions.toReversed().map((one) => {
         const mark = one.version === current.version ? '*' : ''
@@ -65,6 +76,9 @@ export const routeHistory = command({
         ...labelled('waiting', `${messages(waiting)} to be routed by content or through pipelines`),
         ...labelled('routed', `${messages(conveyed)} so, since the hub started`),
         ...labelled('pipelines', pipelines.map(labelOf).join(', ') || 'none'),
+        ...unreadable.flatMap(({ version, code, message, remedy }) =>
+          labelled('HELD UP', `by version ${version}: ${code}: ${message}. ${remedy}.`),
+        ),
         '',
         ...grid(
           [
