@@ -212,13 +212,13 @@ export class HttpServer {
     const wanted = area === 'download' ? ['download'] : ['upload', 'part']
     if (!wanted.includes(link.kind)) throw kindFault(link)
     if (link.kind === 'download') {
-      if (method !== 'GET' && method !== 'HEAD') throw httpFault('HTTP_METHOD', { where: method })
+      checkMethod(exchange.response, method, READING)
       return await this.download(link.id, link.content, exchange)
     }
     const isPage = link.kind === 'upload' && (method === 'GET' || method === 'HEAD')
     if (isPage) return answerPage(exchange)
     const methods = link.kind === 'upload' ? ['POST', 'OPTIONS'] : ['HEAD', 'PATCH', 'DELETE', 'OPTIONS']
-    if (!methods.includes(method)) throw httpFault('HTTP_METHOD', { where: method })
+    checkMethod(exchange.response, method, link.kind === 'upload' ? [...READING, ...methods] : methods)
     await this.tus.answer(exchange)
   }
 
@@ -242,6 +242,15 @@ export class HttpServer {
 }
 
 type Area = 'upload' | 'download'
+
+const READING: readonly string[] = ['GET', 'HEAD']
+
+/** Who is refused is told what may be done (RFC 9110, section 15.5.6). */
+function checkMethod(response: ServerResponse, method: string, allowed: readonly string[]): void {
+  if (allowed.includes(method)) return
+  response.setHeader('allow', allowed.join(', '))
+  throw httpFault('HTTP_METHOD', { where: method })
+}
 
 function areaOf({ url = '' }: IncomingMessage): Area | null {
   for (const [path, area] of [[UPLOAD_PATH, 'upload'] as const, [DOWNLOAD_PATH, 'download'] as const]) {
@@ -272,11 +281,11 @@ function setCommonHeaders(response: ServerResponse): void {
 }
 
 function answerAsset(
-  { method }: IncomingMessage,
+  { method = '' }: IncomingMessage,
   response: ServerResponse,
   { type, body }: { type: string; body: string },
 ) {
-  if (method !== 'GET' && method !== 'HEAD') throw httpFault('HTTP_METHOD')
+  checkMethod(response, method, READING)
   response.setHeader('content-type', type)
   response.setHeader('content-length', Buffer.byteLength(body))
   response.end(method === 'HEAD' ? undefined : body)
