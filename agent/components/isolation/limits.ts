@@ -4,14 +4,12 @@ const MIB = 2 ** 20
 
 /** One thread: agents are lightweight. The hub sets its own number. */
 export const THREADS_DEFAULT = 1
-export const THREADS_MAX = 64
 /** A document of 16 MiB as a tree takes some ten times as much, and the result beside it. */
 export const MEMORY_BYTES_DEFAULT = 512 * MIB
 /** Below this a thread does not even load its libraries. */
 export const MEMORY_BYTES_MIN = 32 * MIB
 /** Transforming 16 MiB at 4 MB/s takes four seconds. */
 export const ITEM_TIME_MS_DEFAULT = 10_000
-export const ITEM_TIME_MS_MAX = 3_600_000
 
 /** A thread without work ends after so long: it holds some 100 MB, and to start another takes most of a second of a processor. */
 export const IDLE_MS = 30_000

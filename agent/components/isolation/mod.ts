@@ -4,11 +4,9 @@ export { type Configuration, configurationOf, retire } from './configuration.ts'
 export { isolationFault } from './faults.ts'
 export {
   ITEM_TIME_MS_DEFAULT,
-  ITEM_TIME_MS_MAX,
   MEMORY_BYTES_DEFAULT,
   MEMORY_BYTES_MIN,
   THREADS_DEFAULT,
-  THREADS_MAX,
 } from './limits.ts'
 export { packFault, unpackFault } from './packed-fault.ts'
 export { type Failure, IsolatedPool, type Outcome, type PoolLimits, type Run } from './pool.ts'

@@ -153,7 +153,3 @@ function pointerCondition(pointer: NonNullable<PredicateSpec['pointer']>): Condi
     dispose: () => undefined,
   }
 }
-
-export function expressionOf(spec: PredicateSpec): string {
-  return spec.xpath ?? spec.xpath3 ?? spec.jsonata ?? JSON.stringify(spec.pointer ?? {})
-}
