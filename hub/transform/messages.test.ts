@@ -4,10 +4,10 @@ import { type Headers, openBatch } from '#protocol/codec/mod.ts'
 import { message, sealed } from '#protocol/codec/testing.ts'
 import { itemOf, messageOf } from './messages.ts'
 
-const viewOf = (body: string, headers: Headers) =>
-  openBatch(sealed([message(body, { topic: 'in/x', headers })])).messages()(0)
+const viewOf = (body: string | Buffer, headers: Headers) =>
+  openBatch(sealed([message('', { topic: 'in/x', headers, body: Buffer.from(body as string) })])).messages()(0)
 
-const there = (body: string, headers: Headers, expiresAtMs = 0) => {
+const there = (body: string | Buffer, headers: Headers, expiresAtMs = 0) => {
   const view = viewOf(body, headers)
   const item = itemOf(view, 7)
   if (item instanceof Fault) return item.code
@@ -33,6 +33,8 @@ t.test('a JSON object is a row, exact to the last digit, and stays one', async (
   })
   t.equal(there('{"n":', headers), 'JSON_INVALID')
   t.equal(there('[1]', headers), 'JSON_NOT_OBJECT')
+  t.equal(there('{"n":1,"n":2}', headers), 'JSON_INVALID', 'neither of two values is dropped')
+  t.equal(there(Buffer.from('{"n":"\xcd\xf5"}', 'latin1'), headers), 'JSON_INVALID', 'no character is replaced')
 })
 
 t.test('anything else is a document, with what is known of it', async (t) => {
