@@ -142,3 +142,19 @@ t.test('what npm could not install is not taken for installed', { skip }, async 
   t.match(missing, { status: 1, stderr: /make: npm is missing: install Node 20/ })
   t.notOk(done())
 })
+
+t.test('without a Node that can run the project nothing counts as installed', { skip }, async (t) => {
+  const { dir, done } = place(t, 'cat')
+  copyFileSync(join(root, 'test/toolchain/system-node'), join(dir, 'test/toolchain/system-node'))
+  writeFileSync(join(dir, 'npm'), '#!/bin/sh\nmkdir -p node_modules/.bin\n: >node_modules/.package-lock.json\n')
+  // The system's own: too old, for a platform that no package is for.
+  writeFileSync(join(dir, 'bin/node'), '#!/bin/sh\n[ "$1" = -p ] && echo plan9-mips\n')
+  chmodSync(join(dir, 'bin/node'), 0o755)
+  const env = { PATH: join(dir, 'bin') }
+  const ran = spawnSync('/bin/sh', [join(dir, 'test/toolchain/install'), 'packages'], { env, encoding: 'utf8' })
+  t.match(ran, {
+    status: 1,
+    stderr: 'make: there is no pinned Node for plan9-mips: install Node 24 and run make again\n',
+  })
+  t.notOk(done())
+})
