@@ -491,3 +491,35 @@ t.test('what one lease brings to a limited queue comes into it together, however
   await hub.routed()
   t.same(await hub.bodies('small'), upTo(1, 10))
 })
+
+t.test('a limited queue holds what it may, however many batches and leases come at once', async (t) => {
+  const hub = await Hub.open(t, t.testdir())
+  const policy = { messagesMax: 3, onFull: 'dead-letter' } as const
+  const [made, both, shared] = [
+    await hub.declare('made', policy),
+    await hub.declare('both', { ...policy, messagesMax: 2 }),
+    await hub.declare('shared', policy),
+  ]
+  hub.pipe('p', (items) => items)
+  hub.conduct((body) => {
+    if (body.includes('"made"')) return { ways: [way('r', ['made'], 'p')] }
+    if (body.includes('"both"')) return { ways: [way('r', ['both']), way('q', ['both'], 'p')] }
+    return { ways: [way('r', [body.includes('"first"') ? 'both' : 'shared'])] }
+  })
+  const json = (value: object) => ({ body: JSON.stringify(value), headers: JSON_HEADERS })
+  await hub.send('a', [json({ made: 0 }), json({ first: 0 }), json({ shared: 0 })])
+  await hub.routed()
+  t.same([made.depth, both.depth, shared.depth], [1, 1, 1])
+  // What is made of them takes two batches, of two messages each.
+  const filling = 'x'.repeat(100_000)
+  await hub.send(
+    'a',
+    [1, 2, 3, 4].map((n) => json({ made: n, filling })),
+  )
+  await hub.send('b', [json({ both: 1 })])
+  for (let n = 1; n <= 8; n++) await hub.send(`s${n}`, [json({ shared: n })])
+  await hub.routed()
+  t.same([made.depth, both.depth, shared.depth], [1, 1, 3])
+  t.same((await hub.drain('$dead')).filter(({ note }) => note !== 'QUEUE_FULL').length, 0)
+  t.equal(hub.faults.length, 0)
+})

@@ -326,10 +326,10 @@ export class Conductor {
       for (const draft of plan.drafts) placed.push(await this.keep(draft))
       await goneOn(before)
       this.signal.throwIfAborted()
-      const leaving = await this.whenAdmitted(() => this.admit(plan.leaving, batch))
-      const made = await this.whenAdmitted(() => placed.map((one) => this.admitMade(one)))
       // They come to the disk in the order they are taken: the next need not wait for it.
-      await store.conveying.convey({ leaving, made, states }, onConveying)
+      await this.whenAdmitted(() =>
+        store.conveying.convey(() => ({ ...this.admitted(plan.leaving, batch, placed), states }), onConveying),
+      )
     } catch (error) {
       await store.conveying.drop(placed.map(({ made }) => made))
       throw error
@@ -363,58 +363,55 @@ export class Conductor {
   }
 
   /** Repeats what a full queue refuses. */
-  private async whenAdmitted<T>(admit: () => T): Promise<T> {
+  private async whenAdmitted(convey: () => Promise<void>): Promise<void> {
     for (let waitMs = RETRY_MS_MIN; ; waitMs = Math.min(2 * waitMs, RETRY_MS_MAX)) {
       try {
-        return admit()
+        await convey()
+        return
       } catch (error) {
         const fault = asFault(error)
-        if (fault.details.retry !== true) throw fault
+        // Any other has the lease prepared anew.
+        if (fault.code !== 'QUEUE_FULL' || fault.details.retry !== true) throw fault
         if (this.signal.aborted) throw fault
         await this.pause(waitMs)
+        this.signal.throwIfAborted()
       }
     }
   }
 
-  /** What a lease brings to one queue comes into it together. */
-  private admit(leaving: readonly Leaving[], batch: Batch | null): readonly Leaving[] {
-    if (batch === null) return leaving
-    const asked = leaving.flatMap(({ to, count }) => to.filter(asks).map(({ queue }) => ({ queue, count })))
-    if (asked.length === 0) return leaving
+  /** What a lease brings to one queue, as it is and made of it, comes into it together. */
+  private admitted(
+    leaving: readonly Leaving[],
+    batch: Batch | null,
+    made: readonly Placed[],
+  ): { readonly leaving: readonly Leaving[]; readonly made: readonly Placed[] } {
     const { queues } = this.options.store
-    const whole = { partition: 0, attributes: PLAIN, selection: null }
-    const admitted = queues.admit(
-      asked.map((one) => ({ ...whole, ...one })),
-      batch,
-    )
-    const full = new Set(asked.flatMap(({ queue }, i) => (admitted[i]?.refusal === '' ? [] : [queue])))
-    if (full.size === 0) return leaving
+    const parts: Parameters<typeof queues.fullFor>[0][number][] = made.map((one) => ({
+      placements: one.placements.filter(asks),
+      batch: one.made.batch,
+    }))
+    if (batch !== null) {
+      const placements = leaving.flatMap(({ to, count }) => to.filter(asks).map(({ queue }) => ({ queue, count })))
+      parts.push({ placements, batch })
+    }
+    const full = queues.fullFor(parts)
+    if (full.size === 0) return { leaving, made }
+    const note = 'QUEUE_FULL'
     const aside = (target: Target): Target => {
       const { queue, lane } = target
       if (!asks(target) || !full.has(queue)) return target
-      const home = { queueId: queue.info.id, lane }
-      return { queue: queues.deadLettersOf(queue), lane: 0, note: 'QUEUE_FULL', home }
+      return { queue: queues.deadLettersOf(queue), lane: 0, note, home: { queueId: queue.info.id, lane } }
     }
-    return leaving.map((one) => ({ ...one, to: one.to.map(aside) }))
-  }
-
-  private admitMade(placed: Placed): Placed {
-    if (!placed.placements.some(({ queue }) => isLimited(queue))) return placed
-    const { queues } = this.options.store
-    const admitted = queues.admit(placed.placements, placed.made.batch)
-    const placements = placed.placements.map((placement, i): MadePlacement => {
-      if (placement.note !== undefined || admitted[i]?.refusal === '') return placement
-      const lane = queues.laneOf(placement.partition, placement.attributes.priority)
-      return {
-        ...placement,
-        home: { queueId: placement.queue.info.id, lane },
-        queue: queues.deadLettersOf(placement.queue),
-        partition: 0,
-        attributes: PLAIN,
-        note: 'QUEUE_FULL',
-      }
-    })
-    return { ...placed, placements }
+    const madeAside = (placement: MadePlacement): MadePlacement => {
+      const { queue, partition, attributes } = placement
+      if (!asks(placement) || !full.has(queue)) return placement
+      const home = { queueId: queue.info.id, lane: queues.laneOf(partition, attributes.priority) }
+      return { ...placement, home, queue: queues.deadLettersOf(queue), partition: 0, attributes: PLAIN, note }
+    }
+    return {
+      leaving: leaving.map((one) => ({ ...one, to: one.to.map(aside) })),
+      made: made.map((one) => ({ ...one, placements: one.placements.map(madeAside) })),
+    }
   }
 
   private get nowMs(): number {
@@ -451,4 +448,4 @@ async function goneOn(before: Promise<boolean>): Promise<void> {
 /** One that is forgotten takes nothing, however long it is waited for: conveying says so. */
 const isLimited = ({ info, forgotten }: Queue): boolean =>
   !forgotten && (info.policy.messagesMax > 0 || info.policy.bytesMax > 0)
-const asks = ({ queue, note }: Target): boolean => note === undefined && isLimited(queue)
+const asks = ({ queue, note }: Pick<Target, 'queue' | 'note'>): boolean => note === undefined && isLimited(queue)

@@ -123,14 +123,16 @@ export class Conveying {
 
   /**
    * Resolves when it is on the disk. Limits of the queues are the caller's business: see `Queues.admit`. `onTaken`: it is on its way
-   * there, and what comes from now on comes behind it. Faults, before anything has happened: `QUEUE_UNKNOWN`, with `retry`, when a
+   * there, and what comes from now on comes behind it. What `said` throws is thrown, and nothing has happened: what it sees of the queues
+   * is so until what it gives counts in them. Faults, before anything has happened: `QUEUE_UNKNOWN`, with `retry`, when a
    * queue was forgotten meanwhile.
    */
-  async convey({ leaving, made, states = [] }: Conveyance, onTaken: () => void = nothing): Promise<void> {
+  async convey(said: Conveyance | (() => Conveyance), onTaken: () => void = nothing): Promise<void> {
     const { endings, engine } = this.parts
     // A transaction may fail before this goes on.
     do await endings.whenReadable()
     while (!engine.readable)
+    const { leaving, made, states = [] } = typeof said === 'function' ? said() : said
     for (const { to } of leaving) for (const { queue } of to) mustBeThere(queue)
     for (const { placements } of made) for (const { queue } of placements) mustBeThere(queue)
     const works: Work[] = []

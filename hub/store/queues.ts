@@ -172,12 +172,7 @@ export class Queues {
    * it together. Faults: `QUEUE_FULL`, with `retry`, when one blocks.
    */
   admit(placements: readonly Placement[], batch: Batch): Admitted[] {
-    const counts = new Map<Queue, number>()
-    for (const { queue, count } of placements) {
-      if (isLimited(queue)) counts.set(queue, (counts.get(queue) ?? 0) + count)
-    }
-    const full = new Set<Queue>()
-    for (const [queue, count] of counts) if (this.isFull(queue, count, batch)) full.add(queue)
+    const full = this.fullFor([{ placements, batch }])
     return placements.map(({ queue, selection, count, partition, attributes, note = '', backNote = '' }) => {
       const lane = this.laneOf(partition, attributes.priority)
       const way = { queue, lane, selection, count, attributes }
@@ -187,6 +182,31 @@ export class Queues {
       const aside = { queue: this.deadLettersOf(queue), lane: 0, attributes: PLAIN, refusal: 'QUEUE_FULL' }
       return { ...admitted, ...aside, home: { queueId: queue.info.id, lane }, backNote: note }
     })
+  }
+
+  /**
+   * Which queues are too full for what comes into them together, of several batches: theirs goes to the dead letters. Faults:
+   * `QUEUE_FULL`, with `retry`, when one blocks.
+   */
+  fullFor(
+    parts: readonly {
+      readonly placements: readonly Pick<Placement, 'queue' | 'count'>[]
+      readonly batch: Batch
+    }[],
+  ): ReadonlySet<Queue> {
+    const brought = new Map<Queue, { count: number; bytes: number }>()
+    for (const { placements, batch } of parts) {
+      for (const { queue, count } of placements) {
+        if (!isLimited(queue)) continue
+        const sum = brought.get(queue) ?? { count: 0, bytes: 0 }
+        brought.set(queue, sum)
+        sum.count += count
+        sum.bytes += (batch.bytes.length * count) / batch.count
+      }
+    }
+    const full = new Set<Queue>()
+    for (const [queue, sum] of brought) if (this.isFull(queue, sum)) full.add(queue)
+    return full
   }
 
   /** The lane of messages of one priority in one part of a queue. */
@@ -204,15 +224,14 @@ export class Queues {
     }
   }
 
-  /** Whether a batch's messages for the queue go to the dead letters. Faults: `QUEUE_FULL`. */
-  private isFull(queue: Queue, count: number, batch: Batch): boolean {
+  /** Whether what comes into the queue together goes to the dead letters. Faults: `QUEUE_FULL`. */
+  private isFull(queue: Queue, brought: { readonly count: number; readonly bytes: number }): boolean {
     const { messagesMax, bytesMax, onFull } = queue.info.policy
     const depth = queue.depth + queue.delayed + queue.plannedMessages
     const bytes = queue.bytes + queue.plannedBytes
-    const tooMany = messagesMax > 0 && depth + count > messagesMax
-    const share = Math.floor((batch.bytes.length * count) / batch.count)
-    const tooMuch = bytesMax > 0 && bytes + share > bytesMax
-    // A batch larger than the whole queue may be would wait for ever: an empty queue takes it.
+    const tooMany = messagesMax > 0 && depth + brought.count > messagesMax
+    const tooMuch = bytesMax > 0 && bytes + Math.floor(brought.bytes) > bytesMax
+    // What is larger than the whole queue may be would wait for ever: an empty queue takes it.
     if (!(tooMany || tooMuch) || depth === 0 || onFull === 'drop-oldest' || queue === this.unrouted) return false
     if (onFull === 'dead-letter') return true
     const limit = tooMany ? `${depth} of ${messagesMax} messages` : `${bytes} of ${bytesMax} bytes`
