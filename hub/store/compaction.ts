@@ -48,6 +48,12 @@ export class Compaction<Row extends Placed> {
     })
   }
 
+  /** Somebody asks for more room than there is, or no longer: then less waste is worth copying together. */
+  hasten(isShort: boolean): void {
+    this.engine.segments.isShort = isShort
+    if (isShort) this.nudge()
+  }
+
   /** Offline: copies together whatever pays at all. */
   async all(): Promise<void> {
     await this.idle()

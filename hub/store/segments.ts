@@ -53,6 +53,8 @@ export class Segments {
   frozen = false
   /** Compaction is worth more than usual. */
   eager = false
+  /** Somebody asked for more room than there is. */
+  isShort = false
   private readonly segments = new Map<number, Segment>()
   private readonly heads: Record<Use, Segment | null> = { append: null, copy: null }
   private readonly writer: SegmentWriter
@@ -280,7 +282,7 @@ export class Segments {
       if (worst === null || shareOf(segment) < shareOf(worst)) worst = segment
     }
     if (worst === null || this.frozen) return null
-    if (this.refusal !== null || this.eager) return shareOf(worst) < COMPACT_SHARE_FULL ? worst : null
+    if (this.refusal !== null || this.eager || this.isShort) return shareOf(worst) < COMPACT_SHARE_FULL ? worst : null
     return waste > compactionWasteBytes(this.segmentBytes) && shareOf(worst) < COMPACT_SHARE ? worst : null
   }
 

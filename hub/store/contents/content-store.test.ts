@@ -213,6 +213,22 @@ t.test('reads go on while their chunk is moved or goes', async (t) => {
   t.strictSame(await wrongIn(folder), [])
 })
 
+t.test('at its bound, what little was removed is room for who asks', async (t) => {
+  const folder = t.testdir()
+  const store = opened(t, folder, { bytesMax: 24 * MIB })
+  const random = new Random(7)
+  let count = 0
+  while (store.freeFor(MIB) === null) await send(store, [randomBytes(random, 120 * KIB)], { id: idOf(count++) })
+  // One in each segment of eight: together less than is copied together otherwise.
+  for (let i = 0; i < count && i < 12 * 8; i += 8) await store.remove(idOf(i))
+  t.ok(store.usage().bytes - store.usage().liveBytes < 4 * MIB)
+  // As a sender that was refused asks again.
+  while (store.freeFor(MIB) !== null) await new Promise((resolve) => setImmediate(resolve))
+  await send(store, [randomBytes(random, MIB)], { id: idOf(count) })
+  await store.close()
+  t.strictSame(await wrongIn(folder), [])
+})
+
 t.test('a removed content: its id is free, and the rest goes at the next start', async (t) => {
   const folder = t.testdir()
   let store: ContentStore = opened(t, folder)

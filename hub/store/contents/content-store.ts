@@ -348,9 +348,11 @@ export class ContentStore {
     return { ...engine.usage(), contents, chunks: chunks.count, lostChunks: chunks.lost.size, liveBytes }
   }
 
-  /** Why so many bytes more would not be taken now; `null` when they would. */
+  /** Why so many bytes more would not be taken now; `null` when they would. Who asks in vain has room made, as far as there is waste. */
   freeFor(bytes: number): Fault | null {
-    return this.engine.refusalOfMore(bytes)
+    const refusal = this.engine.refusalOfMore(bytes)
+    this.chunks.compaction.hasten(refusal !== null)
+    return refusal
   }
 
   /** Writes what waits, then closes. What was to be removed goes on at the next start. */
