@@ -29,15 +29,17 @@ const flushesFolders = process.platform !== 'win32'
  * Creates `path` for the owner alone; existing folders stay as they are. One call of `mkdir` a name: Node's own way through missing parents
  * has no end where a file system makes no folders (/proc).
  */
-export function makeFolder(path: string): void {
+export function makeFolder(path: string, tries = 2): void {
   try {
     mkdirSync(path, { mode: FOLDER_MODE })
   } catch (error) {
     if (isFolder(path)) return
     const parent = dirname(path)
-    if (!isMissing(error) || isFolder(parent)) throw error
-    makeFolder(parent)
-    makeFolder(path)
+    if (!isMissing(error)) throw error
+    if (!isFolder(parent)) makeFolder(parent)
+    // Another process may have made it meanwhile: once more.
+    else if (tries <= 1) throw error
+    makeFolder(path, tries - 1)
     return
   }
   flushFolder(dirname(path))

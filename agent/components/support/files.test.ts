@@ -66,6 +66,16 @@ t.test('folders are made with those above them; what is there stays', async (t) 
   t.ok(existsSync(join(root, 'here/new')))
 })
 
+t.test('several who make the same folders do not get into each other', async (t) => {
+  const root = t.testdir({})
+  for (let round = 0; round < 200; round++) {
+    const folder = join(root, String(round))
+    await Promise.all(['a', 'b', 'c', 'd'].map((name) => makeFolder(join(folder, name))))
+    await Promise.all(['e/f', 'e/g', 'e/h'].map((name) => makeFolder(join(folder, name))))
+  }
+  t.equal(readdirSync(root).length, 200)
+})
+
 const noProc = existsSync('/proc/self') ? false : 'no /proc on this machine'
 
 t.test('a file system that makes no folders says so', { skip: noProc }, async (t) => {

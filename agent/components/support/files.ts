@@ -49,15 +49,17 @@ export async function flushFolder(path: string): Promise<void> {
  * Creates a folder and makes its name durable in its parent. One call of `mkdir` a name: Node's own way through missing
  * parents has no end where a file system makes no folders (/proc).
  */
-export async function makeFolder(path: string): Promise<void> {
+export async function makeFolder(path: string, tries = 2): Promise<void> {
   try {
     await mkdir(path)
   } catch (error) {
     if (await isFolder(path)) return
     const parent = dirname(path)
-    if (errorCode(error) !== 'ENOENT' || (await isFolder(parent))) throw error
-    await makeFolder(parent)
-    return await makeFolder(path)
+    if (errorCode(error) !== 'ENOENT') throw error
+    if (!(await isFolder(parent))) await makeFolder(parent)
+    // Somebody else may have made it meanwhile: once more.
+    else if (tries <= 1) throw error
+    return await makeFolder(path, tries - 1)
   }
   await flushFolder(dirname(path))
 }
