@@ -37,6 +37,28 @@ t.test('columns by bytes of the encoding, as banks write them', async (t) => {
   t.same(made, gbk(`000042陈小明${blanks(4 + 3 + 3)}12.50\r\n000000李${blanks(8 + 3 + 8)}\r\n`))
 })
 
+t.test('zeros in front of a number stand behind its sign', async (t) => {
+  const columns = [
+    { name: 'n', width: 6, align: 'right', pad: '0' },
+    { name: 'm', width: 4, align: 'right' },
+  ]
+  const fixed = { fixed: { columns, lineEnd: 'lf' } }
+  const rows = [
+    { n: '-5', m: '-5' },
+    { n: '+1.25', m: '0' },
+    { n: '-12345', m: '1' },
+    { n: '0', m: '' },
+    { n: '-x', m: '' },
+  ]
+  const lines = '-00005  -5\n+01.25   0\n-12345   1\n000000    \n0000-x    \n'
+  t.equal((await documentOf(root, fixed, rows)).toString(), lines)
+  t.same(await rowsOf(root, fixed, lines), rows)
+  t.same(await rowsOf(root, fixed, '0000-5   0\n-00000   0\n'), [
+    { n: '-5', m: '0' },
+    { n: '0', m: '0' },
+  ])
+})
+
 t.test('columns by characters, short lines, records without line ends', async (t) => {
   const characters = {
     fixed: {

@@ -115,14 +115,28 @@ function readable(bytes: Buffer, decoder: Decoder): string | null {
   }
 }
 
-/** Without the padding, which stands where the value is not. A number of nothing but padding zeros is 0. */
+/**
+ * Without the padding, which stands where the value is not; zeros in front of a number stand behind its sign. A number of nothing
+ * but padding zeros is 0.
+ */
 function trimmed(text: string, { align, pad, trim }: FixedColumn): string {
   if (!trim) return text
   let [from, to] = [0, text.length]
-  if (align === 'right') while (from < to && text[from] === pad) from += 1
-  else while (to > from && text[to - 1] === pad) to -= 1
-  return from === to && pad === '0' && text !== '' ? '0' : text.slice(from, to)
+  const sign = align === 'right' && pad === '0' && SIGNED.test(text) ? (text[0] as string) : ''
+  if (align === 'right') {
+    from = sign.length
+    while (from < to && text[from] === pad) from += 1
+  } else while (to > from && text[to - 1] === pad) to -= 1
+  return from === to && pad === '0' && text !== '' ? '0' : sign + text.slice(from, to)
 }
+
+function padded(value: string, { align, pad }: FixedColumn, missing: number): string {
+  const padding = pad.repeat(missing)
+  if (align === 'left') return value + padding
+  return pad === '0' && SIGNED.test(value) ? value[0] + padding + value.slice(1) : padding + value
+}
+
+const SIGNED = /^[+-]\d/
 
 export function fixedWriter(settings: FixedTo, sinkOptions: SinkOptions): DocumentWriter {
   const sink = new TextSink(sinkOptions)
@@ -156,8 +170,7 @@ export function fixedWriter(settings: FixedTo, sinkOptions: SinkOptions): Docume
             why: 'it has a line end',
           })
         }
-        const padding = place.pad.repeat(place.width - length)
-        line += ' '.repeat(place.from - at) + (place.align === 'right' ? padding + value : value + padding)
+        line += ' '.repeat(place.from - at) + padded(value, place, place.width - length)
         at = place.to
       }
       refuseNul(line)

@@ -121,7 +121,12 @@ const fixedColumn = f.object({
     doc: 'Side on which the value stands; padding is on the other',
     default: 'left',
   }),
-  pad: f.text({ doc: 'Padding character', maxLength: 1, pattern: /^[ -~]$/, default: ' ' }),
+  pad: f.text({
+    doc: 'Padding character; zeros on the left stand behind the sign of a number',
+    maxLength: 1,
+    pattern: /^[ -~]$/,
+    default: ' ',
+  }),
   trim: f.boolean({ doc: 'Take the padding off when reading', default: true }),
 })
 export type FixedColumn = Infer<typeof fixedColumn>
