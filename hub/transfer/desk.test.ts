@@ -15,6 +15,17 @@ const SIZE = CHUNKS * CHUNK_BYTES_MIN
 /** A session whose line takes so much in one turn, and what came by it of each content. */
 async function session(t: Test, lineBytes: number) {
   const stage = new Stage(t)
+  const { store } = stage.contents
+  const read = store.read.bind(store)
+  let reading = 0
+  store.read = async (...wanted) => {
+    reading++
+    try {
+      return await read(...wanted)
+    } finally {
+      reading--
+    }
+  }
   const cameBytes = new Map<number, number>()
   let queuedBytes = 0
   const desk = stage.desk(t, {
@@ -29,8 +40,10 @@ async function session(t: Test, lineBytes: number) {
   let transfers = 0
   return {
     came: (transfer: number) => cameBytes.get(transfer) ?? 0,
-    /** The line takes what it can. */
+    /** The line takes what it can, when all that was begun is read: whose turn it is is not the disk's to say. */
     turn: async () => {
+      while (reading > 0) await setImmediate()
+      await setImmediate()
       queuedBytes = Math.max(0, queuedBytes - lineBytes)
       desk.pump()
       await setImmediate()
